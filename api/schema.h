@@ -1,0 +1,120 @@
+/*
+ * The API's description, loaded: methods, their HTTP routes and their rules, out of the
+ * descriptor set that is linked into both processes. upb holds the descriptors behind this.
+ * Called by both processes at start and then read only. Threads: immutable after load.
+ * Lifetime: everything lives until pang_schema_free.
+ *
+ * Load refuses the whole description, naming the method or field, when: a method has no rule or
+ * one with an unset enum; a path variable, a check's object or a paging field is no field of its
+ * message; two methods have one route; a field rule contradicts its field's type.
+ */
+#ifndef PANG_API_SCHEMA_H
+#define PANG_API_SCHEMA_H
+
+#include "api/err.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct upb_DefPool;
+struct upb_MessageDef;
+struct upb_FieldDef;
+
+typedef struct pang_schema pang_schema;
+
+enum {
+    PANG_BODY_DEFAULT = 1 << 20,    /* bytes of a request message where the rule says 0 */
+    PANG_DEADLINE_DEFAULT = 30000,  /* ms of a call where the rule says 0 */
+};
+
+/* The enums below have the numbers of proto/pangolin/v1/rule.proto. */
+typedef enum { PANG_TENANT_CALLER = 1, PANG_TENANT_NONE = 2 } pang_tenant_source;
+typedef enum { PANG_EFFECT_READ = 1, PANG_EFFECT_WRITE = 2 } pang_effect;
+typedef enum { PANG_DIALECT_ICEBERG = 1, PANG_DIALECT_MANAGEMENT = 2 } pang_dialect;
+typedef enum {
+    PANG_AUDIT_NONE = 1,
+    PANG_AUDIT_READ = 2,
+    PANG_AUDIT_CHANGE = 3,
+    PANG_AUDIT_CREDENTIAL = 4
+} pang_audit_class;
+
+typedef struct {
+    uint32_t action, resource;  /* Action, Resource of rule.proto */
+    const pang_str *object;     /* field paths */
+    size_t n_object;
+    pang_str each, when, equals, any_of; /* empty: not used */
+} pang_rule_check;
+
+typedef struct {
+    pang_str verb; /* "GET" */
+    pang_str path; /* "/v1/{prefix}/namespaces" */
+    pang_str body; /* "", "*", or a field's name */
+} pang_http_binding;
+
+typedef struct {
+    pang_str path;    /* "/pangolin.v1.TableService/LoadTable" */
+    pang_str service; /* "pangolin.v1.TableService" */
+    const struct upb_MessageDef *in, *out;
+    bool client_streaming, server_streaming;
+    const pang_http_binding *http; /* the main binding first */
+    size_t n_http;
+    pang_tenant_source tenant;
+    pang_effect effect;
+    pang_dialect dialect;
+    bool is_public, waits;
+    pang_str audit;
+    pang_audit_class audit_class;
+    uint32_t success;    /* HTTP status, never 0 */
+    size_t body_limit;   /* bytes, never 0 */
+    int64_t deadline_ms; /* never 0 */
+    const pang_rule_check *checks;
+    size_t n_checks;
+    uint32_t filter_action, filter_resource; /* 0: none */
+    const struct upb_FieldDef *paging_items; /* NULL: not a paged list */
+    size_t index; /* position in the schema: for tables beside it */
+} pang_schema_method;
+
+/* FieldRule of rule.proto, for one field; a zeroed one where the field has none. */
+typedef struct {
+    bool raw_json, namespace_levels, unwrap, always, hidden;
+    char raw_type; /* 'o'bject, 'a'rray, 0: any */
+    pang_str request_header, response_header;
+    const pang_str *aliases;
+    size_t n_aliases;
+    uint32_t status_when_true;
+} pang_field_rule;
+
+/* The set that is linked in (bazel/tools): serialized google.protobuf.FileDescriptorSet. */
+pang_str pang_schema_linked(void);
+
+/* Loads a set. ERRORS: FAILED_PRECONDITION (see above, or a gRPC library whose upb is not the one
+ * that api/upb.h declares), RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_schema_load(pang_str set, pang_schema **ret, pang_err *err);
+void pang_schema_free(pang_schema *schema); /* NULL is fine */
+
+size_t pang_schema_size(const pang_schema *schema);
+const pang_schema_method *pang_schema_at(const pang_schema *schema, size_t i);
+/* By "/package.Service/Method"; NULL when there is none. Compares whole views, NULs included. */
+const pang_schema_method *pang_schema_find(const pang_schema *schema, pang_str path);
+const pang_field_rule *pang_schema_field(const pang_schema *schema,
+                                         const struct upb_FieldDef *field);
+struct upb_DefPool *pang_schema_pool(const pang_schema *schema);
+
+/* One file of the set as its serialized FileDescriptorProto, by name or by a symbol in it (for
+ * reflection); empty when there is none. */
+pang_str pang_schema_file(const pang_schema *schema, pang_str name);
+pang_str pang_schema_file_of_symbol(const pang_schema *schema, pang_str symbol);
+/* The names of the i-th import of a file; empty past the end. */
+pang_str pang_schema_import(const pang_schema *schema, pang_str file, size_t i);
+
+/* Checks that `bytes` is a well-formed `type`: valid UTF-8 and no NUL in any string, known wire
+ * types, depth. protobuf-c checks none of these. ERRORS: INVALID_ARGUMENT naming the message. */
+PANG_MUST_CHECK pang_code pang_schema_validate(const pang_schema *schema,
+                                               const struct upb_MessageDef *type, pang_str bytes,
+                                               pang_err *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,98 @@
+/*
+ * Services: what a handler is given and what it gives back. A handler is a plain synchronous
+ * function; it sees no gRPC, SQL, thread or socket, and holds no permission code.
+ * Called by server/dispatch.c; implemented by server/svc_*.c. Threads: a call belongs to the one
+ * that runs it. Lifetime: the call and all in its arena end when the reply was packed.
+ *
+ * Handlers may run twice: a lost race (PANG_ABORTED) drops the attempt's transaction and arena and
+ * runs the handler again. Their only effects are the transaction's, and files that
+ * pang_txn_on_lost takes back.
+ */
+#ifndef PANG_API_SERVICE_H
+#define PANG_API_SERVICE_H
+
+#include "api/schema.h"
+#include "api/txn.h"
+#include "api/vending.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ProtobufCMessageDescriptor;
+
+/* Who calls. */
+typedef struct {
+    pang_id id;       /* nil in evaluation mode */
+    pang_id tenant;   /* nil in evaluation mode */
+    pang_str name;    /* "anonymous" in evaluation mode */
+    bool is_known;    /* false for callers without a credential of ours (outside evaluation mode) */
+} pang_principal;
+
+/* What the process lends to every call; const after start. */
+typedef struct pang_server_env {
+    const pang_env *env;
+    pang_db *db;
+    const pang_schema *schema;
+    pang_str page_key;            /* 32 bytes: authenticates page tokens */
+    struct pang_objects *const *objects; /* by kind; NULL at the end */
+    struct pang_counters *counters;      /* server/metrics.h */
+} pang_server_env;
+
+typedef struct pang_call {
+    const pang_server_env *server;
+    const pang_schema_method *method;
+    const pang_principal *who;
+    pang_txn *txn;       /* begun by the dispatcher, committed or finished by it */
+    pang_arena *arena;   /* the attempt's: reset before the handler runs again */
+    int64_t deadline_ms; /* on the mono clock */
+    pang_str request_id;
+    pang_str tenant_key; /* the tenant's id as in keys: 32 hex digits */
+    unsigned attempt;    /* 0, 1, ... */
+    void *rpc;           /* the transport's; for pang_call_cancelled */
+    /* For an Idempotency-Key: what `replay` gets when the same request comes again. A handler may
+     * set it to a few bytes in the arena; empty: the packed response is kept instead. */
+    pang_str keep;
+} pang_call;
+
+/* True once the caller has gone or the deadline has passed. Long work asks now and then. */
+bool pang_call_cancelled(const pang_call *call);
+
+/* `in` and `out` are protobuf-c messages of the row's types; `out` is initialised, and what the
+ * handler hangs into it lives in call->arena. ERRORS: PANG_ABORTED runs the handler again, all
+ * else becomes the reply. */
+typedef pang_code pang_handler(pang_call *call, const void *in, void *out, pang_err *err);
+
+/* Rebuilds the reply of an earlier run from what it kept. */
+typedef pang_code pang_replay(pang_call *call, const void *in, pang_str kept, void *out,
+                              pang_err *err);
+
+/* A stream of replies. Send blocks until the transport took the message. */
+typedef struct pang_stream pang_stream;
+PANG_MUST_CHECK pang_code pang_stream_send(pang_stream *stream, const void *out, pang_err *err);
+/* Waits for the next request of a client stream; *ret is NULL at its end. */
+PANG_MUST_CHECK pang_code pang_stream_receive(pang_stream *stream, const void **ret,
+                                              pang_err *err);
+typedef pang_code pang_stream_handler(pang_call *call, pang_stream *stream, pang_err *err);
+
+typedef struct {
+    const char *path; /* "/pangolin.v1.TableService/LoadTable" */
+    const struct ProtobufCMessageDescriptor *in, *out;
+    pang_handler *handle;        /* unary */
+    pang_replay *replay;         /* may be NULL */
+    pang_stream_handler *stream; /* streaming; then handle is NULL */
+} pang_method;
+
+typedef struct {
+    const char *name; /* "pangolin.v1.TableService" */
+    const pang_method *methods;
+    size_t n;
+} pang_service;
+
+/* server/services.c: the one list, NULL at its end. */
+extern const pang_service *const pang_services[];
+
+#ifdef __cplusplus
+}
+#endif
+#endif
