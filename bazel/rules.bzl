@@ -25,6 +25,13 @@ PANG_COPTS = [
     "-fvisibility=hidden",
 ]
 
+# Debian's default level is kept out of sanitized builds, which see more by themselves.
+FORTIFY = select({
+    "//bazel:sanitized": [],
+    "//bazel:optimized": ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"],
+    "//conditions:default": [],
+})
+
 PANG_LINKOPTS = ["-Wl,-z,relro,-z,now", "-Wl,--as-needed", "-Wl,--exclude-libs,ALL"]
 
 # Generated code keeps its own style.
@@ -34,7 +41,7 @@ def pang_cc_library(name, copts = [], **kwargs):
     """A C library. Private unless `visibility` says more."""
     native.cc_library(
         name = name,
-        copts = PANG_COPTS + copts,
+        copts = PANG_COPTS + FORTIFY + copts,
         linkstatic = 1,
         **kwargs
     )
@@ -43,7 +50,7 @@ def pang_cc_binary(name, copts = [], linkopts = [], **kwargs):
     """A program: position independent, read-only relocations."""
     native.cc_binary(
         name = name,
-        copts = PANG_COPTS + copts,
+        copts = PANG_COPTS + FORTIFY + copts,
         linkopts = PANG_LINKOPTS + ["-pie"] + linkopts,
         **kwargs
     )
@@ -52,7 +59,7 @@ def pang_cc_test(name, deps = [], size = "small", copts = [], **kwargs):
     """A cmocka program. Its lines `[  PASSED  ]` are what ./dev test counts."""
     native.cc_test(
         name = name,
-        copts = PANG_COPTS + copts,
+        copts = PANG_COPTS + FORTIFY + copts,
         linkopts = ["-Wl,--as-needed"],
         linkstatic = 1,
         size = size,
