@@ -21,15 +21,18 @@ PANG_COPTS = [
     "-fstack-protector-strong",
     "-fstack-clash-protection",
     "-fcf-protection",
-    "-ftrivial-auto-var-init=zero",
     "-fvisibility=hidden",
 ]
 
-# Debian's default level is kept out of sanitized builds, which see more by themselves.
-FORTIFY = select({
+# Kept out of sanitized builds, which see more without: a zeroed variable hides that it was not set.
+HARDENED = select({
     "//bazel:sanitized": [],
-    "//bazel:optimized": ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"],
-    "//conditions:default": [],
+    "//bazel:optimized": [
+        "-U_FORTIFY_SOURCE",
+        "-D_FORTIFY_SOURCE=3",
+        "-ftrivial-auto-var-init=zero",
+    ],
+    "//conditions:default": ["-ftrivial-auto-var-init=zero"],
 })
 
 PANG_LINKOPTS = ["-Wl,-z,relro,-z,now", "-Wl,--as-needed", "-Wl,--exclude-libs,ALL"]
@@ -41,7 +44,7 @@ def pang_cc_library(name, copts = [], **kwargs):
     """A C library. Private unless `visibility` says more."""
     native.cc_library(
         name = name,
-        copts = PANG_COPTS + FORTIFY + copts,
+        copts = PANG_COPTS + HARDENED + copts,
         linkstatic = 1,
         **kwargs
     )
@@ -50,7 +53,7 @@ def pang_cc_binary(name, copts = [], linkopts = [], **kwargs):
     """A program: position independent, read-only relocations."""
     native.cc_binary(
         name = name,
-        copts = PANG_COPTS + FORTIFY + copts,
+        copts = PANG_COPTS + HARDENED + copts,
         linkopts = PANG_LINKOPTS + ["-pie"] + linkopts,
         **kwargs
     )
@@ -59,7 +62,7 @@ def pang_cc_test(name, deps = [], size = "small", copts = [], **kwargs):
     """A cmocka program. Its lines `[  PASSED  ]` are what ./dev test counts."""
     native.cc_test(
         name = name,
-        copts = PANG_COPTS + FORTIFY + copts,
+        copts = PANG_COPTS + HARDENED + copts,
         linkopts = ["-Wl,--as-needed"],
         linkstatic = 1,
         size = size,
