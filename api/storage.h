@@ -49,7 +49,10 @@ typedef enum {
     PANG_KIND_COUNTER = 1,   /* value: a signed sum; absent reads as 0 */
     PANG_KIND_SEQUENCE = 2,  /* value: the last number given; absent reads as 0 */
     PANG_KIND_COMMIT_ID = 3, /* the id of a commit, see pang_commit.id */
+    PANG_KIND_FIRST = 16,    /* the catalog's from here on */
 } pang_kind;
+
+enum { PANG_ID_VOID = 1 }; /* value of the id record that a void commit inserted; body empty */
 
 typedef struct {
     pang_str key;
@@ -58,7 +61,7 @@ typedef struct {
     uint64_t sequence;  /* the number its commit got, where it was put with a slot; else 0 */
     int64_t time_ms;    /* the time of that number; without a slot the store's clock at apply */
     int64_t expires_ms; /* 0: never */
-    int64_t value;      /* counters and sequences */
+    int64_t value;      /* counters and sequences; of a COMMIT_ID: PANG_ID_VOID or 0 */
     uint32_t kind;
 } pang_record;
 
@@ -88,7 +91,8 @@ typedef struct {
     bool keys_only;   /* bodies are left empty */
 } pang_query;
 
-/* Called per row in key order; the row is borrowed until it returns. Return false to stop. */
+/* Called per row in key order; the row is borrowed until it returns. Return false to stop. It must
+ * not call the store: a lock or a connection may be held while it runs. */
 typedef bool pang_row_fn(void *arg, const pang_record *row);
 
 /* ---- writing ---- */
@@ -108,7 +112,7 @@ typedef struct {
     pang_str key;
     pang_str body;
     int64_t expires_ms; /* 0: never; must be > 0 only for what nothing hangs on */
-    uint32_t kind;      /* >= 16 */
+    uint32_t kind;      /* >= PANG_KIND_FIRST */
     /* Index of one of this commit's appends: the record's sequence and time_ms are that number
      * and its time. PANG_NO_SLOT: sequence 0. */
     int slot;
@@ -135,7 +139,8 @@ typedef struct {
     /* In. All borrowed until apply returns. */
     pang_str scope;  /* the tenant's or system's prefix: fairness, and locks for absence checks */
     pang_id id;      /* unique per commit. Inserted at id_key in the same transaction; if it is
-                        there already, the commit is ABORTED (and `id_was_there` set) */
+                        there already, the commit is ABORTED and `id_was_there` set, whatever
+                        the checks would say */
     pang_str id_key; /* built by keys.c */
     pang_str id_body; /* kept with the id; the id record's sequence is that of append 0 */
     bool id_kept;    /* false: the id record expires after PANG_COMMIT_ID_LIFE_MS */
@@ -154,7 +159,8 @@ typedef struct {
     /* Out, all set by apply. */
     pang_outcome outcome;
     uint64_t numbers[PANG_APPENDS_MAX]; /* per append; OK only. Numbers of landed commits are
-                                           gapless and in landing order */
+                                           gapless and in landing order. After a resolve only
+                                           that of append 0 is known, the others are 0 */
     int64_t time_ms;     /* OK: max(last time of every sequence appended to, store's clock) */
     size_t failed_check; /* ABORTED: index of a check that failed; n_checks when none is known */
     bool id_was_there;   /* ABORTED: because of the id */
