@@ -37,6 +37,7 @@ typedef struct pang_server_env {
     pang_str page_key;            /* 32 bytes: authenticates page tokens */
     struct pang_objects *const *objects; /* by kind; NULL at the end */
     struct pang_counters *counters;      /* server/metrics.h */
+    struct pang_state *state;            /* server/state.h: what the catalog's services share */
 } pang_server_env;
 
 typedef struct pang_call {

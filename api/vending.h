@@ -22,14 +22,31 @@ typedef enum {
     PANG_LAZY,    /* it survives kill -9; whoever asked makes it durable later with sync */
 } pang_durability;
 
+/* What the operator allows. Borrowed until open returns. */
+typedef struct {
+    /* Absolute folders under which `file:` objects may lie; made when absent. None: nothing is
+     * permitted. A tenant never names one. */
+    const pang_str *file_roots;
+    size_t n_file_roots;
+} pang_objects_config;
+
 typedef struct {
     const char *schemes; /* "file", or a comma list of Location schemes */
-    PANG_MUST_CHECK pang_code (*open)(pang_objects **ret, pang_err *err);
+    bool local; /* stat never waits for the network: loads may ask whether a file is still there */
+    PANG_MUST_CHECK pang_code (*open)(const pang_objects_config *config, pang_objects **ret,
+                                      pang_err *err);
     void (*close)(pang_objects *objects);
+    /* Whether objects may lie at or below `at`. All functions below refuse what is not permitted:
+     * reads with NOT_FOUND, the rest with PERMISSION_DENIED. */
+    bool (*permits)(pang_objects *objects, const pang_location *at);
     /* Creates the file and the folders above it. Never replaces one, never leaves a partial one
      * under its name. ERRORS: ALREADY_EXISTS, RESOURCE_EXHAUSTED (disk full), UNAVAILABLE. */
     PANG_MUST_CHECK pang_code (*put)(pang_objects *objects, const pang_location *at,
                                      pang_str body, pang_durability durability, pang_err *err);
+    /* Recovery's: makes the file be `body`, durably, whatever is there. ERRORS: as put's, without
+     * ALREADY_EXISTS. */
+    PANG_MUST_CHECK pang_code (*restore)(pang_objects *objects, const pang_location *at,
+                                         pang_str body, pang_err *err);
     /* Reads at most max_bytes. ERRORS: NOT_FOUND (reason "NotFoundException"), OUT_OF_RANGE (too
      * large), UNAVAILABLE. */
     PANG_MUST_CHECK pang_code (*get)(pang_objects *objects, const pang_location *at,
@@ -59,8 +76,12 @@ struct pang_objects {
 };
 #define PANG_OBJECTS_MAGIC 0x4F424A53u
 
-/* Finds the kind by a location's scheme. ERRORS: INVALID_ARGUMENT when no kind serves it. */
-PANG_MUST_CHECK pang_code pang_objects_open(pang_str scheme, pang_objects **ret, pang_err *err);
+/* Opens the kind that serves a location's scheme. ERRORS: INVALID_ARGUMENT when none does,
+ * FAILED_PRECONDITION (a root that cannot be opened), RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_objects_open(pang_str scheme, const pang_objects_config *config,
+                                            pang_objects **ret, pang_err *err);
+/* The one of a NULL-terminated list that serves `scheme`; NULL when none does. */
+pang_objects *pang_objects_find(pang_objects *const *list, pang_str scheme);
 void pang_objects_close(pang_objects *objects); /* NULL is fine */
 
 #ifdef __cplusplus

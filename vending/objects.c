@@ -9,7 +9,8 @@
 static void check_slots(const pang_objects_ops *ops)
 {
     assert(ops->schemes != NULL && ops->open != NULL && ops->close != NULL);
-    assert(ops->put != NULL && ops->get != NULL && ops->stat != NULL && ops->remove != NULL);
+    assert(ops->permits != NULL && ops->put != NULL && ops->restore != NULL);
+    assert(ops->get != NULL && ops->stat != NULL && ops->remove != NULL);
     assert(ops->prepare_table != NULL && ops->sync != NULL);
 }
 
@@ -23,17 +24,27 @@ static bool serves(const pang_objects_ops *ops, pang_str scheme)
     return false;
 }
 
-pang_code pang_objects_open(pang_str scheme, pang_objects **ret, pang_err *err)
+pang_code pang_objects_open(pang_str scheme, const pang_objects_config *config,
+                            pang_objects **ret, pang_err *err)
 {
     for (size_t i = 0; pang_objects_kinds[i] != NULL; i++) {
         if (!serves(pang_objects_kinds[i], scheme))
             continue;
         check_slots(pang_objects_kinds[i]);
-        return pang_objects_kinds[i]->open(ret, err);
+        return pang_objects_kinds[i]->open(config, ret, err);
     }
     return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
                      "no object store of this server serves scheme \"%" PANG_STR_FMT "\"",
                      PANG_STR_ARG(scheme));
+}
+
+pang_objects *pang_objects_find(pang_objects *const *list, pang_str scheme)
+{
+    for (; *list != NULL; list++) {
+        if (serves((*list)->ops, scheme))
+            return *list;
+    }
+    return NULL;
 }
 
 void pang_objects_close(pang_objects *objects)

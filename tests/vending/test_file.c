@@ -37,7 +37,11 @@ static int setup(void **state)
 {
     (void)state;
     arena = pang_arena_new(64 << 20);
-    return mkdtemp(root) == NULL || pang_objects_open(PANG_STR("file"), &files, &err) != PANG_OK;
+    if (mkdtemp(root) == NULL)
+        return 1;
+    const pang_str roots[] = {pang_str_from(root)};
+    pang_objects_config config = {.file_roots = roots, .n_file_roots = 1};
+    return pang_objects_open(PANG_STR("file"), &config, &files, &err) != PANG_OK;
 }
 
 static int teardown(void **state)
@@ -159,11 +163,69 @@ static void test_file__a_full_disk_leaves_nothing_behind(void **state)
     assert_int_equal(umount(small), 0);
 }
 
+static void test_file__nothing_leads_out_of_the_roots(void **state)
+{
+    (void)state;
+    char path[256];
+    pang_str body, outside = PANG_STR("file:///etc/passwd");
+    pang_location etc = {.text = outside, .scheme = PANG_STR("file"), .path = PANG_STR("etc/passwd")};
+    pang_location linked = at("out/passwd"), beside = at("../pang-beside");
+    int64_t size;
+    (void)snprintf(path, sizeof path, "%s/out", root);
+    assert_int_equal(symlink("/etc", path), 0);
+    assert_int_equal(files->ops->get(files, &linked, 1 << 20, arena, &body, &err), PANG_NOT_FOUND);
+    assert_int_equal(files->ops->stat(files, &linked, &size, &err), PANG_NOT_FOUND);
+    assert_int_equal(files->ops->put(files, &linked, PANG_STR("x"), PANG_LAZY, &err),
+                     PANG_INVALID_ARGUMENT);
+    assert_int_equal(files->ops->prepare_table(files, &linked, &err), PANG_INVALID_ARGUMENT);
+    assert_int_equal(files->ops->remove(files, &linked, &err), PANG_OK);
+    assert_int_equal(access("/etc/passwd", F_OK), 0);
+    assert_int_equal(files->ops->get(files, &etc, 1 << 20, arena, &body, &err), PANG_NOT_FOUND);
+    assert_int_equal(files->ops->put(files, &etc, PANG_STR("x"), PANG_LAZY, &err),
+                     PANG_PERMISSION_DENIED);
+    assert_int_equal(files->ops->remove(files, &etc, &err), PANG_PERMISSION_DENIED);
+    assert_true(files->ops->put(files, &beside, PANG_STR("x"), PANG_LAZY, &err) != PANG_OK);
+    assert_false(files->ops->permits(files, &etc));
+    assert_true(files->ops->permits(files, &linked));
+}
+
+static void test_file__a_root_is_not_a_prefix_of_its_siblings(void **state)
+{
+    (void)state;
+    pang_location inside = at("x"), itself = at("x"), sibling = at("x");
+    itself.path.len -= 2;
+    sibling.path = pang_arena_printf(arena, "%s-beside/x", root + 1);
+    assert_true(files->ops->permits(files, &inside));
+    assert_true(files->ops->permits(files, &itself));
+    assert_false(files->ops->permits(files, &sibling));
+    pang_objects *none;
+    const pang_str bad[] = {PANG_STR("relative"), PANG_STR("/proc/no/such")};
+    for (size_t i = 0; i < 2; i++) {
+        pang_objects_config config = {.file_roots = &bad[i], .n_file_roots = 1};
+        assert_int_equal(pang_objects_open(PANG_STR("file"), &config, &none, &err),
+                         PANG_FAILED_PRECONDITION);
+    }
+}
+
+static void test_file__recovery_replaces(void **state)
+{
+    (void)state;
+    pang_location one = at("torn/file"), fresh = at("torn/deep/fresh");
+    pang_str body;
+    assert_int_equal(files->ops->put(files, &one, PANG_STR("to"), PANG_LAZY, &err), PANG_OK);
+    assert_int_equal(files->ops->restore(files, &one, PANG_STR("whole"), &err), PANG_OK);
+    assert_int_equal(files->ops->get(files, &one, 100, arena, &body, &err), PANG_OK);
+    assert_true(pang_str_equal(body, PANG_STR("whole")));
+    assert_int_equal(files->ops->restore(files, &fresh, PANG_STR("new"), &err), PANG_OK);
+    assert_int_equal(files->ops->get(files, &fresh, 100, arena, &body, &err), PANG_OK);
+    assert_true(pang_str_equal(body, PANG_STR("new")));
+}
+
 static void test_objects__unknown_schemes_are_named(void **state)
 {
     (void)state;
     pang_objects *none = NULL;
-    assert_int_equal(pang_objects_open(PANG_STR("ftp"), &none, &err), PANG_INVALID_ARGUMENT);
+    assert_int_equal(pang_objects_open(PANG_STR("ftp"), &(pang_objects_config){0}, &none, &err), PANG_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, "\"ftp\""));
     assert_null(none);
 }
@@ -178,6 +240,9 @@ int main(void)
         cmocka_unit_test(test_file__a_new_table_has_its_folders),
         cmocka_unit_test(test_file__many_lazy_files_sync_at_once),
         cmocka_unit_test(test_file__a_full_disk_leaves_nothing_behind),
+        cmocka_unit_test(test_file__nothing_leads_out_of_the_roots),
+        cmocka_unit_test(test_file__a_root_is_not_a_prefix_of_its_siblings),
+        cmocka_unit_test(test_file__recovery_replaces),
         cmocka_unit_test(test_objects__unknown_schemes_are_named),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
