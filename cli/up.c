@@ -1,0 +1,349 @@
+/*
+ * The supervisor. Two children, one loop that waits for signals: SIGCHLD says that one ended,
+ * SIGINT and SIGTERM that all should. A child that dies is started again after a pause that
+ * doubles while it keeps dying; one that exits with 2 has said why it cannot start, and if it
+ * never was ready that ends everything.
+ *
+ * Children get a process group of their own, so that Ctrl-C reaches only the supervisor and the
+ * order of stopping is kept: the bridge drains first, then the core behind it. They die with the
+ * supervisor also when it is killed (PR_SET_PDEATHSIG).
+ */
+#include "cli/up.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api/env.h"
+
+enum {
+    PAUSE_FIRST_MS = 100,
+    PAUSE_LAST_MS = 5000,
+    STEADY_MS = 10000,     /* a child that lived this long starts with the first pause again */
+    PROBE_EVERY_MS = 4,    /* until ready */
+    PROBE_TIMEOUT_MS = 200,
+    START_PATIENCE_MS = 60000,
+    STOP_PATIENCE_MS = 30000, /* more than PANGOLIN_SHUTDOWN_GRACE_SECS's default */
+    EXIT_CANNOT_START = 2,
+    PORT_DEFAULT = 8080,
+};
+
+typedef struct {
+    const char *name;
+    char path[PATH_MAX];
+    pid_t pid;          /* 0: not running */
+    int64_t started_ms, again_ms; /* mono clock; again_ms: when to start it, if not running */
+    int pause_ms;
+} child;
+
+enum { SERVER, BRIDGE, CHILDREN };
+
+typedef struct {
+    child children[CHILDREN];
+    unsigned port;
+    bool ready, stopping;
+    int64_t begun_ms;
+} supervisor;
+
+static int64_t now_ms(void)
+{
+    return pang_env_mono_ms(&pang_env_system);
+}
+
+static const char usage[] =
+    "usage: pangolin up\n\n"
+    "Starts pangolin-server and pangolin-bridge and keeps them running until Ctrl-C. The\n"
+    "environment is passed on to both; what is not set is for trying things out:\n\n"
+    "  PORT               8080         where the bridge listens\n"
+    "  PANGOLIN_BIND_ADDRESS 127.0.0.1\n"
+    "  PANGOLIN_DATA_DIR  ./var        database, warehouse, sockets\n"
+    "  DATABASE_URL       SQLite in the data folder\n"
+    "  PANGOLIN_NO_AUTH   true         no authentication: loopback only\n\n"
+    "All settings: pangolin-server --help, pangolin-bridge --help.\n";
+
+static int cannot_start(const char *why, const char *what)
+{
+    fprintf(stderr, "pangolin: cannot start: %s: %s\n", what, why);
+    return EXIT_CANNOT_START;
+}
+
+/* ---- where things are ---- */
+
+/* Beside this program, or in a build tree's folder of that name (server/pangolin-server). */
+static bool find_program(const char *own_folder, const char *folder, child *c)
+{
+    int len = snprintf(c->path, sizeof c->path, "%s/%s", own_folder, c->name);
+    if (len > 0 && (size_t)len < sizeof c->path && access(c->path, X_OK) == 0)
+        return true;
+    len = snprintf(c->path, sizeof c->path, "%s/../%s/%s", own_folder, folder, c->name);
+    return len > 0 && (size_t)len < sizeof c->path && access(c->path, X_OK) == 0;
+}
+
+static int find_programs(supervisor *s)
+{
+    char own[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", own, sizeof own - 1);
+    if (len <= 0)
+        return cannot_start(strerror(errno), "/proc/self/exe");
+    own[len] = '\0';
+    *strrchr(own, '/') = '\0';
+    s->children[SERVER].name = "pangolin-server";
+    s->children[BRIDGE].name = "pangolin-bridge";
+    if (!find_program(own, "server", &s->children[SERVER]))
+        return cannot_start("not found beside this program", "pangolin-server");
+    if (!find_program(own, "bridge", &s->children[BRIDGE]))
+        return cannot_start("not found beside this program", "pangolin-bridge");
+    return 0;
+}
+
+/* ---- settings that children inherit ---- */
+
+static int read_port(unsigned *ret)
+{
+    const char *text = getenv("PORT");
+    int64_t port = PORT_DEFAULT;
+    if (text != NULL && (!pang_str_to_int64(pang_str_from(text), &port) || port < 1 ||
+                         port > UINT16_MAX))
+        return cannot_start("must be a number from 1 to 65535", "PORT");
+    *ret = (unsigned)port;
+    return 0;
+}
+
+/* The folder is made here, so that both children find it and its path no longer depends on the
+ * working folder. */
+static int prepare_data_folder(void)
+{
+    char whole[PATH_MAX];
+    const char *given = getenv("PANGOLIN_DATA_DIR");
+    if (given == NULL || given[0] == '\0')
+        given = "./var";
+    if (mkdir(given, 0700) != 0 && errno != EEXIST)
+        return cannot_start(strerror(errno), given);
+    if (realpath(given, whole) == NULL)
+        return cannot_start(strerror(errno), given);
+    if (setenv("PANGOLIN_DATA_DIR", whole, 1) != 0)
+        return cannot_start(strerror(errno), "PANGOLIN_DATA_DIR");
+    return 0;
+}
+
+static int prepare_environment(supervisor *s)
+{
+    char port[16];
+    int status = read_port(&s->port);
+    if (status == 0)
+        status = prepare_data_folder();
+    if (status != 0)
+        return status;
+    (void)snprintf(port, sizeof port, "%u", s->port);
+    if (setenv("PORT", port, 1) != 0 || setenv("PANGOLIN_BIND_ADDRESS", "127.0.0.1", 0) != 0 ||
+        setenv("PANGOLIN_NO_AUTH", "true", 0) != 0)
+        return cannot_start(strerror(errno), "environment");
+    return 0;
+}
+
+/* ---- children ---- */
+
+/* In the child: undo what is the supervisor's, then become the program. */
+static void become(const child *c, pid_t parent)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    (void)setpgid(0, 0);
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    if (getppid() != parent)
+        _exit(1); /* it died before prctl */
+    execl(c->path, c->name, (char *)NULL);
+    fprintf(stderr, "pangolin: could not run %s: %s\n", c->name, strerror(errno));
+    _exit(EXIT_CANNOT_START);
+}
+
+static bool start(child *c)
+{
+    pid_t parent = getpid();
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0)
+        become(c, parent);
+    c->started_ms = now_ms();
+    if (pid < 0) {
+        c->again_ms = c->started_ms + c->pause_ms;
+        return false;
+    }
+    c->pid = pid;
+    return true;
+}
+
+static void signal_child(const child *c, int number)
+{
+    if (c->pid > 0)
+        (void)kill(c->pid, number);
+}
+
+static void describe(int status, char *to, size_t size)
+{
+    if (WIFSIGNALED(status))
+        (void)snprintf(to, size, "was killed by signal %d", WTERMSIG(status));
+    else
+        (void)snprintf(to, size, "ended with status %d", WEXITSTATUS(status));
+}
+
+/* Plans the next start of a child that ended. False when there is no sense in one. */
+static bool plan_restart(supervisor *s, child *c, int status)
+{
+    char how[64];
+    int64_t now = now_ms();
+    describe(status, how, sizeof how);
+    bool cannot = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CANNOT_START;
+    if (cannot && !s->ready)
+        return false; /* it has said why */
+    c->pause_ms = now - c->started_ms > STEADY_MS || c->pause_ms == 0 ? PAUSE_FIRST_MS
+                                                                     : c->pause_ms * 2;
+    if (c->pause_ms > PAUSE_LAST_MS)
+        c->pause_ms = PAUSE_LAST_MS;
+    c->again_ms = now + c->pause_ms;
+    fprintf(stderr, "pangolin: %s %s; it starts again in %d ms\n", c->name, how, c->pause_ms);
+    return true;
+}
+
+/* Collects what has ended. False when everything must stop. */
+static bool reap(supervisor *s)
+{
+    int status;
+    bool go_on = true;
+    for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
+        for (size_t i = 0; i < CHILDREN; i++) {
+            if (s->children[i].pid != pid)
+                continue;
+            s->children[i].pid = 0;
+            go_on = go_on && (s->stopping || plan_restart(s, &s->children[i], status));
+        }
+    }
+    return go_on;
+}
+
+static void start_due(supervisor *s)
+{
+    for (size_t i = 0; i < CHILDREN; i++) {
+        child *c = &s->children[i];
+        if (c->pid == 0 && now_ms() >= c->again_ms)
+            (void)start(c);
+    }
+}
+
+/* ---- the loop ---- */
+
+static void print_ready(const supervisor *s)
+{
+    const char *address = getenv("PANGOLIN_BIND_ADDRESS");
+    const char *no_auth = getenv("PANGOLIN_NO_AUTH");
+    printf("\nready in %lld ms\n\n", (long long)(now_ms() - s->begun_ms));
+    printf("  address   http://%s:%u\n", address, s->port);
+    printf("  data      %s\n\n", getenv("PANGOLIN_DATA_DIR"));
+    if (no_auth != NULL && strcmp(no_auth, "true") == 0)
+        printf("  *** NO AUTHENTICATION: whoever reaches this address may do anything. ***\n"
+               "  *** It listens on this machine only, and is meant for trying things out. ***\n\n");
+    printf("  from pyiceberg.catalog import load_catalog\n"
+           "  catalog = load_catalog(\"demo\", type=\"rest\", uri=\"http://127.0.0.1:%u\", "
+           "warehouse=\"demo\")\n"
+           "  catalog.create_namespace(\"sales\")\n\n"
+           "Ctrl-C stops it.\n", s->port);
+    fflush(stdout);
+}
+
+/* The next signal, or 0 after wait_ms. */
+static int next_signal(const sigset_t *signals, int64_t wait_ms)
+{
+    struct timespec wait = {wait_ms / 1000, (wait_ms % 1000) * 1000000};
+    int number = sigtimedwait(signals, NULL, &wait);
+    return number < 0 ? 0 : number;
+}
+
+/* How long the loop may sleep: until a restart is due, or a short while before readiness. */
+static int64_t patience(const supervisor *s)
+{
+    int64_t wait = s->ready ? 60000 : PROBE_EVERY_MS;
+    for (size_t i = 0; i < CHILDREN; i++) {
+        int64_t left = s->children[i].again_ms - now_ms();
+        if (s->children[i].pid == 0 && left < wait)
+            wait = left < 0 ? 0 : left;
+    }
+    return wait;
+}
+
+static void probe(supervisor *s)
+{
+    if (s->ready || !pang_is_ready(s->port, PROBE_TIMEOUT_MS))
+        return;
+    s->ready = true;
+    print_ready(s);
+}
+
+/* Sends SIGTERM and waits; kills what does not end in time. */
+static void stop(supervisor *s, child *c, const sigset_t *signals)
+{
+    int64_t until = now_ms() + STOP_PATIENCE_MS;
+    signal_child(c, SIGTERM);
+    while (c->pid > 0 && now_ms() < until) {
+        (void)reap(s);
+        if (c->pid > 0)
+            (void)next_signal(signals, 100);
+    }
+    signal_child(c, SIGKILL);
+}
+
+static int supervise(supervisor *s, const sigset_t *signals)
+{
+    int result = 0;
+    while (!s->stopping) {
+        start_due(s);
+        int number = next_signal(signals, patience(s));
+        if (number == SIGINT || number == SIGTERM)
+            s->stopping = true;
+        if (number == SIGHUP) {
+            signal_child(&s->children[SERVER], SIGHUP);
+            signal_child(&s->children[BRIDGE], SIGHUP);
+        }
+        bool too_late = !s->ready && now_ms() - s->begun_ms > START_PATIENCE_MS;
+        if (too_late)
+            fprintf(stderr, "pangolin: not ready after %d s\n", START_PATIENCE_MS / 1000);
+        if (!reap(s) || too_late) {
+            result = EXIT_CANNOT_START;
+            s->stopping = true;
+        }
+        probe(s);
+    }
+    stop(s, &s->children[BRIDGE], signals);
+    stop(s, &s->children[SERVER], signals);
+    return result;
+}
+
+int pang_up(int argc, char **argv)
+{
+    supervisor s = {.begun_ms = now_ms()};
+    sigset_t signals;
+    if (argc > 1) {
+        bool asked = strcmp(argv[1], "--help") == 0;
+        fputs(usage, asked ? stdout : stderr);
+        return asked ? 0 : EXIT_CANNOT_START;
+    }
+    int status = find_programs(&s);
+    if (status == 0)
+        status = prepare_environment(&s);
+    if (status != 0)
+        return status;
+    sigemptyset(&signals);
+    for (size_t i = 0; i < 4; i++)
+        sigaddset(&signals, (const int[]){SIGINT, SIGTERM, SIGHUP, SIGCHLD}[i]);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    return supervise(&s, &signals);
+}

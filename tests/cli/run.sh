@@ -1,0 +1,3 @@
+#!/bin/sh
+# Runs a Python test program with its arguments.
+exec python3 "$@"
