@@ -1,0 +1,44 @@
+/*
+ * Records: the bodies of stored records, packed and unpacked in the arena, under short names.
+ * Called by the server's modules that read or write records. Threads: as the arena's.
+ * Lifetime: what is unpacked lives in the arena; strings in it are NUL-terminated.
+ */
+#ifndef PANG_SERVER_RECORDS_H
+#define PANG_SERVER_RECORDS_H
+
+#include "api/arena.h"
+#include "api/id.h"
+#include "api/storage.h"
+#include "pangolin/store/v1/records.pb-c.h"
+
+typedef Pangolin__Store__V1__CatalogName pang_rec_catalog_name;
+typedef Pangolin__Store__V1__Catalog pang_rec_catalog;
+typedef Pangolin__Store__V1__Ref pang_rec_ref;
+typedef Pangolin__Store__V1__Point pang_rec_point;
+typedef Pangolin__Store__V1__Property pang_rec_property;
+typedef Pangolin__Store__V1__Content pang_rec_content;
+typedef Pangolin__Store__V1__Change pang_rec_change;
+typedef Pangolin__Store__V1__Commit pang_rec_commit;
+typedef Pangolin__Store__V1__Asset pang_rec_asset;
+typedef Pangolin__Store__V1__Metadata pang_rec_metadata;
+typedef Pangolin__Store__V1__Reservation pang_rec_reservation;
+typedef Pangolin__Store__V1__PendingFile pang_rec_pending_file;
+typedef Pangolin__Store__V1__Due pang_rec_due;
+typedef Pangolin__Store__V1__Due__Purge pang_rec_purge;
+
+/* The wire form, in arena; empty without memory (the arena is then marked as failed). */
+pang_str pang_record_pack(const ProtobufCMessage *message, pang_arena *arena);
+/* ERRORS: DATA_LOSS (naming the key: no such body was ever written), RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_record_unpack(const ProtobufCMessageDescriptor *type,
+                                             const pang_record *record, pang_arena *arena,
+                                             void *ret_message, pang_err *err);
+
+/* Between views and the fields of messages. A field borrows. */
+ProtobufCBinaryData pang_bytes_of(pang_str s);
+pang_str pang_str_of(ProtobufCBinaryData bytes);
+/* Borrows *id. */
+ProtobufCBinaryData pang_bytes_of_id(const pang_id *id);
+/* The nil id where the field is no id. */
+pang_id pang_id_of(ProtobufCBinaryData bytes);
+
+#endif
