@@ -1,0 +1,638 @@
+/*
+ * Configuration: the sources are read in rising order of rank (default, file, environment, flags),
+ * each overwriting what the one before gave, so that "who wins" is the order of four calls. Every
+ * text is parsed when it is taken, so that a fault can name where it came from.
+ */
+#include "api/config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/log.h"
+
+enum {
+    KIB = 1024,
+    MIB = 1024 * KIB,
+    SECOND = 1000,
+    HOUR = 3600 * SECOND,
+    NAME_MAX_BYTES = 64,
+    NEAR = 5, /* edits: what is further away is not offered as "did you mean" */
+};
+
+#define BOTH (PANG_PROGRAM_SERVER | PANG_PROGRAM_BRIDGE)
+#define GIB (INT64_C(1024) * MIB)
+
+typedef struct {
+    char *text; /* owned; NUL-terminated; for lists cut into elements in place */
+    size_t len;
+    int64_t number;
+    pang_str *list; /* owned */
+    size_t n_list;
+    bool is_set;
+} value;
+
+struct pang_config {
+    value values[PANG_OPT_COUNT];
+};
+
+/* ---- values ---- */
+
+static bool parse_unit(pang_str text, const char *const *units, const int64_t *factors, size_t n,
+                       int64_t bare, int64_t *ret)
+{
+    int64_t factor = bare;
+    for (size_t i = 0; i < n; i++) {
+        pang_str unit = pang_str_from(units[i]);
+        if (text.len > unit.len &&
+            pang_str_equal_nocase(pang_str_after(text, text.len - unit.len), unit)) {
+            factor = factors[i];
+            text = pang_str_slice(text, 0, text.len - unit.len);
+            break;
+        }
+    }
+    return pang_str_to_int64(pang_str_trim(text), ret) && !__builtin_mul_overflow(*ret, factor, ret);
+}
+
+static bool parse_bytes(pang_str text, int64_t *ret)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB"};
+    static const int64_t factors[] = {KIB, MIB, GIB};
+    return parse_unit(text, units, factors, 3, 1, ret);
+}
+
+static bool parse_ms(pang_str text, int64_t *ret)
+{
+    static const char *const units[] = {"ms", "s", "m", "h"};
+    static const int64_t factors[] = {1, SECOND, 60 * SECOND, HOUR};
+    return parse_unit(text, units, factors, 4, SECOND, ret);
+}
+
+static bool parse_bool(pang_str text, int64_t *ret)
+{
+    static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (pang_str_equal_nocase(text, pang_str_from(words[i]))) {
+            *ret = (int64_t)(i & 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_choice(pang_str text, const char *choices)
+{
+    pang_str rest = pang_str_from(choices), choice;
+    while (pang_str_next(&rest, '|', &choice)) {
+        if (pang_str_equal(choice, text))
+            return true;
+    }
+    return false;
+}
+
+/* Cuts v->text at commas. False without memory or past the bound. */
+static bool parse_list(value *v)
+{
+    pang_str rest = {v->text, v->len}, part;
+    v->list = calloc(PANG_CONFIG_LIST_MAX, sizeof *v->list);
+    if (v->list == NULL)
+        return false;
+    while (pang_str_next(&rest, ',', &part)) {
+        part = pang_str_trim(part);
+        if (part.len == 0)
+            continue;
+        if (v->n_list == PANG_CONFIG_LIST_MAX)
+            return false;
+        v->list[v->n_list++] = part;
+    }
+    return true;
+}
+
+static bool parse_number(const pang_option *option, pang_str text, int64_t *ret)
+{
+    switch (option->type) {
+    case PANG_OPTION_INT:
+        return pang_str_to_int64(text, ret) && *ret >= option->min && *ret <= option->max;
+    case PANG_OPTION_BYTES:
+        return parse_bytes(text, ret) && *ret >= option->min && *ret <= option->max;
+    case PANG_OPTION_MS:
+        return parse_ms(text, ret) && *ret >= option->min && *ret <= option->max;
+    case PANG_OPTION_BOOL:
+        return parse_bool(text, ret);
+    default:
+        return true;
+    }
+}
+
+static pang_code refuse(const pang_option *option, const char *source, pang_err *err)
+{
+    switch (option->type) {
+    case PANG_OPTION_INT:
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "%s must be a number from %lld to %lld",
+                         source, (long long)option->min, (long long)option->max);
+    case PANG_OPTION_BYTES:
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
+                         "%s must be a size like 64KiB or 16MiB, from %lld to %lld bytes", source,
+                         (long long)option->min, (long long)option->max);
+    case PANG_OPTION_MS:
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
+                         "%s must be a time like 500ms, 30s or 5m, from %lld to %lld ms", source,
+                         (long long)option->min, (long long)option->max);
+    case PANG_OPTION_BOOL:
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "%s must be true or false", source);
+    case PANG_OPTION_CHOICE:
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "%s must be one of %s", source,
+                         option->choices);
+    default:
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "%s has too many elements (more than %d)",
+                         source, PANG_CONFIG_LIST_MAX);
+    }
+}
+
+static void value_free(value *v)
+{
+    if (v->text != NULL)
+        explicit_bzero(v->text, v->len);
+    free(v->text);
+    free(v->list);
+    *v = (value){0};
+}
+
+static pang_code take(pang_config *config, pang_option_id id, pang_str text, const char *source,
+                      bool is_set, pang_err *err)
+{
+    const pang_option *option = &pang_options[id];
+    value v = {.len = text.len, .is_set = is_set};
+    if (text.len > PANG_CONFIG_VALUE_MAX || pang_str_find(text, '\0') < text.len)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "%s is too long or holds a NUL", source);
+    if (!parse_number(option, text, &v.number))
+        return refuse(option, source, err);
+    if (option->type == PANG_OPTION_CHOICE && !is_choice(text, option->choices))
+        return refuse(option, source, err);
+    v.text = malloc(text.len + 1);
+    if (v.text == NULL)
+        return pang_fail_memory(err);
+    if (text.len > 0)
+        memcpy(v.text, text.ptr, text.len);
+    v.text[text.len] = '\0';
+    if (option->type == PANG_OPTION_LIST && !parse_list(&v)) {
+        value_free(&v);
+        return refuse(option, source, err);
+    }
+    value_free(&config->values[id]);
+    config->values[id] = v;
+    return PANG_OK;
+}
+
+/* ---- names ---- */
+
+static bool find_name(pang_str name, pang_option_id *ret)
+{
+    for (unsigned i = 0; i < PANG_OPT_COUNT; i++) {
+        if (pang_str_equal(name, pang_str_from(pang_options[i].name))) {
+            *ret = (pang_option_id)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t min_of(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many letters must be put in, left out or changed to make one name of the other. */
+static size_t distance(pang_str a, pang_str b)
+{
+    size_t row[NAME_MAX_BYTES + 1];
+    if (a.len > NAME_MAX_BYTES || b.len > NAME_MAX_BYTES)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= b.len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t changed = diagonal + (a.ptr[i - 1] == b.ptr[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            row[j] = min_of(changed, min_of(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[b.len];
+}
+
+typedef enum { BY_FLAG, BY_KEY, BY_ENV } name_kind;
+
+static pang_code refuse_unknown(name_kind kind, unsigned program, pang_str name, pang_err *err)
+{
+    static const char *const what[] = {"unknown flag \"--", "unknown key \"",
+                                       "unknown environment variable \""};
+    const char *best = NULL;
+    size_t least = NEAR + 1;
+    name = pang_str_slice(name, 0, NAME_MAX_BYTES);
+    for (unsigned i = 0; i < PANG_OPT_COUNT; i++) {
+        const char *known = kind == BY_ENV ? pang_options[i].env : pang_options[i].name;
+        size_t d = distance(name, pang_str_from(known));
+        if (kind == BY_FLAG && (pang_options[i].programs & program) == 0)
+            continue;
+        if (d < least) {
+            least = d;
+            best = known;
+        }
+    }
+    if (best == NULL)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "%s%" PANG_STR_FMT "\"", what[kind],
+                         PANG_STR_ARG(name));
+    return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
+                     "%s%" PANG_STR_FMT "\"; did you mean \"%s%s\"?", what[kind],
+                     PANG_STR_ARG(name), kind == BY_FLAG ? "--" : "", best);
+}
+
+/* ---- sources ---- */
+
+static pang_code load_defaults(pang_config *config, pang_err *err)
+{
+    for (unsigned i = 0; i < PANG_OPT_COUNT; i++) {
+        pang_code code = take(config, (pang_option_id)i, pang_str_from(pang_options[i].fallback),
+                              pang_options[i].name, false, err);
+        if (code != PANG_OK)
+            return code;
+    }
+    return PANG_OK;
+}
+
+static pang_code load_environment(pang_config *config, char *const *environment, pang_err *err)
+{
+    for (; environment != NULL && *environment != NULL; environment++) {
+        pang_str rest = pang_str_from(*environment), name;
+        bool known = false;
+        if (!pang_str_next(&rest, '=', &name))
+            continue;
+        for (unsigned i = 0; i < PANG_OPT_COUNT && !known; i++) {
+            if (!pang_str_equal(name, pang_str_from(pang_options[i].env)))
+                continue;
+            known = true;
+            /* Set but empty is how many tools say "not set". */
+            pang_code code = rest.len == 0 ? PANG_OK
+                                           : take(config, (pang_option_id)i, rest,
+                                                  pang_options[i].env, true, err);
+            if (code != PANG_OK)
+                return code;
+        }
+        if (!known && pang_str_starts(name, PANG_STR("PANGOLIN_")))
+            return refuse_unknown(BY_ENV, 0, name, err);
+    }
+    return PANG_OK;
+}
+
+static pang_code read_flag(pang_config *config, const pang_config_sources *from, int *at,
+                           pang_err *err)
+{
+    char source[NAME_MAX_BYTES + 3];
+    pang_option_id id;
+    pang_str rest = pang_str_from(from->argv[*at]), name;
+    if (!pang_str_starts(rest, PANG_STR("--")))
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "unexpected argument \"%.64s\"",
+                         from->argv[*at]);
+    rest = pang_str_after(rest, 2);
+    bool has_value = pang_str_find(rest, '=') < rest.len;
+    (void)pang_str_next(&rest, '=', &name);
+    if (!find_name(name, &id) || (pang_options[id].programs & from->program) == 0)
+        return refuse_unknown(BY_FLAG, from->program, name, err);
+    (void)snprintf(source, sizeof source, "--%s", pang_options[id].name);
+    if (!has_value && pang_options[id].type == PANG_OPTION_BOOL)
+        return take(config, id, PANG_STR("true"), source, true, err);
+    if (!has_value && *at + 1 >= from->argc)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "%s needs a value", source);
+    return take(config, id, has_value ? rest : pang_str_from(from->argv[++*at]), source, true, err);
+}
+
+static pang_code load_flags(pang_config *config, const pang_config_sources *from, pang_err *err)
+{
+    for (int i = 1; i < from->argc; i++) {
+        pang_code code = read_flag(config, from, &i, err);
+        if (code != PANG_OK)
+            return code;
+    }
+    return PANG_OK;
+}
+
+static pang_code read_line(pang_config *config, pang_str line, const char *path, unsigned number,
+                           pang_err *err)
+{
+    char source[PANG_ERR_MESSAGE_MAX / 2];
+    pang_option_id id;
+    pang_str name, text = pang_str_trim(line);
+    if (text.len > 0 && text.ptr[text.len - 1] == '\r')
+        text = pang_str_trim(pang_str_slice(text, 0, text.len - 1));
+    if (text.len == 0 || text.ptr[0] == '#')
+        return PANG_OK;
+    bool has_value = pang_str_find(text, '=') < text.len;
+    (void)pang_str_next(&text, '=', &name);
+    name = pang_str_trim(name);
+    text = pang_str_trim(text);
+    if (!has_value)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "%.128s line %u is not \"name = value\"",
+                         path, number);
+    if (!find_name(name, &id)) {
+        pang_code code = refuse_unknown(BY_KEY, 0, name, err);
+        pang_err_detail(err, "%.128s line %u", path, number);
+        return code;
+    }
+    if (text.len >= 2 && text.ptr[0] == '"' && text.ptr[text.len - 1] == '"')
+        text = pang_str_slice(text, 1, text.len - 2);
+    (void)snprintf(source, sizeof source, "%s (%.128s line %u)", pang_options[id].name, path, number);
+    return take(config, id, text, source, true, err);
+}
+
+static pang_code read_whole(const char *path, char **ret, size_t *ret_len, pang_err *err)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return pang_fail(err, PANG_NOT_FOUND, NULL, "could not open \"%.256s\": %s", path,
+                         strerror(errno));
+    char *text = malloc(PANG_CONFIG_FILE_MAX + 1);
+    size_t len = text == NULL ? 0 : fread(text, 1, PANG_CONFIG_FILE_MAX + 1, file);
+    bool failed = ferror(file) != 0;
+    (void)fclose(file);
+    if (text == NULL)
+        return pang_fail_memory(err);
+    if (failed || len > PANG_CONFIG_FILE_MAX) {
+        free(text);
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "could not read \"%.256s\" or it is "
+                         "larger than %d bytes", path, PANG_CONFIG_FILE_MAX);
+    }
+    *ret = text;
+    *ret_len = len;
+    return PANG_OK;
+}
+
+static pang_code load_file(pang_config *config, const char *path, pang_err *err)
+{
+    char *text;
+    size_t len;
+    unsigned number = 0;
+    pang_code code = read_whole(path, &text, &len, err);
+    if (code != PANG_OK)
+        return code;
+    pang_str rest = {text, len}, line;
+    while (code == PANG_OK && pang_str_next(&rest, '\n', &line))
+        code = read_line(config, line, path, ++number, err);
+    explicit_bzero(text, len);
+    free(text);
+    return code;
+}
+
+/* The file's name may itself come from a flag or the environment, so those are read twice: first
+ * for it, then, over what the file gave, for all. */
+static pang_code load_all(pang_config *config, const pang_config_sources *from, pang_err *err)
+{
+    pang_code code = load_defaults(config, err);
+    if (code == PANG_OK)
+        code = load_environment(config, from->environment, err);
+    if (code == PANG_OK)
+        code = load_flags(config, from, err);
+    if (code != PANG_OK)
+        return code;
+    pang_str path = pang_config_text(config, PANG_OPT_CONFIG);
+    if (path.len == 0)
+        return PANG_OK;
+    char *copy = strndup(path.ptr, path.len); /* the second reading replaces the value */
+    if (copy == NULL)
+        return pang_fail_memory(err);
+    code = load_file(config, copy, err);
+    free(copy);
+    if (code == PANG_OK)
+        code = load_environment(config, from->environment, err);
+    if (code == PANG_OK)
+        code = load_flags(config, from, err);
+    return code;
+}
+
+pang_code pang_config_load(const pang_config_sources *sources, pang_config **ret, pang_err *err)
+{
+    pang_config *config = calloc(1, sizeof *config);
+    if (config == NULL)
+        return pang_fail_memory(err);
+    pang_code code = load_all(config, sources, err);
+    if (code != PANG_OK) {
+        pang_config_free(config);
+        return code;
+    }
+    *ret = config;
+    return PANG_OK;
+}
+
+void pang_config_free(pang_config *config)
+{
+    if (config == NULL)
+        return;
+    for (size_t i = 0; i < PANG_OPT_COUNT; i++)
+        value_free(&config->values[i]);
+    free(config);
+}
+
+/* ---- getters ---- */
+
+pang_str pang_config_text(const pang_config *config, pang_option_id id)
+{
+    assert(pang_options[id].type <= PANG_OPTION_SECRET);
+    return (pang_str){config->values[id].text, config->values[id].len};
+}
+
+int64_t pang_config_int(const pang_config *config, pang_option_id id)
+{
+    assert(pang_options[id].type == PANG_OPTION_INT || pang_options[id].type == PANG_OPTION_BYTES ||
+           pang_options[id].type == PANG_OPTION_MS);
+    return config->values[id].number;
+}
+
+bool pang_config_bool(const pang_config *config, pang_option_id id)
+{
+    assert(pang_options[id].type == PANG_OPTION_BOOL);
+    return config->values[id].number != 0;
+}
+
+size_t pang_config_list(const pang_config *config, pang_option_id id, const pang_str **ret)
+{
+    assert(pang_options[id].type == PANG_OPTION_LIST);
+    *ret = config->values[id].list;
+    return config->values[id].n_list;
+}
+
+bool pang_config_is_set(const pang_config *config, pang_option_id id)
+{
+    return config->values[id].is_set;
+}
+
+/* ---- mains ---- */
+
+static void print_help(unsigned program, const char *name, const char *about)
+{
+    printf("usage: %s [--NAME VALUE | --NAME=VALUE]...\n\n%s\n\n"
+           "Each option is a flag, an environment variable, and a line `name = value` of the file\n"
+           "that --config names. Flags win over the environment, the environment over the file.\n\n",
+           name, about);
+    for (size_t i = 0; i < PANG_OPT_COUNT; i++) {
+        const pang_option *option = &pang_options[i];
+        if ((option->programs & program) == 0)
+            continue;
+        printf("  --%s (%s)\n      %s", option->name, option->env, option->help);
+        if (option->type == PANG_OPTION_CHOICE)
+            printf(": %s", option->choices);
+        printf(" [%s]\n", option->fallback[0] == '\0' ? "not set" : option->fallback);
+    }
+    printf("\n  --help     print this\n  --version  print the version\n");
+}
+
+int pang_config_start(unsigned program, const char *name, const char *about, int argc, char **argv,
+                      pang_config **ret)
+{
+    pang_err err;
+    pang_log_level level = PANG_LOG_INFO;
+    pang_config_sources sources = {program, argc, argv, environ};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--version") == 0) {
+            printf("%s %s\n", name, PANG_VERSION);
+            return 0;
+        }
+        if (strcmp(argv[i], "--help") == 0) {
+            print_help(program, name, about);
+            return 0;
+        }
+    }
+    if (pang_config_load(&sources, ret, &err) != PANG_OK) {
+        bool detail = err.detail[0] != '\0';
+        fprintf(stderr, "%s: cannot start: %s%s%s%s\n", name, err.message, detail ? " (" : "",
+                err.detail, detail ? ")" : "");
+        return PANG_EXIT_CANNOT_START;
+    }
+    (void)pang_log_level_parse(pang_config_text(*ret, PANG_OPT_LOG_LEVEL), &level);
+    pang_log_setup(strrchr(name, '-') != NULL ? strrchr(name, '-') + 1 : name, level,
+                   pang_str_equal(pang_config_text(*ret, PANG_OPT_LOG_FORMAT), PANG_STR("json")));
+    return -1;
+}
+
+/* ---- the table ---- */
+
+const pang_option pang_options[PANG_OPT_COUNT] = {
+    [PANG_OPT_CONFIG] = {"config", "PANGOLIN_CONFIG", PANG_OPTION_PATH, BOTH, "", 0, 0, NULL,
+                         "file with further options"},
+    [PANG_OPT_DATA_DIR] = {"data-dir", "PANGOLIN_DATA_DIR", PANG_OPTION_PATH, BOTH, "./var", 0, 0,
+                           NULL, "folder of the SQLite file, the local warehouse and the socket"},
+    [PANG_OPT_SOCKET] = {"socket", "PANGOLIN_SOCKET", PANG_OPTION_PATH, BOTH, "", 0, 0, NULL,
+                         "unix socket between bridge and server; run/core.sock in the data folder "
+                         "when not set"},
+    [PANG_OPT_NO_AUTH] = {"no-auth", "PANGOLIN_NO_AUTH", PANG_OPTION_BOOL, BOTH, "false", 0, 0, NULL,
+                          "evaluation mode: whoever reaches the address may do anything; loopback "
+                          "only"},
+    [PANG_OPT_LOG_FORMAT] = {"log-format", "LOG_FORMAT", PANG_OPTION_CHOICE, BOTH, "pretty", 0, 0,
+                             "json|pretty", "form of the log's lines"},
+    [PANG_OPT_LOG_LEVEL] = {"log-level", "PANGOLIN_LOG_LEVEL", PANG_OPTION_CHOICE, BOTH, "info", 0, 0,
+                            "debug|info|warn|error", "what is logged at least"},
+    [PANG_OPT_REQUEST_TIMEOUT] = {"request-timeout", "PANGOLIN_REQUEST_TIMEOUT_SECS", PANG_OPTION_MS,
+                                  BOTH, "30s", 100, HOUR, NULL,
+                                  "longest time of one request, where its rule allows more"},
+    [PANG_OPT_MAX_BODY] = {"max-body", "PANGOLIN_MAX_BODY_BYTES", PANG_OPTION_BYTES, BOTH, "16MiB",
+                           KIB, 64 * MIB, NULL, "largest request, where its rule allows more"},
+    [PANG_OPT_MAX_CONCURRENT] = {"max-concurrent-requests", "PANGOLIN_MAX_CONCURRENT_REQUESTS",
+                                 PANG_OPTION_INT, BOTH, "512", 1, 65536, NULL,
+                                 "requests in flight; more are refused with 429"},
+    [PANG_OPT_SHUTDOWN_GRACE] = {"shutdown-grace", "PANGOLIN_SHUTDOWN_GRACE_SECS", PANG_OPTION_MS,
+                                 BOTH, "25s", 0, HOUR, NULL,
+                                 "how long requests in flight may take after SIGTERM"},
+    [PANG_OPT_BIND_ADDRESS] = {"bind-address", "PANGOLIN_BIND_ADDRESS", PANG_OPTION_TEXT,
+                               PANG_PROGRAM_BRIDGE, "127.0.0.1", 0, 0, NULL,
+                               "address to listen on"},
+    [PANG_OPT_PORT] = {"port", "PORT", PANG_OPTION_INT, PANG_PROGRAM_BRIDGE, "8080", 0, 65535, NULL,
+                       "port to listen on; 0 takes a free one"},
+    [PANG_OPT_TLS_CERT] = {"tls-cert", "PANGOLIN_TLS_CERT", PANG_OPTION_PATH, PANG_PROGRAM_BRIDGE, "",
+                           0, 0, NULL, "certificate chain (PEM); the listener then speaks TLS"},
+    [PANG_OPT_TLS_KEY] = {"tls-key", "PANGOLIN_TLS_KEY", PANG_OPTION_PATH, PANG_PROGRAM_BRIDGE, "", 0,
+                          0, NULL, "private key of the certificate (PEM)"},
+    [PANG_OPT_BRIDGE_THREADS] = {"bridge-threads", "PANGOLIN_BRIDGE_THREADS", PANG_OPTION_INT,
+                                 PANG_PROGRAM_BRIDGE, "0", 0, 256, NULL,
+                                 "event loops of the bridge; 0 is one per core"},
+    [PANG_OPT_UPSTREAM_CONNECTIONS] = {"upstream-connections", "PANGOLIN_UPSTREAM_CONNECTIONS",
+                                       PANG_OPTION_INT, PANG_PROGRAM_BRIDGE, "2", 1, 16, NULL,
+                                       "connections to the server per event loop"},
+    [PANG_OPT_MAX_CONNECTIONS] = {"max-connections", "PANGOLIN_MAX_CONNECTIONS", PANG_OPTION_INT,
+                                  PANG_PROGRAM_BRIDGE, "4096", 1, 1000000, NULL,
+                                  "client connections"},
+    [PANG_OPT_MAX_CONNECTIONS_PER_PEER] = {"max-connections-per-peer",
+                                           "PANGOLIN_MAX_CONNECTIONS_PER_PEER", PANG_OPTION_INT,
+                                           PANG_PROGRAM_BRIDGE, "0", 0, 1000000, NULL,
+                                           "client connections from one address; 0 is no limit of "
+                                           "its own"},
+    [PANG_OPT_MAX_STREAMS] = {"max-streams", "PANGOLIN_MAX_STREAMS", PANG_OPTION_INT,
+                              PANG_PROGRAM_BRIDGE, "100", 1, 1000, NULL,
+                              "requests at once on one HTTP/2 connection"},
+    [PANG_OPT_MAX_HEADER] = {"max-header", "PANGOLIN_MAX_HEADER_BYTES", PANG_OPTION_BYTES,
+                             PANG_PROGRAM_BRIDGE, "16KiB", KIB, MIB, NULL,
+                             "largest header block of a request"},
+    [PANG_OPT_HEADER_TIMEOUT] = {"header-timeout", "PANGOLIN_HEADER_TIMEOUT_SECS", PANG_OPTION_MS,
+                                 PANG_PROGRAM_BRIDGE, "5s", 10, HOUR, NULL,
+                                 "longest time until a request's header is complete"},
+    [PANG_OPT_BODY_TIMEOUT] = {"body-timeout", "PANGOLIN_BODY_TIMEOUT_SECS", PANG_OPTION_MS,
+                               PANG_PROGRAM_BRIDGE, "15s", 10, HOUR, NULL,
+                               "longest time without a byte while a body is under way"},
+    [PANG_OPT_IDLE_TIMEOUT] = {"idle-timeout", "PANGOLIN_IDLE_TIMEOUT_SECS", PANG_OPTION_MS,
+                               PANG_PROGRAM_BRIDGE, "75s", 10, HOUR, NULL,
+                               "longest time a connection may wait for its next request"},
+    [PANG_OPT_GZIP] = {"gzip", "PANGOLIN_GZIP", PANG_OPTION_BOOL, PANG_PROGRAM_BRIDGE, "true", 0, 0,
+                       NULL, "compress replies for clients that accept it"},
+    [PANG_OPT_CORS_ORIGINS] = {"cors-allowed-origins", "PANGOLIN_CORS_ALLOWED_ORIGINS",
+                               PANG_OPTION_LIST, PANG_PROGRAM_BRIDGE, "", 0, 0, NULL,
+                               "origins whose pages may call the API; none when not set"},
+    [PANG_OPT_TRUST_FORWARDED] = {"trust-forwarded-for", "PANGOLIN_TRUST_FORWARDED_FOR",
+                                  PANG_OPTION_BOOL, PANG_PROGRAM_BRIDGE, "false", 0, 0, NULL,
+                                  "take the client's address from X-Forwarded-For"},
+    [PANG_OPT_METRICS] = {"metrics", "PANGOLIN_METRICS_ENABLED", PANG_OPTION_BOOL,
+                          PANG_PROGRAM_BRIDGE, "true", 0, 0, NULL, "serve GET /metrics"},
+    [PANG_OPT_METRICS_ADDRESS] = {"metrics-address", "PANGOLIN_METRICS_ADDRESS", PANG_OPTION_TEXT,
+                                  PANG_PROGRAM_BRIDGE, "", 0, 0, NULL,
+                                  "host:port that alone serves /metrics; the main listener when not "
+                                  "set"},
+    [PANG_OPT_DATABASE_URL] = {"database-url", "DATABASE_URL", PANG_OPTION_SECRET,
+                               PANG_PROGRAM_SERVER, "", 0, 0, NULL,
+                               "memory:, sqlite:FILE, postgres://..., mongodb://...; pangolin.db in "
+                               "the data folder when not set"},
+    [PANG_OPT_STORAGE_TYPE] = {"storage-type", "PANGOLIN_STORAGE_TYPE", PANG_OPTION_CHOICE,
+                               PANG_PROGRAM_SERVER, "auto", 0, 0,
+                               "auto|memory|sqlite|postgres|postgresql|mongodb|mongo",
+                               "kind of store, where the URL shall not say it"},
+    [PANG_OPT_DATABASE_CONNECTIONS] = {"database-max-connections", "DATABASE_MAX_CONNECTIONS",
+                                       PANG_OPTION_INT, PANG_PROGRAM_SERVER, "0", 0, 1000, NULL,
+                                       "connections to a remote database; 0 is the backend's own "
+                                       "choice"},
+    [PANG_OPT_DATABASE_CONNECT_TIMEOUT] = {"database-connect-timeout", "DATABASE_CONNECT_TIMEOUT",
+                                           PANG_OPTION_MS, PANG_PROGRAM_SERVER, "30s", 100, HOUR,
+                                           NULL, "longest time to connect to a remote database"},
+    [PANG_OPT_CACHE_BYTES] = {"cache-bytes", "PANGOLIN_CACHE_BYTES", PANG_OPTION_BYTES,
+                              PANG_PROGRAM_SERVER, "64MiB", MIB, 64 * GIB, NULL,
+                              "memory of the read cache"},
+    [PANG_OPT_CALL_MEMORY] = {"call-memory", "PANGOLIN_CALL_MEMORY_BYTES", PANG_OPTION_BYTES,
+                              PANG_PROGRAM_SERVER, "256MiB", MIB, 4 * GIB, NULL,
+                              "memory that one request may use"},
+    [PANG_OPT_SERVER_THREADS] = {"server-threads", "PANGOLIN_SERVER_THREADS", PANG_OPTION_INT,
+                                 PANG_PROGRAM_SERVER, "0", 0, 256, NULL,
+                                 "threads that poll the server's queues; 0 is one per core"},
+    [PANG_OPT_HANDLER_THREADS] = {"handler-threads", "PANGOLIN_HANDLER_THREADS", PANG_OPTION_INT,
+                                  PANG_PROGRAM_SERVER, "512", 1, 4096, NULL,
+                                  "most threads for requests that wait for disk or network"},
+    [PANG_OPT_CORE_CONNECTIONS] = {"core-connections", "PANGOLIN_CORE_CONNECTIONS", PANG_OPTION_INT,
+                                   PANG_PROGRAM_SERVER, "64", 1, 65536, NULL,
+                                   "connections that the server's socket takes"},
+    [PANG_OPT_ALLOWED_UIDS] = {"allowed-uids", "PANGOLIN_ALLOWED_UIDS", PANG_OPTION_LIST,
+                               PANG_PROGRAM_SERVER, "", 0, 0, NULL,
+                               "users whose processes may connect to the socket, by number; the "
+                               "server's own when not set"},
+    [PANG_OPT_URL] = {"url", "PANGOLIN_URL", PANG_OPTION_TEXT, PANG_PROGRAM_CLI, "", 0, 0, NULL,
+                      "address that the command-line clients talk to"},
+    [PANG_OPT_TENANT] = {"tenant", "PANGOLIN_TENANT", PANG_OPTION_TEXT, PANG_PROGRAM_CLI, "", 0, 0,
+                         NULL, "tenant that the command-line clients act in"},
+};
