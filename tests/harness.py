@@ -64,10 +64,11 @@ def children(pid):
 
 
 class Pangolin:
-    """Server, bridge and supervisor. `data` (kept) continues an earlier one's folder."""
+    """Server, bridge and supervisor. `data` (kept) continues an earlier one's folder; `prefix` is a
+    command that starts the supervisor in its place (taskset)."""
 
-    def __init__(self, name, environment=None, data=None):
-        self.name = name
+    def __init__(self, name, environment=None, data=None, prefix=()):
+        self.name, self.prefix = name, list(prefix)
         self.port = free_port()
         self.uri = "http://127.0.0.1:%d" % self.port
         self.temporary = None if data else tempfile.mkdtemp(prefix="pang-%s-" % name)
@@ -89,7 +90,7 @@ class Pangolin:
         path = os.path.join(CACHE, "log", self.name + ".processes.log")
         begin = time.monotonic()
         with open(path, "ab") as log:
-            self.process = subprocess.Popen([program(), "up"], env=environment, stdout=log,
+            self.process = subprocess.Popen([*self.prefix, program(), "up"], env=environment, stdout=log,
                                             stderr=log, stdin=subprocess.DEVNULL,
                                             start_new_session=True)
         try:
@@ -109,7 +110,7 @@ class Pangolin:
                 raise RuntimeError("pangolin up exited with %s" % self.process.returncode)
             if self.status("/health/ready") == 200:
                 return
-            time.sleep(0.005)
+            time.sleep(0.002)
         raise RuntimeError("pangolin up is not ready after %d s" % patience)
 
     def status(self, path):
