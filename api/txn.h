@@ -36,6 +36,9 @@ enum {
     PANG_TXN_TRIES = 10, /* runs of one piece of work before a lost race is answered */
 };
 
+/* The version of a record that this very transaction has put; its sequence and time are 0. */
+#define PANG_VERSION_OWN UINT64_MAX
+
 /* Takes the store. Starts no thread: commits that arrive while an apply runs are gathered, and
  * one of the waiting callers carries the next group down (fair between scopes: round robin).
  * ERRORS: RESOURCE_EXHAUSTED. */
@@ -43,6 +46,8 @@ PANG_MUST_CHECK pang_code pang_db_open(pang_store *store, const pang_db_config *
                                        pang_db **ret, pang_err *err);
 /* Closes the store too. REQUIRES: no call in flight. NULL is fine. */
 void pang_db_close(pang_db *db);
+/* For reading past the cache (backup, readiness). Whoever writes through it on an exclusive store
+ * leaves the cache wrong. */
 pang_store *pang_db_store(pang_db *db);
 
 /* What happened since the start, for metrics. */
@@ -55,11 +60,17 @@ void pang_db_get_stats(pang_db *db, pang_db_stats *ret);
 /* Begins. `scope` is borrowed from the arena's lifetime on. NULL without memory. */
 pang_txn *pang_txn_begin(pang_db *db, pang_str scope, int64_t deadline_ms, pang_arena *arena);
 
-/* Reads n records; own writes of this transaction win. What was read is remembered: if the
- * transaction commits, each must still have its version (absent ones must still be absent), but
- * for immutable refs and those under `PANG_READ_UNCHECKED`. Counters and sequences are read but
- * not remembered: see pang_txn_check_counter. ERRORS: ABORTED (a cached record was stale),
- * UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED. */
+/* Reads n records; own writes of this transaction win, and a key that was read before reads the
+ * same again. What was read is remembered: if the transaction commits, each must still have its
+ * version (absent ones must still be absent), but for immutable refs and those under
+ * `PANG_READ_UNCHECKED`. Refs that only the store can answer are read from one snapshot, in one
+ * round trip. A ceiling remembers the record it found, not that nothing came in between; it sees
+ * own puts but for those with a slot in their key.
+ * Counters and sequences are read as the store has them and not remembered: see
+ * pang_txn_check_counter. One that may be absent is read under PANG_READ_UNCHECKED, since its
+ * absence would be remembered as a record's. ERRORS: ABORTED (a cached record was stale: end the
+ * transaction and run again), UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED,
+ * INVALID_ARGUMENT (length of a key). */
 typedef enum { PANG_READ_CHECKED, PANG_READ_UNCHECKED } pang_read_mode;
 PANG_MUST_CHECK pang_code pang_txn_get(pang_txn *txn, const pang_ref *refs, size_t n,
                                        pang_read_mode mode, pang_record *records, pang_err *err);
@@ -95,15 +106,17 @@ bool pang_txn_on_lost(pang_txn *txn, void (*fn)(void *arg), void *arg);
 
 /* True when there is anything to commit. */
 bool pang_txn_writes(const pang_txn *txn);
-/* Ends a transaction that wrote nothing: validates what only a cache answered for.
- * ERRORS: ABORTED. */
+/* Ends a transaction that wrote nothing: validates what only a cache answered for. Also to be
+ * called before an error is answered that follows from what was read: the error may be stale too.
+ * Writes, if any, are dropped. ERRORS: ABORTED, and those of get. */
 PANG_MUST_CHECK pang_code pang_txn_finish(pang_txn *txn, pang_err *err);
 /* Commits. An outcome that is unknown is resolved before this returns; when that is not possible
  * either, the code is UNKNOWN (reason "CommitStateUnknownException").
- * ERRORS: ABORTED (lost a race; run again), UNKNOWN, UNAVAILABLE or RESOURCE_EXHAUSTED (nothing
- * was written). */
+ * ERRORS: ABORTED (lost a race; run again), UNKNOWN, UNAVAILABLE, RESOURCE_EXHAUSTED,
+ * INVALID_ARGUMENT (a bound of api/storage.h), DEADLINE_EXCEEDED (nothing was written). */
 PANG_MUST_CHECK pang_code pang_txn_commit(pang_txn *txn, pang_err *err);
-/* After a commit: the number of a slot, and the commit's time. */
+/* After a commit: the number of a slot, and the commit's time. When the outcome had to be learnt
+ * afterwards only slot 0 is known, the others are 0. */
 uint64_t pang_txn_number(const pang_txn *txn, int slot);
 int64_t pang_txn_time_ms(const pang_txn *txn);
 

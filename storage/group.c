@@ -1,0 +1,184 @@
+/*
+ * Group commit: callers that wait anyway carry each other's commits. The first to come leads: it
+ * takes what waits, applies it as one group, and hands out the outcomes. What arrives meanwhile
+ * waits and goes down in the next group, led by one of its own. No thread is started, nothing is
+ * delayed to gather more: the slower an apply, the larger the next group.
+ *
+ * Fair: a leader serves the scopes in turn, one commit each, so that a tenant with a thousand
+ * waiting commits delays another's one commit by one group at most. Waiters of one scope keep
+ * their order. Waiters live on their callers' stacks: a ring of scopes, and behind the first
+ * waiter of each the others of its scope.
+ *
+ * A group that fails as a whole (one member too big for what is left of a disk, say) is sent again
+ * one by one, so that nobody fails for another's sake; unless the store is away, which would only
+ * be found out again by each.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "storage/db.h"
+
+struct pang_waiter {
+    pang_commit *commit;
+    uint64_t hash; /* of the scope: differing ones need no comparison */
+    size_t bytes;
+    pang_waiter *newer, *older;     /* ring of scopes; for the first of a scope */
+    pang_waiter *next;              /* of the same scope */
+    pang_waiter *last;              /* for the first of a scope */
+    bool done;
+    pthread_cond_t woken; /* done, or to lead */
+};
+
+bool pang_group_init(pang_group *group, pang_store *store, unsigned max, size_t bytes_max)
+{
+    group->store = store;
+    group->max = max;
+    group->bytes_max = bytes_max;
+    group->batch = calloc(max, sizeof(pang_commit *));
+    group->taken = calloc(max, sizeof(pang_waiter *));
+    if (group->batch == NULL || group->taken == NULL) {
+        free(group->batch);
+        free(group->taken);
+        return false;
+    }
+    pthread_mutex_init(&group->lock, NULL);
+    return true;
+}
+
+void pang_group_done(pang_group *group)
+{
+    assert(group->scopes == NULL && !group->led);
+    free(group->batch);
+    free(group->taken);
+    pthread_mutex_destroy(&group->lock);
+}
+
+static size_t bytes_of(const pang_commit *c)
+{
+    size_t bytes = c->id_key.len + c->id_body.len;
+    for (size_t i = 0; i < c->n_checks; i++)
+        bytes += c->checks[i].key.len;
+    for (size_t i = 0; i < c->n_puts; i++)
+        bytes += c->puts[i].key.len + c->puts[i].body.len;
+    for (size_t i = 0; i < c->n_deletes; i++)
+        bytes += c->deletes[i].len;
+    return bytes;
+}
+
+/* ---- the ring; the lock is held ---- */
+
+static void ring_add(pang_group *group, pang_waiter *w)
+{
+    if (group->scopes == NULL) {
+        w->newer = w->older = group->scopes = w;
+        return;
+    }
+    w->newer = group->scopes;
+    w->older = group->scopes->older;
+    w->older->newer = w;
+    w->newer->older = w;
+}
+
+static void enqueue(pang_group *group, pang_waiter *w)
+{
+    pang_waiter *first = group->scopes;
+    if (first != NULL) {
+        do {
+            if (first->hash == w->hash && pang_str_equal(first->commit->scope, w->commit->scope)) {
+                first->last->next = w;
+                first->last = w;
+                return;
+            }
+            first = first->newer;
+        } while (first != group->scopes);
+    }
+    w->last = w;
+    ring_add(group, w);
+}
+
+/* Takes the next waiter off. Its scope goes to the end of the ring, if more of it wait. */
+static pang_waiter *take_one(pang_group *group)
+{
+    pang_waiter *w = group->scopes;
+    if (w->newer == w) {
+        group->scopes = NULL;
+    } else {
+        w->older->newer = w->newer;
+        w->newer->older = w->older;
+        group->scopes = w->newer;
+    }
+    if (w->next != NULL) {
+        w->next->last = w->last;
+        ring_add(group, w->next);
+    }
+    return w;
+}
+
+static size_t take_group(pang_group *group)
+{
+    size_t n = 0, bytes = 0;
+    while (group->scopes != NULL && n < group->max) {
+        bytes += group->scopes->bytes;
+        if (n > 0 && bytes > group->bytes_max)
+            break;
+        pang_waiter *w = take_one(group);
+        group->taken[n] = w;
+        group->batch[n++] = w->commit;
+    }
+    return n;
+}
+
+/* ---- the leader ---- */
+
+static void send_singly(pang_group *group, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        pang_commit *c = group->batch[i];
+        if (c->outcome != PANG_COMMIT_FAILED || c->err.code == PANG_INVALID_ARGUMENT)
+            continue;
+        pang_store_apply(group->store, &group->batch[i], 1);
+        if (c->outcome == PANG_COMMIT_FAILED && c->err.code == PANG_UNAVAILABLE)
+            return;
+    }
+}
+
+/* Carries one group down. The lock is held before and after, not in between. */
+static void lead(pang_group *group)
+{
+    group->led = true;
+    size_t n = take_group(group);
+    pthread_mutex_unlock(&group->lock);
+    pang_store_apply(group->store, group->batch, n);
+    if (n > 1)
+        send_singly(group, n);
+    atomic_fetch_add_explicit(&group->groups, 1, memory_order_relaxed);
+    pthread_mutex_lock(&group->lock);
+    for (size_t i = 0; i < n; i++) {
+        group->taken[i]->done = true;
+        pthread_cond_signal(&group->taken[i]->woken);
+    }
+    group->led = false;
+}
+
+void pang_group_commit(pang_group *group, pang_commit *commit)
+{
+    pang_waiter self = {
+        .commit = commit,
+        .hash = pang_str_hash(commit->scope),
+        .bytes = bytes_of(commit),
+        .woken = PTHREAD_COND_INITIALIZER,
+    };
+    pthread_mutex_lock(&group->lock);
+    enqueue(group, &self);
+    while (!self.done) {
+        if (group->led)
+            pthread_cond_wait(&self.woken, &group->lock);
+        else
+            lead(group);
+    }
+    /* Somebody waits and nobody leads: the next in turn does. */
+    if (!group->led && group->scopes != NULL)
+        pthread_cond_signal(&group->scopes->woken);
+    pthread_mutex_unlock(&group->lock);
+    pthread_cond_destroy(&self.woken);
+}
