@@ -21,6 +21,7 @@ def storage_conformance(name, url, ops = None, backend = None, tags = [], **kwar
         tags = tags + ["threads"],
         deps = [
             ":conformance",
+            "//storage:faulty",
             "//storage:memory",
             "//storage:store",
         ] + ([backend] if backend else []),
