@@ -9,6 +9,21 @@ import os
 import sys
 
 
+# Flags of gcc that clang's tools stumble over.
+UNKNOWN = ("-fno-canonical-system-headers", "-ftrivial-auto-var-init=zero", "-Wno-free-nonheap-object",
+           "-Wunused-but-set-parameter", "-frandom-seed=", "-fstack-clash-protection", "-MD", "-MF")
+
+
+def known(arguments):
+    kept, skip = [], False
+    for argument in arguments:
+        if skip or argument.startswith(UNKNOWN):
+            skip = argument == "-MF" and not skip
+            continue
+        kept.append(argument)
+    return kept
+
+
 def main():
     here = os.getcwd()
     entries = []
@@ -19,7 +34,7 @@ def main():
         if source is None or source in seen:
             continue
         seen.add(source)
-        entries.append({"directory": here, "file": source, "arguments": arguments})
+        entries.append({"directory": here, "file": source, "arguments": known(arguments)})
     entries.sort(key=lambda entry: entry["file"])
     with open("compile_commands.json", "w", encoding="utf-8") as out:
         json.dump(entries, out, indent=1)

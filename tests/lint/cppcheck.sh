@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# cppcheck's errors, warnings, performance and portability findings.
+set -euo pipefail
+source tests/lint/files.sh
+mkdir -p .cache/cppcheck
+c_files 'api/*.c' 'server/*.c' 'bridge/*.c' 'storage/*.c' 'vending/*.c' 'cli/*.c' >.cache/cppcheck/files
+[ -s .cache/cppcheck/files ] || exit 77
+cppcheck -j2 --quiet --error-exitcode=1 --inline-suppr --std=c11 --language=c -D_GNU_SOURCE \
+    --enable=warning,performance,portability --suppressions-list=tests/lint/cppcheck.allow \
+    --cppcheck-build-dir=.cache/cppcheck --max-configs=2 -I. --file-list=.cache/cppcheck/files
