@@ -36,7 +36,9 @@ typedef struct pang_server_env {
     const pang_schema *schema;
     pang_str page_key;            /* 32 bytes: authenticates page tokens */
     struct pang_objects *const *objects; /* by kind; NULL at the end */
-    struct pang_counters *counters;      /* server/metrics.h */
+    struct pang_counters *counters;      /* server/metrics.h; NULL: nothing is counted */
+    struct pang_state *state;            /* server/state.h */
+    struct pang_health *health;          /* server/health.h */
     struct pang_state *state;            /* server/state.h: what the catalog's services share */
 } pang_server_env;
 
@@ -44,7 +46,8 @@ typedef struct pang_call {
     const pang_server_env *server;
     const pang_schema_method *method;
     const pang_principal *who;
-    pang_txn *txn;       /* begun by the dispatcher, committed or finished by it */
+    pang_txn *txn;       /* begun by the dispatcher, committed or finished by it; NULL in streams
+                            and in methods without a tenant */
     pang_arena *arena;   /* the attempt's: reset before the handler runs again */
     int64_t deadline_ms; /* on the mono clock */
     pang_str request_id;
@@ -71,9 +74,13 @@ typedef pang_code pang_replay(pang_call *call, const void *in, pang_str kept, vo
 /* A stream of replies. Send blocks until the transport took the message. */
 typedef struct pang_stream pang_stream;
 PANG_MUST_CHECK pang_code pang_stream_send(pang_stream *stream, const void *out, pang_err *err);
-/* Waits for the next request of a client stream; *ret is NULL at its end. */
+/* Waits for the next request of a client stream; *ret is NULL at its end. It lives until the next
+ * receive. */
 PANG_MUST_CHECK pang_code pang_stream_receive(pang_stream *stream, const void **ret,
                                               pang_err *err);
+/* Memory of the current message: reset by the next receive. call->arena lasts as long as the
+ * stream, so what is made for each message does not belong there. */
+pang_arena *pang_stream_arena(pang_stream *stream);
 typedef pang_code pang_stream_handler(pang_call *call, pang_stream *stream, pang_err *err);
 
 typedef struct {
