@@ -301,8 +301,8 @@ static pang_code decode_string(pang_json_scanner *s, pang_str inside, pang_str *
 
 static pang_code scan_string(pang_json_scanner *s, pang_err *err)
 {
-    size_t end;
-    bool escapes;
+    size_t end = 0;
+    bool escapes = false;
     pang_code code = find_string_end(s, &end, &escapes, err);
     if (code != PANG_OK)
         return code;

@@ -1,0 +1,203 @@
+/*
+ * What a description must not contain: the start stops on it, naming the method or field, so that
+ * a forgotten permission, audit action or tenant cannot ship.
+ */
+#include "api/schema_internal.h"
+
+static pang_code refuse(pang_err *err, pang_str of, const char *what, pang_str name)
+{
+    return pang_fail(err, PANG_FAILED_PRECONDITION, NULL,
+                     "%" PANG_STR_FMT ": %s \"%" PANG_STR_FMT "\"", PANG_STR_ARG(of), what,
+                     PANG_STR_ARG(name));
+}
+
+static bool within(uint32_t value, uint32_t last)
+{
+    return value >= 1 && value <= last;
+}
+
+static const upb_FieldDef *find_field(const upb_MessageDef *message, pang_str name)
+{
+    return upb_MessageDef_FindFieldByNameWithSize(message, name.ptr, name.len);
+}
+
+/* The field that a dotted path leads to; NULL when it leads nowhere. */
+static const upb_FieldDef *follow(const upb_MessageDef *message, pang_str path)
+{
+    const upb_FieldDef *field = NULL;
+    pang_str part;
+    while (pang_str_next(&path, '.', &part)) {
+        if (message == NULL)
+            return NULL;
+        field = find_field(message, part);
+        if (field == NULL)
+            return NULL;
+        message = upb_FieldDef_Type(field) == UPB_MESSAGE ? upb_FieldDef_MessageSubDef(field)
+                                                          : NULL;
+    }
+    return field;
+}
+
+static pang_code check_object(const pang_schema_method *method, const pang_rule_check *check,
+                              pang_str path, pang_err *err)
+{
+    const upb_MessageDef *message = method->in;
+    if (pang_str_starts(path, PANG_STR("."))) {
+        const upb_FieldDef *each = find_field(message, check->each);
+        if (each == NULL || !upb_FieldDef_IsRepeated(each) ||
+            upb_FieldDef_Type(each) != UPB_MESSAGE)
+            return refuse(err, method->path, "a check's each is no repeated message:",
+                          check->each);
+        message = upb_FieldDef_MessageSubDef(each);
+        path = pang_str_after(path, 1);
+    }
+    if (follow(message, path) == NULL)
+        return refuse(err, method->path, "a check's object is no field of the request:", path);
+    return PANG_OK;
+}
+
+static pang_code check_check(const pang_schema_method *method, const pang_rule_check *check,
+                             pang_err *err)
+{
+    if (!within(check->action, 6) || !within(check->resource, 5))
+        return refuse(err, method->path, "a check has no action or resource", check->any_of);
+    for (size_t i = 0; i < check->n_object; i++) {
+        pang_code code = check_object(method, check, check->object[i], err);
+        if (code != PANG_OK)
+            return code;
+    }
+    if (check->when.len > 0 && follow(method->in, check->when) == NULL)
+        return refuse(err, method->path, "a check's when is no field of the request:",
+                      check->when);
+    return PANG_OK;
+}
+
+static pang_code check_variable(const pang_schema *schema, const pang_schema_method *method,
+                                pang_str name, pang_err *err)
+{
+    const upb_FieldDef *field = find_field(method->in, name);
+    if (field == NULL)
+        return refuse(err, method->path, "a path variable is no field of the request:", name);
+    bool levels = pang_schema_field(schema, field)->namespace_levels;
+    bool fits = upb_FieldDef_IsRepeated(field) ? levels : upb_FieldDef_Type(field) != UPB_MESSAGE;
+    return fits ? PANG_OK
+                : refuse(err, method->path, "a path variable is no single value:", name);
+}
+
+static pang_code check_binding(const pang_schema *schema, const pang_schema_method *method,
+                               const pang_http_binding *http, pang_err *err)
+{
+    pang_str rest = http->path;
+    if (http->verb.len == 0 || !pang_str_starts(http->path, PANG_STR("/")))
+        return refuse(err, method->path, "an HTTP binding has no verb or path:", http->path);
+    if (http->body.len > 0 && !pang_str_equal(http->body, PANG_STR("*")) &&
+        find_field(method->in, http->body) == NULL)
+        return refuse(err, method->path, "the body is no field of the request:", http->body);
+    for (size_t at = pang_str_find(rest, '{'); at < rest.len; at = pang_str_find(rest, '{')) {
+        rest = pang_str_after(rest, at + 1);
+        pang_code code =
+            check_variable(schema, method, pang_str_slice(rest, 0, pang_str_find(rest, '}')), err);
+        if (code != PANG_OK)
+            return code;
+    }
+    return PANG_OK;
+}
+
+static bool has_audit_hole(const pang_schema_method *method)
+{
+    if (method->audit_class == PANG_AUDIT_NONE)
+        return false;
+    return !within(method->audit_class, PANG_AUDIT_CREDENTIAL) || method->audit.len == 0;
+}
+
+pang_code pang_schema_check_method(const pang_schema *schema, const pang_schema_method *method,
+                                   pang_err *err)
+{
+    pang_code code = PANG_OK;
+    if (!within(method->tenant, PANG_TENANT_NONE))
+        return refuse(err, method->path, "the rule lacks", PANG_STR("tenant"));
+    if (!within(method->effect, PANG_EFFECT_WRITE))
+        return refuse(err, method->path, "the rule lacks", PANG_STR("effect"));
+    if (!within(method->dialect, PANG_DIALECT_MANAGEMENT))
+        return refuse(err, method->path, "the rule lacks", PANG_STR("dialect"));
+    if (has_audit_hole(method))
+        return refuse(err, method->path, "the rule lacks", PANG_STR("audit"));
+    if (method->effect == PANG_EFFECT_WRITE && method->audit_class != PANG_AUDIT_CHANGE)
+        return refuse(err, method->path, "a write is not audited as one:", method->audit);
+    if (!method->is_public && method->n_checks == 0)
+        return refuse(err, method->path, "the rule lacks", PANG_STR("check"));
+    if (method->success < 200 || method->success > 299)
+        return refuse(err, method->path, "the rule's success is no 2xx", PANG_STR(""));
+    for (size_t i = 0; code == PANG_OK && i < method->n_checks; i++)
+        code = check_check(method, &method->checks[i], err);
+    for (size_t i = 0; code == PANG_OK && i < method->n_http; i++)
+        code = check_binding(schema, method, &method->http[i], err);
+    if (code == PANG_OK && method->paging_items != NULL &&
+        !upb_FieldDef_IsRepeated(method->paging_items))
+        code = refuse(err, method->path, "paging.items is not repeated in", PANG_STR("response"));
+    return code;
+}
+
+pang_code pang_schema_check_field(const upb_MessageDef *message, const upb_FieldDef *field,
+                                  const pang_field_rule *rule, pang_err *err)
+{
+    pang_str name = pang_str_from(upb_FieldDef_FullName(field));
+    int type = upb_FieldDef_Type(field);
+    bool repeated = upb_FieldDef_IsRepeated(field);
+    if (rule->raw_json && (type != UPB_BYTES || repeated))
+        return refuse(err, name, "needs single bytes:", PANG_STR("raw_json"));
+    if (rule->request_header.len > 0 && (type != UPB_STRING || repeated))
+        return refuse(err, name, "needs a single string:", PANG_STR("request_header"));
+    if (rule->response_header.len > 0 && (type != UPB_STRING || repeated))
+        return refuse(err, name, "needs a single string:", PANG_STR("response_header"));
+    if (rule->namespace_levels && (type != UPB_STRING || !repeated))
+        return refuse(err, name, "needs repeated string:", PANG_STR("namespace_levels"));
+    if (rule->unwrap && upb_MessageDef_FieldCount(message) != 1)
+        return refuse(err, name, "needs a message of one field:", PANG_STR("unwrap"));
+    if (rule->status_when_true != 0 && (type != UPB_BOOL || repeated))
+        return refuse(err, name, "needs a single bool:", PANG_STR("status_when_true"));
+    return PANG_OK;
+}
+
+/* True when two templates match the same requests: equal but for the variables' names. */
+static bool same_template(pang_str a, pang_str b)
+{
+    pang_str x, y;
+    for (;;) {
+        bool more_a = pang_str_next(&a, '/', &x), more_b = pang_str_next(&b, '/', &y);
+        if (!more_a || !more_b)
+            return more_a == more_b;
+        bool var_a = pang_str_starts(x, PANG_STR("{")), var_b = pang_str_starts(y, PANG_STR("{"));
+        if (var_a != var_b || (!var_a && !pang_str_equal(x, y)))
+            return false;
+    }
+}
+
+static pang_code check_route_once(const pang_schema *schema, size_t method, size_t binding,
+                                  pang_err *err)
+{
+    const pang_http_binding *mine = &schema->methods[method].http[binding];
+    for (size_t i = 0; i <= method; i++) {
+        const pang_schema_method *other = &schema->methods[i];
+        size_t n = i == method ? binding : other->n_http;
+        for (size_t j = 0; j < n; j++) {
+            if (pang_str_equal(mine->verb, other->http[j].verb) &&
+                same_template(mine->path, other->http[j].path))
+                return refuse(err, schema->methods[method].path, "the route is taken:",
+                              mine->path);
+        }
+    }
+    return PANG_OK;
+}
+
+pang_code pang_schema_check_routes(const pang_schema *schema, pang_err *err)
+{
+    for (size_t i = 0; i < schema->n_methods; i++) {
+        for (size_t j = 0; j < schema->methods[i].n_http; j++) {
+            pang_code code = check_route_once(schema, i, j, err);
+            if (code != PANG_OK)
+                return code;
+        }
+    }
+    return PANG_OK;
+}

@@ -1,0 +1,130 @@
+/*
+ * upb: the functions of libupb.so.29 that are used. Debian ships the library with libgrpc and
+ * packages no headers, so the prototypes are written here, in our words, with opaque structs only.
+ * Included by: api/schema*.c and bridge/transcode*.c. Threads: definitions are immutable once
+ * loaded; an arena belongs to one thread. Lifetime: definitions live as long as their pool.
+ *
+ * pang_schema_load checks that the library reads a descriptor as our own wire reader does, so a
+ * library with another layout stops the start instead of corrupting memory.
+ */
+#ifndef PANG_API_UPB_H
+#define PANG_API_UPB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct upb_Arena upb_Arena;
+typedef struct upb_DefPool upb_DefPool;
+typedef struct upb_FileDef upb_FileDef;
+typedef struct upb_ServiceDef upb_ServiceDef;
+typedef struct upb_MethodDef upb_MethodDef;
+typedef struct upb_MessageDef upb_MessageDef;
+typedef struct upb_FieldDef upb_FieldDef;
+typedef struct upb_OneofDef upb_OneofDef;
+typedef struct upb_EnumDef upb_EnumDef;
+typedef struct upb_EnumValueDef upb_EnumValueDef;
+typedef struct upb_MiniTable upb_MiniTable;
+typedef struct upb_alloc upb_alloc;
+
+/* The one layout that must match: a flag, then text. */
+typedef struct {
+    bool ok;
+    char message[127];
+} upb_Status;
+
+/* Field types, numbered as FieldDescriptorProto.Type. */
+enum {
+    UPB_DOUBLE = 1,
+    UPB_FLOAT = 2,
+    UPB_INT64 = 3,
+    UPB_UINT64 = 4,
+    UPB_INT32 = 5,
+    UPB_FIXED64 = 6,
+    UPB_FIXED32 = 7,
+    UPB_BOOL = 8,
+    UPB_STRING = 9,
+    UPB_GROUP = 10,
+    UPB_MESSAGE = 11,
+    UPB_BYTES = 12,
+    UPB_UINT32 = 13,
+    UPB_ENUM = 14,
+    UPB_SFIXED32 = 15,
+    UPB_SFIXED64 = 16,
+    UPB_SINT32 = 17,
+    UPB_SINT64 = 18,
+};
+
+/* Arenas and decoding (for descriptors only). upb_Decode returns 0 when all is well. */
+extern upb_alloc upb_alloc_global;
+upb_Arena *upb_Arena_Init(void *memory, size_t size, upb_alloc *alloc);
+void upb_Arena_Free(upb_Arena *arena);
+extern const upb_MiniTable google_protobuf_FileDescriptorProto_msginit;
+void *_upb_Message_New(const upb_MiniTable *type, upb_Arena *arena);
+int upb_Decode(const char *bytes, size_t size, void *message, const upb_MiniTable *type,
+               const void *extensions, int options, upb_Arena *arena);
+const char *upb_Message_GetUnknown(const void *message, size_t *ret_size);
+
+/* The pool owns all definitions. AddFile returns NULL and fills the status on failure. */
+upb_DefPool *upb_DefPool_New(void);
+void upb_DefPool_Free(upb_DefPool *pool);
+const upb_FileDef *upb_DefPool_AddFile(upb_DefPool *pool, const void *file, upb_Status *status);
+const upb_MessageDef *upb_DefPool_FindMessageByName(const upb_DefPool *pool, const char *name);
+const upb_FileDef *upb_DefPool_FindFileContainingSymbol(const upb_DefPool *pool, const char *name);
+
+/* Files. */
+const char *upb_FileDef_Name(const upb_FileDef *file);
+int upb_FileDef_ServiceCount(const upb_FileDef *file);
+const upb_ServiceDef *upb_FileDef_Service(const upb_FileDef *file, int i);
+int upb_FileDef_TopLevelMessageCount(const upb_FileDef *file);
+const upb_MessageDef *upb_FileDef_TopLevelMessage(const upb_FileDef *file, int i);
+int upb_FileDef_DependencyCount(const upb_FileDef *file);
+const upb_FileDef *upb_FileDef_Dependency(const upb_FileDef *file, int i);
+
+/* Services and methods. Options are never NULL: a default message stands for none. */
+const char *upb_ServiceDef_FullName(const upb_ServiceDef *service);
+int upb_ServiceDef_MethodCount(const upb_ServiceDef *service);
+const upb_MethodDef *upb_ServiceDef_Method(const upb_ServiceDef *service, int i);
+const char *upb_MethodDef_Name(const upb_MethodDef *method);
+const void *upb_MethodDef_Options(const upb_MethodDef *method);
+const upb_MessageDef *upb_MethodDef_InputType(const upb_MethodDef *method);
+const upb_MessageDef *upb_MethodDef_OutputType(const upb_MethodDef *method);
+bool upb_MethodDef_ClientStreaming(const upb_MethodDef *method);
+bool upb_MethodDef_ServerStreaming(const upb_MethodDef *method);
+
+/* Messages. */
+const char *upb_MessageDef_FullName(const upb_MessageDef *message);
+int upb_MessageDef_FieldCount(const upb_MessageDef *message);
+const upb_FieldDef *upb_MessageDef_Field(const upb_MessageDef *message, int i);
+int upb_MessageDef_NestedMessageCount(const upb_MessageDef *message);
+const upb_MessageDef *upb_MessageDef_NestedMessage(const upb_MessageDef *message, int i);
+const upb_FieldDef *upb_MessageDef_FindFieldByNumber(const upb_MessageDef *message,
+                                                     uint32_t number);
+const upb_FieldDef *upb_MessageDef_FindFieldByNameWithSize(const upb_MessageDef *message,
+                                                           const char *name, size_t len);
+const upb_FieldDef *upb_MessageDef_FindByJsonNameWithSize(const upb_MessageDef *message,
+                                                          const char *name, size_t len);
+
+/* Fields. IsRepeated is true for maps too. */
+const char *upb_FieldDef_Name(const upb_FieldDef *field);
+const char *upb_FieldDef_JsonName(const upb_FieldDef *field);
+const char *upb_FieldDef_FullName(const upb_FieldDef *field);
+uint32_t upb_FieldDef_Number(const upb_FieldDef *field);
+uint32_t upb_FieldDef_Index(const upb_FieldDef *field);
+int upb_FieldDef_Type(const upb_FieldDef *field);
+bool upb_FieldDef_IsRepeated(const upb_FieldDef *field);
+bool upb_FieldDef_IsMap(const upb_FieldDef *field);
+bool upb_FieldDef_HasPresence(const upb_FieldDef *field);
+const void *upb_FieldDef_Options(const upb_FieldDef *field);
+const upb_MessageDef *upb_FieldDef_MessageSubDef(const upb_FieldDef *field);
+const upb_EnumDef *upb_FieldDef_EnumSubDef(const upb_FieldDef *field);
+const upb_OneofDef *upb_FieldDef_RealContainingOneof(const upb_FieldDef *field);
+
+/* Enums. NULL when there is no such value. */
+const upb_EnumValueDef *upb_EnumDef_FindValueByNameWithSize(const upb_EnumDef *type,
+                                                            const char *name, size_t len);
+const upb_EnumValueDef *upb_EnumDef_FindValueByNumber(const upb_EnumDef *type, int32_t number);
+int32_t upb_EnumValueDef_Number(const upb_EnumValueDef *value);
+const char *upb_EnumValueDef_Name(const upb_EnumValueDef *value);
+
+#endif

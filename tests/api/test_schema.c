@@ -1,0 +1,262 @@
+/*
+ * api/schema.c: the linked description loads; one that forgets a rule does not.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "api/arena.h"
+#include "api/schema.h"
+#include "api/wire.h"
+
+static pang_schema *linked;
+static pang_arena *arena;
+static pang_err err;
+
+static int setup(void **state)
+{
+    (void)state;
+    arena = pang_arena_new(4 << 20);
+    pang_code code = pang_schema_load(pang_schema_linked(), &linked, &err);
+    if (code != PANG_OK)
+        print_error("%s\n", err.message);
+    return code != PANG_OK;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    pang_schema_free(linked);
+    pang_schema_free(NULL);
+    pang_arena_free(arena);
+    return 0;
+}
+
+static void test_schema__methods_are_found_by_whole_paths(void **state)
+{
+    (void)state;
+    const pang_schema_method *load =
+        pang_schema_find(linked, PANG_STR("/pangolin.v1.TableService/LoadTable"));
+    assert_non_null(load);
+    assert_true(pang_str_equal(load->service, PANG_STR("pangolin.v1.TableService")));
+    assert_ptr_equal(pang_schema_at(linked, load->index), load);
+    assert_null(pang_schema_find(linked, PANG_STR("/pangolin.v1.TableService/LoadTabl")));
+    assert_null(pang_schema_find(linked, PANG_STR("/pangolin.v1.TableService/LoadTable\0")));
+    assert_null(pang_schema_find(linked, PANG_STR("")));
+}
+
+static void test_schema__rules_are_read(void **state)
+{
+    (void)state;
+    const pang_schema_method *m =
+        pang_schema_find(linked, PANG_STR("/pangolin.v1.TableService/RegisterTable"));
+    assert_int_equal(m->tenant, PANG_TENANT_CALLER);
+    assert_int_equal(m->effect, PANG_EFFECT_WRITE);
+    assert_int_equal(m->dialect, PANG_DIALECT_ICEBERG);
+    assert_true(m->waits && !m->is_public);
+    assert_int_equal(m->success, 200);
+    assert_int_equal(m->body_limit, PANG_BODY_DEFAULT);
+    assert_int_equal(m->deadline_ms, PANG_DEADLINE_DEFAULT);
+    assert_int_equal(m->n_checks, 2);
+    assert_true(pang_str_equal(m->checks[1].when, PANG_STR("overwrite")));
+    assert_true(pang_str_equal(m->checks[1].equals, PANG_STR("true")));
+    assert_int_equal(m->checks[0].n_object, 3);
+    assert_true(pang_str_equal(m->checks[0].object[2], PANG_STR("name")));
+    assert_int_equal(m->n_http, 1);
+    assert_true(pang_str_equal(m->http[0].verb, PANG_STR("POST")));
+    assert_true(pang_str_equal(m->http[0].path,
+                               PANG_STR("/v1/{prefix}/namespaces/{namespace}/register")));
+    assert_true(pang_str_equal(m->http[0].body, PANG_STR("*")));
+    m = pang_schema_find(linked, PANG_STR("/pangolin.v1.ConfigService/GetConfig"));
+    assert_int_equal(m->n_http, 2);
+    m = pang_schema_find(linked, PANG_STR("/pangolin.v1.TableService/TableExists"));
+    assert_true(pang_str_equal(m->http[0].verb, PANG_STR("HEAD")));
+    assert_int_equal(m->success, 204);
+    m = pang_schema_find(linked, PANG_STR("/pangolin.v1.TableService/ListTables"));
+    assert_non_null(m->paging_items);
+    m = pang_schema_find(linked, PANG_STR("/grpc.health.v1.Health/Watch"));
+    assert_true(m->server_streaming && !m->client_streaming && m->is_public);
+    assert_int_equal(m->n_http, 0);
+}
+
+static void test_schema__files_answer_reflection(void **state)
+{
+    (void)state;
+    pang_str table = pang_schema_file(linked, PANG_STR("pangolin/v1/table.proto"));
+    assert_true(table.len > 1000);
+    pang_str same = pang_schema_file_of_symbol(linked, PANG_STR("pangolin.v1.LoadTableRequest"));
+    assert_ptr_equal(same.ptr, table.ptr);
+    assert_int_equal(pang_schema_file_of_symbol(linked, PANG_STR("pangolin.v1.Nothing")).len, 0);
+    assert_int_equal(pang_schema_file(linked, PANG_STR("nothing.proto")).len, 0);
+    assert_true(pang_schema_import(linked, PANG_STR("pangolin/v1/table.proto"), 0).len > 0);
+    assert_int_equal(pang_schema_import(linked, PANG_STR("pangolin/v1/table.proto"), 99).len, 0);
+}
+
+static void test_schema__messages_are_validated(void **state)
+{
+    (void)state;
+    const pang_schema_method *m =
+        pang_schema_find(linked, PANG_STR("/pangolin.v1.TableService/LoadTable"));
+    static const struct {
+        const char *name;
+        pang_str bytes;
+        bool ok;
+    } cases[] = {
+        {"empty", PANG_STR_INIT(""), true},
+        {"prefix", PANG_STR_INIT("\x0a\x03"
+                                 "abc"), true},
+        {"unknown field", PANG_STR_INIT("\xf8\x3f\x01"), true},
+        {"cut short", PANG_STR_INIT("\x0a\x09"
+                                    "abc"), false},
+        {"not UTF-8", PANG_STR_INIT("\x0a\x02\xc3\x28"), false},
+        {"a NUL", PANG_STR_INIT("\x0a\x03"
+                                "a\0b"), false},
+        {"wrong wire type", PANG_STR_INIT("\x08\x01"), false},
+        {"field number 0", PANG_STR_INIT("\x02\x00"), false},
+        {"a group", PANG_STR_INIT("\x0b\x0c"), false},
+        {"long varint", PANG_STR_INIT("\xf8\x3f\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f"), false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pang_code code = pang_schema_validate(linked, m->in, cases[i].bytes, &err);
+        if ((code == PANG_OK) != cases[i].ok)
+            fail_msg("%s", cases[i].name);
+    }
+}
+
+/* ---- descriptor sets made by hand: package t, service S, one method M per rule ---- */
+
+static pang_str text_field(uint32_t number, const char *text)
+{
+    pang_buf buf = {.arena = arena};
+    pang_wire_add_bytes(&buf, number, pang_str_from(text));
+    return pang_buf_str(&buf);
+}
+
+static pang_str wrap(uint32_t number, pang_str bytes)
+{
+    pang_buf buf = {.arena = arena};
+    pang_wire_add_bytes(&buf, number, bytes);
+    return pang_buf_str(&buf);
+}
+
+static pang_str join(pang_str a, pang_str b)
+{
+    pang_buf buf = {.arena = arena};
+    pang_buf_add(&buf, a);
+    pang_buf_add(&buf, b);
+    return pang_buf_str(&buf);
+}
+
+/* Rule and http: serialized options, empty for none. */
+static pang_str method_proto(const char *name, pang_str options)
+{
+    pang_str m = join(text_field(1, name), join(text_field(2, ".t.In"), text_field(3, ".t.In")));
+    return wrap(2, options.len == 0 ? m : join(m, wrap(4, options)));
+}
+
+static pang_code load(pang_str methods)
+{
+    pang_schema *schema = NULL;
+    /* message In { string name = 1; repeated string names = 2; } */
+    pang_str one = join(text_field(1, "name"), PANG_STR("\x18\x01\x20\x01\x28\x09"));
+    pang_str many = join(text_field(1, "names"), PANG_STR("\x18\x02\x20\x03\x28\x09"));
+    pang_str in = join(text_field(1, "In"), join(wrap(2, one), wrap(2, many)));
+    pang_str file = join(text_field(1, "t.proto"), text_field(2, "t"));
+    file = join(file, join(wrap(4, in), wrap(6, join(text_field(1, "S"), methods))));
+    file = join(file, text_field(12, "proto3"));
+    pang_code code = pang_schema_load(wrap(1, file), &schema, &err);
+    pang_schema_free(schema);
+    return code;
+}
+
+static pang_str rule(const char *bytes, size_t len)
+{
+    return wrap(51234, (pang_str){bytes, len});
+}
+
+#define RULE(lit) rule(lit, sizeof(lit) - 1)
+#define PUBLIC_READ "\x08\x02\x10\x01\x18\x02\x20\x01\x30\x01"
+
+static pang_str http_get(const char *path)
+{
+    return wrap(72295728, text_field(2, path));
+}
+
+static void test_schema__what_forgets_something_is_refused(void **state)
+{
+    (void)state;
+    const struct {
+        const char *want;
+        pang_str options;
+    } cases[] = {
+        {NULL, RULE(PUBLIC_READ)},
+        {"has no rule", PANG_STR("")},
+        {"lacks \"tenant\"", RULE("\x10\x01\x18\x02\x20\x01\x30\x01")},
+        {"lacks \"effect\"", RULE("\x08\x02\x18\x02\x20\x01\x30\x01")},
+        {"lacks \"dialect\"", RULE("\x08\x02\x10\x01\x20\x01\x30\x01")},
+        {"lacks \"audit\"", RULE("\x08\x02\x10\x01\x18\x02\x20\x01")},
+        {"lacks \"audit\"", RULE("\x08\x02\x10\x01\x18\x02\x20\x01\x30\x02")},
+        {"lacks \"check\"", RULE("\x08\x02\x10\x01\x18\x02\x30\x01")},
+        {"a write is not audited", RULE("\x08\x01\x10\x02\x18\x02\x20\x01\x30\x01")},
+        {"a check has no action", RULE("\x08\x01\x10\x01\x18\x02\x30\x01\x52\x00")},
+        {"object is no field", RULE("\x08\x01\x10\x01\x18\x02\x30\x01\x52\x08\x08\x01\x10\x02"
+                                    "\x1a\x02no")},
+        {"success", RULE(PUBLIC_READ "\x38\xc8\x02")},
+        {"paging", RULE(PUBLIC_READ "\x62\x04\x0a\x02no")},
+        {"no field of the request", join(RULE(PUBLIC_READ), http_get("/a/{no}"))},
+        {"no single value", join(RULE(PUBLIC_READ), http_get("/a/{names}"))},
+        {NULL, join(RULE(PUBLIC_READ), http_get("/a/{name}"))},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pang_code code = load(method_proto("M", cases[i].options));
+        if (cases[i].want == NULL) {
+            if (code != PANG_OK)
+                fail_msg("case %zu: %s", i, err.message);
+            continue;
+        }
+        assert_int_equal(code, PANG_FAILED_PRECONDITION);
+        if (strstr(err.message, cases[i].want) == NULL || strstr(err.message, "/t.S/M") == NULL)
+            fail_msg("case %zu: wanted %s, got: %s", i, cases[i].want, err.message);
+    }
+}
+
+static void test_schema__two_methods_cannot_share_a_route(void **state)
+{
+    (void)state;
+    pang_str one = method_proto("M", join(RULE(PUBLIC_READ), http_get("/a/{name}/x")));
+    pang_str two = method_proto("N", join(RULE(PUBLIC_READ), http_get("/a/{name}/x")));
+    assert_int_equal(load(join(one, two)), PANG_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.message, "/t.S/N: the route is taken"));
+    two = method_proto("N", join(RULE(PUBLIC_READ), http_get("/a/{name}/y")));
+    assert_int_equal(load(join(one, two)), PANG_OK);
+}
+
+static void test_schema__a_broken_set_is_refused(void **state)
+{
+    (void)state;
+    pang_schema *schema = NULL;
+    assert_int_equal(pang_schema_load(PANG_STR("\x0a\x05xx"), &schema, &err),
+                     PANG_FAILED_PRECONDITION);
+    assert_int_equal(pang_schema_load(PANG_STR("\x12\x00"), &schema, &err),
+                     PANG_FAILED_PRECONDITION);
+    assert_null(schema);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_schema__methods_are_found_by_whole_paths),
+        cmocka_unit_test(test_schema__rules_are_read),
+        cmocka_unit_test(test_schema__files_answer_reflection),
+        cmocka_unit_test(test_schema__messages_are_validated),
+        cmocka_unit_test(test_schema__what_forgets_something_is_refused),
+        cmocka_unit_test(test_schema__two_methods_cannot_share_a_route),
+        cmocka_unit_test(test_schema__a_broken_set_is_refused),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
