@@ -1,22 +1,19 @@
 #!/usr/bin/env bash
-# buf lint over proto/, and no breaking change since the newest release tag, or since the first commit
-# that had a description where there is no tag. A clone without history has nothing to compare with.
+# buf lint over proto/, and no breaking change since proto/baseline.binpb: what the last release
+# described, for clients (pangolin/v1) and for stores that must open again (pangolin/store).
+# `proto.sh --baseline` writes that file; a release does it, nothing else.
 set -uo pipefail
 python3 tests/pyenv.py || exit 1
 buf=.cache/venv/bin/buf
 export BUF_CACHE_DIR=$PWD/.cache/buf
+if [ "${1:-}" = --baseline ]; then
+    exec $buf build proto -o proto/baseline.binpb
+fi
 failed=0
 $buf lint proto || failed=1
-
-base=$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null) ||
-    base=$(git log --reverse --format=%H -- proto/buf.yaml 2>/dev/null | head -n 1)
-if [ -z "$base" ] || [ "$(git rev-parse --is-shallow-repository)" = true ]; then
-    echo "no history to compare proto/ with"
-    exit $failed
+if [ -f proto/baseline.binpb ]; then
+    $buf breaking proto --against proto/baseline.binpb || failed=1
+else
+    echo "there is no proto/baseline.binpb to compare with"
 fi
-old=$(mktemp -d)
-trap 'rm -r "$old"' EXIT
-git archive "$base" proto 2>/dev/null | tar -x -C "$old" || exit $failed
-[ -f "$old/proto/buf.yaml" ] || cp proto/buf.yaml "$old/proto/"
-$buf breaking proto --against "$old/proto" || failed=1
 exit $failed
