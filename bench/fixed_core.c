@@ -42,16 +42,19 @@ static void die(const char *what)
     exit(2);
 }
 
-#define PAIR(name, value)                                                                          \
-    {(uint8_t *)(uintptr_t)(name), (uint8_t *)(uintptr_t)(value), sizeof(name) - 1,                \
-     sizeof(value) - 1, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE}
+static nghttp2_nv pair(const char *name, const char *value)
+{
+    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name),
+                        strlen(value),
+                        NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
+}
 
 /* How much of the reply a stream has had is kept as the stream's user data. */
 static ssize_t read_reply(nghttp2_session *session, int32_t stream, uint8_t *to, size_t room,
                           uint32_t *flags, nghttp2_data_source *source, void *user)
 {
     (void)source, (void)user;
-    static nghttp2_nv trailers[] = {PAIR("grpc-status", "0")};
+    nghttp2_nv trailers[] = {pair("grpc-status", "0")};
     size_t sent = (size_t)nghttp2_session_get_stream_user_data(session, stream);
     size_t left = reply_len - sent, n = left < room ? left : room;
     memcpy(to, reply + sent, n);
@@ -66,8 +69,7 @@ static ssize_t read_reply(nghttp2_session *session, int32_t stream, uint8_t *to,
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     (void)user;
-    static nghttp2_nv headers[] = {PAIR(":status", "200"),
-                                   PAIR("content-type", "application/grpc")};
+    nghttp2_nv headers[] = {pair(":status", "200"), pair("content-type", "application/grpc")};
     bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     if ((frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) && ends) {
         nghttp2_data_provider body = {.read_callback = read_reply};

@@ -110,23 +110,32 @@ static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *to, 
     return (ssize_t)n;
 }
 
-#define PAIR(name, value)                                                                          \
-    {(uint8_t *)(uintptr_t)(name), (uint8_t *)(uintptr_t)(value), sizeof(name) - 1,                \
-     strlen(value), NGHTTP2_NV_FLAG_NONE}
+static nghttp2_nv pair(const char *name, const char *value)
+{
+    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name),
+                        strlen(value), NGHTTP2_NV_FLAG_NONE};
+}
 
 static void start_call(connection *c, call *slot, uint64_t due_us)
 {
     load *l = c->load;
     nghttp2_nv headers[] = {
-        PAIR(":method", "POST"), PAIR(":scheme", "http"), PAIR(":path", l->method),
-        PAIR(":authority", "core"), PAIR("content-type", "application/grpc"),
-        PAIR("te", "trailers"), PAIR("grpc-timeout", "30S"),
+        pair(":method", "POST"),
+        pair(":scheme", "http"),
+        pair(":path", l->method),
+        pair(":authority", "core"),
+        pair("content-type", "application/grpc"),
+        pair("te", "trailers"),
+        pair("grpc-timeout", "30S"),
     };
-    *slot = (call){.load = l, .what = &l->messages[l->next_message++ % l->n_messages],
-                   .due_us = due_us, .status = -1, .busy = true};
+    *slot = (call){.load = l,
+                   .what = &l->messages[l->next_message++ % l->n_messages],
+                   .due_us = due_us,
+                   .status = -1,
+                   .busy = true};
     nghttp2_data_provider body = {.source.ptr = slot, .read_callback = read_body};
-    if (nghttp2_submit_request(c->session, NULL, headers, sizeof headers / sizeof headers[0],
-                               &body, slot) < 0)
+    if (nghttp2_submit_request(c->session, NULL, headers, sizeof headers / sizeof headers[0], &body,
+                               slot) < 0)
         die("submit");
 }
 

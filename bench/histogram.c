@@ -53,8 +53,7 @@ void histogram_print(const histogram *h)
 {
     printf("{\"count\":%llu,\"mean_us\":%llu,\"p50_us\":%llu,\"p90_us\":%llu,\"p99_us\":%llu,"
            "\"p999_us\":%llu,\"max_us\":%llu}",
-           (unsigned long long)h->count,
-           (unsigned long long)(h->count ? h->sum_us / h->count : 0),
+           (unsigned long long)h->count, (unsigned long long)(h->count ? h->sum_us / h->count : 0),
            (unsigned long long)histogram_at(h, 0.5), (unsigned long long)histogram_at(h, 0.9),
            (unsigned long long)histogram_at(h, 0.99), (unsigned long long)histogram_at(h, 0.999),
            (unsigned long long)h->max_us);

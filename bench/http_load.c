@@ -33,22 +33,22 @@
 
 #define CONNECTIONS_MAX 4096
 #define TARGETS_MAX 1000000
-#define HEAD_MAX 4096        /* of a reply */
-#define REQUEST_MAX 8192     /* a GET, or a POST without its body */
+#define HEAD_MAX 4096    /* of a reply */
+#define REQUEST_MAX 8192 /* a GET, or a POST without its body */
 #define READ_MAX (256 * 1024)
 #define EVENTS_MAX 256
 
 typedef struct {
     int fd;
-    bool busy, writes;       /* a request is on its way; it is a POST */
+    bool busy, writes; /* a request is on its way; it is a POST */
     uint64_t due_us;
-    unsigned own;            /* this connection's number */
-    char head[HEAD_MAX];     /* of the reply, as far as it has come */
+    unsigned own;        /* this connection's number */
+    char head[HEAD_MAX]; /* of the reply, as far as it has come */
     size_t head_len;
     bool in_body, chunked;
-    long long body_left;     /* -1: until the last chunk */
-    char tail[5];            /* the last bytes of a chunked body */
-    char *out;               /* what of the request could not be sent at once */
+    long long body_left; /* -1: until the last chunk */
+    char tail[5];        /* the last bytes of a chunked body */
+    char *out;           /* what of the request could not be sent at once */
     size_t out_len, out_at;
     int status;
 } connection;
@@ -65,7 +65,7 @@ typedef struct {
     int epoll;
     char **targets;
     size_t n_targets;
-    double *zipf_sums;       /* cumulated shares of the targets */
+    double *zipf_sums; /* cumulated shares of the targets */
     connection *all;
     uint64_t chance, number;
     histogram reads, writes;
@@ -210,7 +210,8 @@ static void send_request(load *l, connection *c, uint64_t due_us)
     if (c->writes)
         n = snprintf(c->out, REQUEST_MAX,
                      "POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-                     "Content-Length: %zu\r\n\r\n", target, body_len);
+                     "Content-Length: %zu\r\n\r\n",
+                     target, body_len);
     else
         n = snprintf(c->out, REQUEST_MAX, "GET %s HTTP/1.1\r\nHost: bench\r\n\r\n", target);
     memcpy(c->out + n, body, body_len);

@@ -113,12 +113,12 @@ static int names_options_file(const field *f)
 /* What to do inside a message of descriptor.proto: field numbers are its own. */
 typedef struct rewrite rewrite;
 struct rewrite {
-    unsigned drop[2];          /* fields left out; 0: none */
+    unsigned drop[2]; /* fields left out; 0: none */
     struct {
         unsigned number;
         const rewrite *inside;
     } descend[3];
-    unsigned imports;          /* the field that names imports; 0: none */
+    unsigned imports; /* the field that names imports; 0: none */
 };
 
 static const rewrite in_field = {.drop = {8, 17}}; /* options, proto3_optional */
