@@ -88,6 +88,7 @@ typedef struct {
     pang_waiter **taken; /* who they belong to; the leader's */
     pthread_mutex_t lock; /* guards all below */
     pang_waiter *scopes;  /* ring of the first waiter of each scope; the next one to be served */
+    size_t waiting;       /* commits in the ring */
     bool led;             /* a leader is on its way */
     atomic_uint_fast64_t groups;
 } pang_group;

@@ -82,6 +82,7 @@ static void ring_add(pang_group *group, pang_waiter *w)
 static void enqueue(pang_group *group, pang_waiter *w)
 {
     pang_waiter *first = group->scopes;
+    group->waiting++;
     if (first != NULL) {
         do {
             if (first->hash == w->hash && pang_str_equal(first->commit->scope, w->commit->scope)) {
@@ -100,6 +101,7 @@ static void enqueue(pang_group *group, pang_waiter *w)
 static pang_waiter *take_one(pang_group *group)
 {
     pang_waiter *w = group->scopes;
+    group->waiting--;
     if (w->newer == w) {
         group->scopes = NULL;
     } else {
