@@ -16,8 +16,8 @@
 #include "storage/range.h"
 
 enum {
-    SQLITE_LOG_PAGES_SOFT = 1000,  /* pages of log that wake the checkpoint thread */
-    SQLITE_LOG_PAGES_HARD = 16000, /* and that make the writer finish it off itself */
+    SQLITE_LOG_PAGES_SOFT = 1000, /* pages of log that wake the checkpoint thread */
+    SQLITE_LOG_PAGES_HARD = 4000, /* and that make the writer finish it off itself */
 };
 
 typedef enum {
