@@ -39,7 +39,6 @@ typedef struct pang_server_env {
     struct pang_counters *counters;      /* server/metrics.h; NULL: nothing is counted */
     struct pang_state *state;            /* server/state.h */
     struct pang_health *health;          /* server/health.h */
-    struct pang_state *state;            /* server/state.h: what the catalog's services share */
 } pang_server_env;
 
 typedef struct pang_call {
