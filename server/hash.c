@@ -1,0 +1,26 @@
+/*
+ * SHA-256 by OpenSSL.
+ */
+#include "server/hash.h"
+
+#include <openssl/evp.h>
+
+static bool add_part(EVP_MD_CTX *context, pang_str part)
+{
+    uint8_t len[8];
+    for (size_t i = 0; i < sizeof len; i++)
+        len[i] = (uint8_t)((uint64_t)part.len >> (56 - 8 * i));
+    return EVP_DigestUpdate(context, len, sizeof len) == 1 &&
+           EVP_DigestUpdate(context, part.ptr, part.len) == 1;
+}
+
+pang_code pang_hash(const pang_str *parts, size_t n, uint8_t ret[PANG_HASH_BYTES], pang_err *err)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool good = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
+    for (size_t i = 0; good && i < n; i++)
+        good = add_part(context, parts[i]);
+    good = good && EVP_DigestFinal_ex(context, ret, NULL) == 1;
+    EVP_MD_CTX_free(context);
+    return good ? PANG_OK : pang_fail_memory(err);
+}

@@ -1,0 +1,16 @@
+/*
+ * Hash: SHA-256 over a few parts, each counted in with its length, so that no two lists of parts
+ * give one text. Called by what compares or chains records. Threads: any.
+ */
+#ifndef PANG_SERVER_HASH_H
+#define PANG_SERVER_HASH_H
+
+#include "api/err.h"
+
+enum { PANG_HASH_BYTES = 32 };
+
+/* ERRORS: RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_hash(const pang_str *parts, size_t n, uint8_t ret[PANG_HASH_BYTES],
+                                    pang_err *err);
+
+#endif

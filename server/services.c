@@ -1,0 +1,13 @@
+/*
+ * The one list of what this server serves.
+ */
+#include "api/service.h"
+#include "server/ops.h"
+
+const pang_service *const pang_services[] = {
+    &pang_service_health,
+    &pang_service_reflection,
+    &pang_service_reflection_alpha,
+    &pang_service_operations,
+    NULL,
+};
