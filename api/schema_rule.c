@@ -192,22 +192,37 @@ static pang_code read_rule(pang_arena *arena, pang_str message, pang_schema_meth
     return read_checks(arena, message, method, err);
 }
 
+/* An option's bytes. protoc writes `(field).a = x, (field).b = y` as two occurrences, and messages
+ * merge by being put one behind the other. */
+static pang_code collect(pang_arena *arena, pang_str options, uint32_t number, pang_str *ret,
+                         bool *ret_found, pang_err *err)
+{
+    pang_buf all = {.arena = arena};
+    pang_wire_field f;
+    *ret_found = false;
+    while (pang_wire_next(&options, &f)) {
+        if (f.number != number)
+            continue;
+        *ret_found = true;
+        pang_buf_add(&all, f.bytes);
+    }
+    *ret = pang_buf_str(&all);
+    return all.failed ? pang_fail_memory(err) : PANG_OK;
+}
+
 pang_code pang_schema_read_method(pang_arena *arena, pang_str options, pang_schema_method *method,
                                   pang_err *err)
 {
-    bool ruled = false;
-    pang_wire_field f;
-    while (pang_wire_next(&options, &f)) {
-        pang_code code = PANG_OK;
-        if (f.number == OPTION_HTTP)
-            code = read_http(arena, f.bytes, method, err);
-        else if (f.number == OPTION_RULE)
-            code = read_rule(arena, f.bytes, method, err);
-        if (code != PANG_OK)
-            return code;
-        ruled = ruled || f.number == OPTION_RULE;
-    }
-    return ruled ? PANG_OK : fail_option(err, method->path, "the method has no rule");
+    pang_str bytes;
+    bool found;
+    pang_code code = collect(arena, options, OPTION_HTTP, &bytes, &found, err);
+    if (code == PANG_OK && found)
+        code = read_http(arena, bytes, method, err);
+    if (code == PANG_OK)
+        code = collect(arena, options, OPTION_RULE, &bytes, &found, err);
+    if (code == PANG_OK && !found)
+        code = fail_option(err, method->path, "the method has no rule");
+    return code == PANG_OK ? read_rule(arena, bytes, method, err) : code;
 }
 
 /* ---- (pangolin.v1.field) ---- */
@@ -250,13 +265,9 @@ static pang_code read_field_rule(pang_arena *arena, pang_str message, const char
 pang_code pang_schema_read_field(pang_arena *arena, pang_str options, const char *name,
                                  pang_field_rule *ret, bool *ret_found, pang_err *err)
 {
-    pang_wire_field f;
-    *ret_found = false;
-    while (pang_wire_next(&options, &f)) {
-        if (f.number != OPTION_FIELD)
-            continue;
-        *ret_found = true;
-        return read_field_rule(arena, f.bytes, name, ret, err);
-    }
-    return PANG_OK;
+    pang_str bytes;
+    pang_code code = collect(arena, options, OPTION_FIELD, &bytes, ret_found, err);
+    if (code == PANG_OK && *ret_found)
+        code = read_field_rule(arena, bytes, name, ret, err);
+    return code;
 }

@@ -1,0 +1,476 @@
+/*
+ * Requests in: path, query, headers and body become one message. The body is read token by token;
+ * where it stands is kept as a path of names and indexes, so that an error can name the field.
+ *
+ * A field can be filled from one place only: what the path or a header fills is skipped in the
+ * body, so that a body cannot say something else than what was routed and will be authorised.
+ */
+#include <stdio.h>
+
+#include "api/json.h"
+#include "api/upb.h"
+#include "api/wire.h"
+#include "bridge/transcode.h"
+
+enum { PLACE_MAX = PANG_JSON_DEPTH_MAX + 1 };
+
+/* One step of the place in a body: a member's name, or an element's index. */
+typedef struct {
+    pang_str name;
+    size_t index;
+    bool is_index;
+} step;
+
+typedef struct {
+    const pang_schema *schema;
+    const pang_route_match *match;
+    pang_arena *arena;
+    pang_json_scanner scan;
+    step place[PLACE_MAX];
+    size_t n_place;
+    pang_err *err;
+} reader;
+
+/* ---- errors ---- */
+
+static pang_str render_place(const reader *r)
+{
+    pang_buf text = {.arena = r->arena};
+    for (size_t i = 0; i < r->n_place; i++) {
+        if (r->place[i].is_index)
+            pang_buf_printf(&text, "[%zu]", r->place[i].index);
+        else
+            pang_buf_printf(&text, "%s%" PANG_STR_FMT, i == 0 ? "" : ".",
+                            PANG_STR_ARG(pang_str_slice(r->place[i].name, 0, 100)));
+    }
+    return pang_buf_str(&text);
+}
+
+static pang_code fail_form(const reader *r, const char *what)
+{
+    bool management = r->match->method->dialect == PANG_DIALECT_MANAGEMENT;
+    pang_str place = render_place(r);
+    return pang_fail(r->err, PANG_INVALID_ARGUMENT,
+                     management ? "UnprocessableEntityException" : "BadRequestException",
+                     "%" PANG_STR_FMT "%s%s", PANG_STR_ARG(place), place.len > 0 ? ": " : "",
+                     what);
+}
+
+static const char *token_name(pang_json_token token)
+{
+    static const char *const names[] = {
+        [PANG_JSON_END] = "nothing",          [PANG_JSON_OBJECT_BEGIN] = "an object",
+        [PANG_JSON_OBJECT_END] = "nothing",   [PANG_JSON_ARRAY_BEGIN] = "an array",
+        [PANG_JSON_ARRAY_END] = "nothing",    [PANG_JSON_NAME] = "a name",
+        [PANG_JSON_STRING] = "a string",      [PANG_JSON_NUMBER] = "a number",
+        [PANG_JSON_TRUE] = "a boolean",       [PANG_JSON_FALSE] = "a boolean",
+        [PANG_JSON_NULL] = "null",
+    };
+    return names[token];
+}
+
+static pang_code fail_type(const reader *r, const char *wanted)
+{
+    char text[80];
+    (void)snprintf(text, sizeof text, "expected %s, found %s", wanted,
+                   token_name(r->scan.token));
+    return fail_form(r, text);
+}
+
+static pang_code next(reader *r)
+{
+    return pang_json_scan_next(&r->scan, r->err);
+}
+
+/* ---- single values ---- */
+
+static bool in_range(int type, pang_str text, uint64_t *ret)
+{
+    int64_t value;
+    bool is_unsigned = type == UPB_UINT32 || type == UPB_UINT64;
+    if (is_unsigned) {
+        return pang_str_to_uint64(text, ret) && (type == UPB_UINT64 || *ret <= UINT32_MAX);
+    }
+    if (!pang_str_to_int64(text, &value))
+        return false;
+    *ret = (uint64_t)value;
+    return type == UPB_INT64 || (value >= INT32_MIN && value <= INT32_MAX);
+}
+
+static pang_code put_int(reader *r, const upb_FieldDef *field, pang_str text, pang_buf *out)
+{
+    uint64_t value;
+    int type = upb_FieldDef_Type(field);
+    if (!in_range(type, text, &value))
+        return fail_form(r, type == UPB_INT32 || type == UPB_UINT32
+                                ? "expected a whole number of 32 bits"
+                                : "expected a whole number of 64 bits");
+    pang_wire_add_tag(out, upb_FieldDef_Number(field), PANG_WIRE_VARINT);
+    pang_wire_add_varint(out, value);
+    return PANG_OK;
+}
+
+static void put_bool(const upb_FieldDef *field, bool value, pang_buf *out)
+{
+    pang_wire_add_tag(out, upb_FieldDef_Number(field), PANG_WIRE_VARINT);
+    pang_wire_add_varint(out, value ? 1 : 0);
+}
+
+static pang_code put_enum(reader *r, const upb_FieldDef *field, pang_str name, pang_buf *out)
+{
+    const upb_EnumValueDef *value = upb_EnumDef_FindValueByNameWithSize(
+        upb_FieldDef_EnumSubDef(field), name.ptr, name.len);
+    if (value == NULL)
+        return fail_form(r, "an unknown value");
+    pang_wire_add_tag(out, upb_FieldDef_Number(field), PANG_WIRE_VARINT);
+    pang_wire_add_varint(out, (uint64_t)(int64_t)upb_EnumValueDef_Number(value));
+    return PANG_OK;
+}
+
+static pang_code put_raw(reader *r, const upb_FieldDef *field, const pang_field_rule *rule,
+                         pang_buf *out)
+{
+    pang_str raw;
+    if (rule->raw_type == 'o' && r->scan.token != PANG_JSON_OBJECT_BEGIN)
+        return fail_type(r, "an object");
+    if (rule->raw_type == 'a' && r->scan.token != PANG_JSON_ARRAY_BEGIN)
+        return fail_type(r, "an array");
+    pang_code code = pang_json_scan_skip(&r->scan, &raw, r->err);
+    if (code == PANG_OK)
+        pang_wire_add_bytes(out, upb_FieldDef_Number(field), raw);
+    return code;
+}
+
+static pang_code put_message(reader *r, const upb_FieldDef *field, pang_buf *out);
+
+/* The scanner stands on the first token of one value for `field`. */
+static pang_code put_value(reader *r, const upb_FieldDef *field, pang_buf *out)
+{
+    const pang_field_rule *rule = pang_schema_field(r->schema, field);
+    pang_json_token token = r->scan.token;
+    if (rule->raw_json)
+        return put_raw(r, field, rule, out);
+    switch (upb_FieldDef_Type(field)) {
+    case UPB_STRING:
+        if (token != PANG_JSON_STRING)
+            return fail_type(r, "a string");
+        pang_wire_add_bytes(out, upb_FieldDef_Number(field), r->scan.text);
+        return PANG_OK;
+    case UPB_BOOL:
+        if (token != PANG_JSON_TRUE && token != PANG_JSON_FALSE)
+            return fail_type(r, "a boolean");
+        put_bool(field, token == PANG_JSON_TRUE, out);
+        return PANG_OK;
+    case UPB_INT32:
+    case UPB_INT64:
+    case UPB_UINT32:
+    case UPB_UINT64:
+        return token == PANG_JSON_NUMBER ? put_int(r, field, r->scan.text, out)
+                                         : fail_type(r, "a whole number");
+    case UPB_ENUM:
+        return token == PANG_JSON_STRING ? put_enum(r, field, r->scan.text, out)
+                                         : fail_type(r, "a string");
+    case UPB_MESSAGE:
+        return put_message(r, field, out);
+    default:
+        return fail_form(r, "this field cannot be set over HTTP");
+    }
+}
+
+/* ---- lists and maps ---- */
+
+static pang_code put_list(reader *r, const upb_FieldDef *field, pang_buf *out)
+{
+    if (r->scan.token != PANG_JSON_ARRAY_BEGIN)
+        return fail_type(r, "an array");
+    step *at = &r->place[r->n_place++];
+    *at = (step){.is_index = true};
+    pang_code code = next(r);
+    while (code == PANG_OK && r->scan.token != PANG_JSON_ARRAY_END) {
+        code = put_value(r, field, out);
+        at->index++;
+        if (code == PANG_OK)
+            code = next(r);
+    }
+    if (code == PANG_OK)
+        r->n_place--;
+    return code;
+}
+
+static pang_code put_entry(reader *r, const upb_FieldDef *field, pang_buf *out)
+{
+    const upb_MessageDef *entry = upb_FieldDef_MessageSubDef(field);
+    pang_buf inside = {.arena = r->arena};
+    r->place[r->n_place++] = (step){.name = r->scan.text};
+    pang_wire_add_bytes(&inside, 1, r->scan.text);
+    pang_code code = next(r);
+    if (code == PANG_OK)
+        code = put_value(r, upb_MessageDef_FindFieldByNumber(entry, 2), &inside);
+    if (code != PANG_OK)
+        return code;
+    r->n_place--;
+    pang_wire_add_bytes(out, upb_FieldDef_Number(field), pang_buf_str(&inside));
+    out->failed = out->failed || inside.failed;
+    return PANG_OK;
+}
+
+static pang_code put_map(reader *r, const upb_FieldDef *field, pang_buf *out)
+{
+    if (r->scan.token != PANG_JSON_OBJECT_BEGIN)
+        return fail_type(r, "an object");
+    pang_code code = next(r);
+    while (code == PANG_OK && r->scan.token != PANG_JSON_OBJECT_END) {
+        code = put_entry(r, field, out);
+        if (code == PANG_OK)
+            code = next(r);
+    }
+    return code;
+}
+
+static pang_code put_field(reader *r, const upb_FieldDef *field, pang_buf *out)
+{
+    if (r->scan.token == PANG_JSON_NULL)
+        return PANG_OK; /* absent */
+    if (upb_FieldDef_IsMap(field))
+        return put_map(r, field, out);
+    if (upb_FieldDef_IsRepeated(field))
+        return put_list(r, field, out);
+    return put_value(r, field, out);
+}
+
+/* ---- messages ---- */
+
+static bool has_alias(const pang_field_rule *rule, pang_str name)
+{
+    for (size_t i = 0; i < rule->n_aliases; i++) {
+        if (pang_str_equal(rule->aliases[i], name))
+            return true;
+    }
+    return false;
+}
+
+/* By JSON name, by proto name, by alias. */
+static const upb_FieldDef *find_member(const reader *r, const upb_MessageDef *type, pang_str name)
+{
+    const upb_FieldDef *found = upb_MessageDef_FindByJsonNameWithSize(type, name.ptr, name.len);
+    if (found == NULL)
+        found = upb_MessageDef_FindFieldByNameWithSize(type, name.ptr, name.len);
+    for (int i = 0; found == NULL && i < upb_MessageDef_FieldCount(type); i++) {
+        const upb_FieldDef *field = upb_MessageDef_Field(type, i);
+        if (has_alias(pang_schema_field(r->schema, field), name))
+            found = field;
+    }
+    return found;
+}
+
+static bool is_bound(const reader *r, const upb_FieldDef *field)
+{
+    const pang_field_rule *rule = pang_schema_field(r->schema, field);
+    if (rule->hidden || rule->request_header.len > 0)
+        return true;
+    for (size_t i = 0; i < r->match->n_variables; i++) {
+        if (r->match->variables[i].field == field)
+            return true;
+    }
+    return false;
+}
+
+static pang_code put_member(reader *r, const upb_MessageDef *type, pang_buf *out)
+{
+    pang_str ignored;
+    bool management = r->match->method->dialect == PANG_DIALECT_MANAGEMENT;
+    r->place[r->n_place++] = (step){.name = r->scan.text};
+    const upb_FieldDef *field = find_member(r, type, r->scan.text);
+    if (field == NULL && management)
+        return fail_form(r, "an unknown member");
+    pang_code code = next(r);
+    if (code == PANG_OK && (field == NULL || is_bound(r, field)))
+        code = pang_json_scan_skip(&r->scan, &ignored, r->err);
+    else if (code == PANG_OK)
+        code = put_field(r, field, out);
+    if (code == PANG_OK)
+        r->n_place--;
+    return code;
+}
+
+static pang_code put_members(reader *r, const upb_MessageDef *type, pang_buf *out)
+{
+    if (r->scan.token != PANG_JSON_OBJECT_BEGIN)
+        return fail_type(r, "an object");
+    pang_code code = next(r);
+    while (code == PANG_OK && r->scan.token != PANG_JSON_OBJECT_END) {
+        code = put_member(r, type, out);
+        if (code == PANG_OK)
+            code = next(r);
+    }
+    return code;
+}
+
+static pang_code put_message(reader *r, const upb_FieldDef *field, pang_buf *out)
+{
+    const upb_MessageDef *type = upb_FieldDef_MessageSubDef(field);
+    pang_buf inside = {.arena = r->arena};
+    const upb_FieldDef *only = upb_MessageDef_FieldCount(type) == 1 ? upb_MessageDef_Field(type, 0)
+                                                                    : NULL;
+    bool unwrap = only != NULL && pang_schema_field(r->schema, only)->unwrap;
+    pang_code code = unwrap ? put_field(r, only, &inside) : put_members(r, type, &inside);
+    if (code != PANG_OK)
+        return code;
+    pang_wire_add_bytes(out, upb_FieldDef_Number(field), pang_buf_str(&inside));
+    out->failed = out->failed || inside.failed;
+    return PANG_OK;
+}
+
+static pang_code put_body(reader *r, pang_str body, pang_buf *out)
+{
+    const upb_MessageDef *type = r->match->method->in;
+    pang_str name = r->match->binding->body;
+    bool whole = pang_str_equal(name, PANG_STR("*"));
+    if (name.len == 0 || (whole && pang_str_trim(body).len == 0))
+        return PANG_OK; /* clients leave an empty body out */
+    pang_json_scan_begin(&r->scan, body, r->arena);
+    pang_code code = next(r);
+    if (code != PANG_OK)
+        return code;
+    code = whole ? put_members(r, type, out)
+                 : put_field(r, upb_MessageDef_FindFieldByNameWithSize(type, name.ptr, name.len),
+                             out);
+    return code == PANG_OK ? next(r) : code; /* nothing may follow */
+}
+
+/* ---- path, query, headers ---- */
+
+static pang_code put_levels(reader *r, const upb_FieldDef *field, pang_str raw, pang_buf *out)
+{
+    pang_str *levels;
+    size_t n;
+    pang_code code =
+        pang_split_levels(raw, upb_FieldDef_Name(field), r->arena, &levels, &n, r->err);
+    for (size_t i = 0; code == PANG_OK && i < n; i++)
+        pang_wire_add_bytes(out, upb_FieldDef_Number(field), levels[i]);
+    return code;
+}
+
+static pang_code put_text(reader *r, const upb_FieldDef *field, pang_str text, pang_buf *out)
+{
+    switch (upb_FieldDef_Type(field)) {
+    case UPB_STRING:
+        pang_wire_add_bytes(out, upb_FieldDef_Number(field), text);
+        return PANG_OK;
+    case UPB_BOOL:
+        if (!pang_str_equal_nocase(text, PANG_STR("true")) &&
+            !pang_str_equal_nocase(text, PANG_STR("false")))
+            return fail_form(r, "expected true or false");
+        put_bool(field, pang_str_equal_nocase(text, PANG_STR("true")), out);
+        return PANG_OK;
+    case UPB_INT32:
+    case UPB_INT64:
+    case UPB_UINT32:
+    case UPB_UINT64:
+        return put_int(r, field, text, out);
+    case UPB_ENUM:
+        return put_enum(r, field, text, out);
+    default:
+        return fail_form(r, "this field cannot be set here");
+    }
+}
+
+static pang_code put_parameter(reader *r, pang_str name, pang_str raw, pang_buf *out)
+{
+    pang_str text;
+    const upb_FieldDef *field = find_member(r, r->match->method->in, name);
+    if (field == NULL && r->match->method->dialect == PANG_DIALECT_ICEBERG)
+        return PANG_OK;
+    r->place[0] = (step){.name = name};
+    r->n_place = 1;
+    if (field == NULL)
+        return fail_form(r, "an unknown parameter");
+    const pang_field_rule *rule = pang_schema_field(r->schema, field);
+    if (is_bound(r, field) || rule->raw_json)
+        return PANG_OK;
+    pang_code code = PANG_OK;
+    if (rule->namespace_levels) {
+        code = put_levels(r, field, raw, out);
+    } else {
+        code = pang_percent_decode(raw, upb_FieldDef_Name(field), r->arena, &text, r->err);
+        if (code == PANG_OK)
+            code = put_text(r, field, text, out);
+    }
+    r->n_place = 0;
+    return code;
+}
+
+static pang_code put_query(reader *r, pang_str query, pang_buf *out)
+{
+    pang_str pair, name;
+    size_t n = 0;
+    while (pang_str_next(&query, '&', &pair)) {
+        if (pair.len == 0)
+            continue;
+        if (++n > PANG_QUERY_PARAMETERS_MAX)
+            return fail_form(r, "too many query parameters");
+        size_t at = pang_str_find(pair, '=');
+        pang_code code = pang_percent_decode(pang_str_slice(pair, 0, at), "query parameter",
+                                             r->arena, &name, r->err);
+        if (code == PANG_OK)
+            code = put_parameter(r, name, pang_str_after(pair, at + 1), out);
+        if (code != PANG_OK)
+            return code;
+    }
+    return PANG_OK;
+}
+
+static pang_code put_path(reader *r, pang_buf *out)
+{
+    pang_code code = PANG_OK;
+    for (size_t i = 0; code == PANG_OK && i < r->match->n_variables; i++) {
+        const pang_route_variable *v = &r->match->variables[i];
+        r->place[0] = (step){.name = pang_str_from(upb_FieldDef_Name(v->field))};
+        r->n_place = 1;
+        code = pang_schema_field(r->schema, v->field)->namespace_levels
+                   ? put_levels(r, v->field, v->raw, out)
+                   : put_text(r, v->field, v->text, out);
+        r->n_place = 0;
+    }
+    return code;
+}
+
+static pang_code put_headers(reader *r, const pang_transcode_request *request, pang_buf *out)
+{
+    const upb_MessageDef *type = r->match->method->in;
+    for (int i = 0; i < upb_MessageDef_FieldCount(type); i++) {
+        const upb_FieldDef *field = upb_MessageDef_Field(type, i);
+        pang_str wanted = pang_schema_field(r->schema, field)->request_header;
+        for (size_t j = 0; wanted.len > 0 && j < request->n_headers; j++) {
+            if (!pang_str_equal_nocase(request->headers[j].name, wanted))
+                continue;
+            if (!pang_str_is_utf8(request->headers[j].value))
+                return pang_fail(r->err, PANG_INVALID_ARGUMENT, "BadRequestException",
+                                 "header %" PANG_STR_FMT " is not UTF-8", PANG_STR_ARG(wanted));
+            pang_wire_add_bytes(out, upb_FieldDef_Number(field), request->headers[j].value);
+            break;
+        }
+    }
+    return PANG_OK;
+}
+
+pang_code pang_transcode_in(const pang_schema *schema, const pang_route_match *match,
+                            const pang_transcode_request *request, pang_arena *arena,
+                            pang_str *ret_message, pang_err *err)
+{
+    reader r = {.schema = schema, .match = match, .arena = arena, .err = err};
+    pang_buf out = {.arena = arena};
+    pang_code code = put_query(&r, request->query, &out);
+    if (code == PANG_OK)
+        code = put_body(&r, request->body, &out);
+    if (code == PANG_OK)
+        code = put_headers(&r, request, &out);
+    if (code == PANG_OK)
+        code = put_path(&r, &out);
+    if (code != PANG_OK)
+        return code;
+    if (out.failed)
+        return pang_fail_memory(err);
+    *ret_message = pang_buf_str(&out);
+    return PANG_OK;
+}
