@@ -4,8 +4,9 @@ and in a fresh data folder, and stops them whatever happens. Standard library on
     with Pangolin("rest") as pangolin:
         urllib.request.urlopen(pangolin.uri + "/v1/config?warehouse=demo")
 
-PANG_PROGRAM names another `pangolin` than Bazel's. The log of all three processes is in
-.cache/log/NAME.processes.log.
+PANG_PROGRAM names another `pangolin` than Bazel's; PANG_CONFIG names configurations to build with
+("asan ubsan", "tsan"), and then what sanitizers say in the processes' log is a failure. The log of
+all three processes is in .cache/log/NAME.processes.log.
 """
 
 import http.client
@@ -31,18 +32,35 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def bazel(command, *arguments):
+    """Runs Bazel with the configurations asked for; returns its output."""
+    startup = os.environ.get("PANG_BAZEL_STARTUP", "").split()
+    configs = ["--config=" + name for name in os.environ.get("PANG_CONFIG", "").split()]
+    return subprocess.run(["bazel", *startup, command, *configs, *arguments], cwd=ROOT, text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout
+
+
 def program():
-    return os.environ.get("PANG_PROGRAM") or os.path.join(ROOT, "bazel-bin", "cli", "pangolin")
+    """The path of `pangolin`."""
+    if "PANG_PROGRAM" not in os.environ:
+        os.environ["PANG_PROGRAM"] = os.path.join(bazel("info", "bazel-bin").strip(), "cli",
+                                                  "pangolin")
+    return os.environ["PANG_PROGRAM"]
 
 
 def build():
     """Builds what the tests start, unless PANG_PROGRAM says that it is there."""
-    if os.environ.get("PANG_PROGRAM"):
-        return
-    startup = os.environ.get("PANG_BAZEL_STARTUP", "").split()
-    subprocess.run(["bazel", *startup, "build", "//server:pangolin-server",
-                    "//bridge:pangolin-bridge", "//cli:pangolin"],
-                   cwd=ROOT, stdin=subprocess.DEVNULL, check=True)
+    if "PANG_PROGRAM" not in os.environ:
+        bazel("build", "//server:pangolin-server", "//bridge:pangolin-bridge", "//cli:pangolin")
+
+
+# What a sanitizer's report begins with.
+FINDING = re.compile(r"^.*(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:).*$", re.M)
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_leaks=1:exitcode=99",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "ignore_noninstrumented_modules=1:exitcode=99",
+}
 
 
 def children(pid):
@@ -76,6 +94,17 @@ class Pangolin:
         self.environment = environment or {}
         self.process = None
         self.ready_ms = None
+        self.log_begin = os.path.getsize(self.log) if os.path.exists(self.log) else 0
+
+    @property
+    def log(self):
+        return os.path.join(CACHE, "log", self.name + ".processes.log")
+
+    def findings(self):
+        """What sanitizers reported since this object was made."""
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            log.seek(self.log_begin)
+            return [match.group(0) for match in FINDING.finditer(log.read())]
 
     @property
     def socket(self):
@@ -85,9 +114,11 @@ class Pangolin:
         os.makedirs(os.path.join(CACHE, "log"), exist_ok=True)
         environment = {key: value for key, value in os.environ.items()
                        if key not in ("DATABASE_URL", "PORT", "PANGOLIN_DATA_DIR")}
+        if os.environ.get("PANG_CONFIG"):
+            environment.update(SANITIZERS)
         environment.update(PORT=str(self.port), PANGOLIN_DATA_DIR=self.data)
         environment.update(self.environment)
-        path = os.path.join(CACHE, "log", self.name + ".processes.log")
+        path = self.log
         begin = time.monotonic()
         with open(path, "ab") as log:
             self.process = subprocess.Popen([*self.prefix, program(), "up"], env=environment, stdout=log,

@@ -35,6 +35,11 @@ LANES = [
     ("san", BAZEL, 900, ["--config=asan", "--config=ubsan", "--test_tag_filters=-no-san," + NOT_NOW,
                          "//..."]),
     ("tsan", BAZEL, 480, ["--config=tsan", "--test_tag_filters=threads," + NOT_NOW, "//..."]),
+    # The programs themselves under sanitizers: every REST script, and a race.
+    ("san-rest", SCRIPT, 300, ["env", "PANG_CONFIG=asan ubsan", sys.executable,
+                               "tests/rest/run.py"]),
+    ("tsan-race", SCRIPT, 300, ["env", "PANG_CONFIG=tsan", sys.executable, "tests/e2e/run.py",
+                                "race"]),
     ("fuzz", SCRIPT, 300, [sys.executable, "tests/fuzz/run.py", "--short"]),
 ]
 LONG = [
@@ -43,7 +48,7 @@ LONG = [
     ("long-e2e", SCRIPT, 3600, [sys.executable, "tests/e2e/run.py", "--long"]),
     ("long-fuzz", SCRIPT, 3600, [sys.executable, "tests/fuzz/run.py", "300"]),
 ]
-TOGETHER = {"san": ["san", "tsan"], "long": [lane[0] for lane in LONG]}
+TOGETHER = {"san": ["san", "tsan", "san-rest", "tsan-race"], "long": [lane[0] for lane in LONG]}
 
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
 CMOCKA = re.compile(r"^\[  (PASSED|FAILED|SKIPPED) +\] (\d+) test\(s\)", re.M)
@@ -206,10 +211,28 @@ def choose(names):
     return chosen
 
 
+def keep_results(results):
+    """What the long lanes ran, with date and commit: tests/results/long.md."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True,
+                            stdout=subprocess.PIPE, check=False).stdout.strip()
+    folder = os.path.join(ROOT, "tests", "results")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "long.md"), "w", encoding="utf-8") as out:
+        out.write("# Last long run: %s at %s\n\n| lane | counts |\n|---|---|\n" %
+                  (time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), commit))
+        for name, counts in results:
+            out.write("| %s | %s |\n" % (name, counts))
+
+
 def main():
-    total = Counts()
+    total, kept = Counts(), []
     for lane in choose(sys.argv[1:]):
-        total.add(run_lane(lane))
+        counts = run_lane(lane)
+        total.add(counts)
+        if lane in LONG:
+            kept.append((lane[0], str(counts)))
+    if kept:
+        keep_results(kept)
     if total.passed + total.failed == 0:
         total.failed = 1
     print(total)

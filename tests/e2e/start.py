@@ -30,8 +30,7 @@ def data_stays(pangolin):
 @suite.test
 def readme_example(pangolin):
     """What `up` prints works when pasted."""
-    path = os.path.join(harness.CACHE, "log", "start.processes.log")
-    with open(path, encoding="utf-8", errors="replace") as log:
+    with open(pangolin.log, encoding="utf-8", errors="replace") as log:
         text = log.read()
     assert "ready in" in text and pangolin.uri in text, text[-2000:]
     assert "warehouse" in text and "demo" in text

@@ -69,6 +69,16 @@ class Suite:
         finally:
             signal.alarm(0)
 
+    def ends(self, pangolin):
+        """Stopping is a test too: cleanly, and with nothing that a sanitizer found."""
+        if isinstance(pangolin, Foreign):
+            return []
+        stopped = pangolin.stop()
+        findings = pangolin.findings()
+        if stopped != 0 or findings:
+            print("FAIL  ends with %s\n%s" % (stopped, "\n".join(findings)), flush=True)
+        return [stopped == 0 and not findings]
+
     def main(self):
         chosen = [test for test in self.tests
                   if len(sys.argv) < 2 or any(part in test.__name__ for part in sys.argv[1:])]
@@ -77,6 +87,7 @@ class Suite:
         with Foreign() if foreign else harness.Pangolin(self.name, self.environment) as pangolin:
             for test in chosen:
                 results.append(self.run_one(test, pangolin))
+            results += self.ends(pangolin)
         failed = results.count(False)
         print("%d passed, %d failed, 0 skipped" % (len(results) - failed, failed))
         sys.exit(1 if failed else 0)

@@ -366,10 +366,12 @@ def main():
                     failures.append(failure)
         left = [] if parts else ["no script for %s" % route for route in unvisited()]
         leak = leaked(server, before)
-        for failure in left + ([leak] if leak else []):
+        stopped = server.stop()
+        ended = ["pangolin up ended with %s" % stopped] if stopped else []
+        for failure in left + ([leak] if leak else []) + ended + server.findings():
             failures.append(failure)
             print(failure, flush=True)
-    checks = len(scripts) + (0 if parts else 1) + 1
+    checks = len(scripts) + (0 if parts else 1) + 2
     failed = min(len(failures), checks)
     print("%d passed, %d failed, 0 skipped" % (checks - failed, failed))
     return 1 if failures else 0
