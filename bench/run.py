@@ -295,7 +295,8 @@ def bridge_alone(report, message, targets):
         os.makedirs(os.path.join(data, "run"))
         path = files_of(data, [message])[0]
         port = harness.free_port()
-        environment = dict(os.environ, PORT=str(port), PANGOLIN_DATA_DIR=data)
+        environment = dict(os.environ, PORT=str(port), PANGOLIN_DATA_DIR=data,
+                           PANGOLIN_NO_AUTH="true")
         core = subprocess.Popen([*OTHER_CORE, tool("fixed_core"),
                                  os.path.join(data, "run", "core.sock"), path],
                                 stdin=subprocess.DEVNULL)
