@@ -19,7 +19,8 @@ import pyenv  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATTERNS = ["spark_*.py", "crash.py", "race.py", "pyiceberg_*.py", "duckdb_*.py", "grpc_*.py",
-            "start.py", "golden.py"]
+            "start.py", "doors.py",
+            "golden.py"]
 SCRIPT_S = 420
 SCRIPT_LONG_S = 3000
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
