@@ -60,7 +60,6 @@ void pang_state_wrote_file(pang_state *state);
 typedef struct {
     uint64_t documents, document_bytes, document_hits, document_misses;
     uint64_t files_synced, files_restored, files_purged, rounds_failed;
-    uint64_t reports; /* metrics reports of engines */
 } pang_state_stats;
 void pang_state_get_stats(pang_state *state, pang_state_stats *ret);
 

@@ -1,0 +1,172 @@
+/*
+ * Avro schemas: JSON in, a tree out. A named type may be used by its name after it was defined,
+ * also inside itself; the tree then has a cycle, which readers bound by depth.
+ */
+#include "server/avro_schema.h"
+
+#include "api/json.h"
+
+enum { NAMED_MAX = 1024, DEPTH_MAX = 32, CHILDREN_MAX = 4096 };
+
+typedef struct {
+    pang_arena *arena;
+    pang_err *err;
+    struct {
+        pang_str name;
+        avro_node *node;
+    } named[NAMED_MAX];
+    size_t n_named;
+} parser;
+
+static pang_code parse(parser *p, const pang_json *json, unsigned depth, avro_node **ret);
+
+static pang_code bad(parser *p, const char *why)
+{
+    return pang_fail(p->err, PANG_INVALID_ARGUMENT, NULL, "avro schema: %s", why);
+}
+
+static const struct {
+    const char *name;
+    avro_type type;
+} primitives[] = {
+    {"null", AVRO_NULL},     {"boolean", AVRO_BOOLEAN}, {"int", AVRO_INT},     {"long", AVRO_INT},
+    {"float", AVRO_FLOAT},   {"double", AVRO_DOUBLE},   {"bytes", AVRO_BYTES},
+    {"string", AVRO_BYTES},
+};
+
+static avro_node *new_node(parser *p, avro_type type, size_t n)
+{
+    avro_node *node = pang_arena_alloc(p->arena, sizeof *node);
+    if (node == NULL)
+        return NULL;
+    node->type = type;
+    node->n = n;
+    node->children = pang_arena_alloc_n(p->arena, n, sizeof(avro_node *));
+    node->names = pang_arena_alloc_n(p->arena, n, sizeof *node->names);
+    return node->children == NULL || node->names == NULL ? NULL : node;
+}
+
+static pang_code parse_name(parser *p, pang_str name, avro_node **ret)
+{
+    for (size_t i = 0; i < sizeof primitives / sizeof primitives[0]; i++)
+        if (pang_str_equal(name, pang_str_from(primitives[i].name))) {
+            *ret = new_node(p, primitives[i].type, 0);
+            return *ret == NULL ? pang_fail_memory(p->err) : PANG_OK;
+        }
+    for (size_t i = p->n_named; i-- > 0;)
+        if (pang_str_equal(name, p->named[i].name)) {
+            *ret = p->named[i].node;
+            return PANG_OK;
+        }
+    return bad(p, "unknown type");
+}
+
+static pang_code remember(parser *p, const pang_json *json, avro_node *node)
+{
+    pang_str name;
+    if (!pang_json_to_str(pang_json_get(json, "name"), &name))
+        return PANG_OK;
+    if (p->n_named == NAMED_MAX)
+        return bad(p, "too many named types");
+    p->named[p->n_named].name = name;
+    p->named[p->n_named++].node = node;
+    return PANG_OK;
+}
+
+static pang_code parse_record(parser *p, const pang_json *json, unsigned depth, avro_node **ret)
+{
+    const pang_json *fields = pang_json_get(json, "fields");
+    size_t n = pang_json_size(fields);
+    if (pang_json_type_of(fields) != PANG_JSON_IS_ARRAY || n > CHILDREN_MAX)
+        return bad(p, "a record's fields");
+    avro_node *node = new_node(p, AVRO_RECORD, n);
+    pang_code code = node == NULL ? pang_fail_memory(p->err) : remember(p, json, node);
+    for (size_t i = 0; code == PANG_OK && i < n; i++) {
+        const pang_json *field = pang_json_at(fields, i);
+        if (!pang_json_to_str(pang_json_get(field, "name"), &node->names[i]))
+            return bad(p, "a field without a name");
+        code = parse(p, pang_json_get(field, "type"), depth + 1, &node->children[i]);
+    }
+    *ret = node;
+    return code;
+}
+
+static pang_code parse_union(parser *p, const pang_json *json, unsigned depth, avro_node **ret)
+{
+    size_t n = pang_json_size(json);
+    if (n > CHILDREN_MAX)
+        return bad(p, "a union is too large");
+    avro_node *node = new_node(p, AVRO_UNION, n);
+    pang_code code = node == NULL ? pang_fail_memory(p->err) : PANG_OK;
+    for (size_t i = 0; code == PANG_OK && i < n; i++)
+        code = parse(p, pang_json_at(json, i), depth + 1, &node->children[i]);
+    *ret = node;
+    return code;
+}
+
+static pang_code parse_holder(parser *p, avro_type type, const pang_json *inner, unsigned depth,
+                              avro_node **ret)
+{
+    avro_node *node = new_node(p, type, 1);
+    if (node == NULL)
+        return pang_fail_memory(p->err);
+    *ret = node;
+    return parse(p, inner, depth + 1, &node->children[0]);
+}
+
+static pang_code parse_leaf(parser *p, const pang_json *json, avro_type type, avro_node **ret)
+{
+    avro_node *node = new_node(p, type, 0);
+    if (node == NULL)
+        return pang_fail_memory(p->err);
+    if (type == AVRO_FIXED &&
+        (!pang_json_to_int64(pang_json_get(json, "size"), &node->size) || node->size < 0))
+        return bad(p, "a fixed type's size");
+    *ret = node;
+    return remember(p, json, node);
+}
+
+static pang_code parse_object(parser *p, const pang_json *json, unsigned depth, avro_node **ret)
+{
+    const pang_json *type = pang_json_get(json, "type");
+    pang_str name;
+    if (!pang_json_to_str(type, &name))
+        return parse(p, type, depth + 1, ret);
+    if (pang_str_equal(name, PANG_STR("record")))
+        return parse_record(p, json, depth, ret);
+    if (pang_str_equal(name, PANG_STR("array")))
+        return parse_holder(p, AVRO_ARRAY, pang_json_get(json, "items"), depth, ret);
+    if (pang_str_equal(name, PANG_STR("map")))
+        return parse_holder(p, AVRO_MAP, pang_json_get(json, "values"), depth, ret);
+    if (pang_str_equal(name, PANG_STR("fixed")))
+        return parse_leaf(p, json, AVRO_FIXED, ret);
+    if (pang_str_equal(name, PANG_STR("enum")))
+        return parse_leaf(p, json, AVRO_ENUM, ret);
+    return parse_name(p, name, ret);
+}
+
+static pang_code parse(parser *p, const pang_json *json, unsigned depth, avro_node **ret)
+{
+    pang_str name;
+    if (depth > DEPTH_MAX)
+        return bad(p, "too deep");
+    if (pang_json_to_str(json, &name))
+        return parse_name(p, name, ret);
+    if (pang_json_type_of(json) == PANG_JSON_IS_ARRAY)
+        return parse_union(p, json, depth, ret);
+    if (pang_json_type_of(json) == PANG_JSON_IS_OBJECT)
+        return parse_object(p, json, depth, ret);
+    return bad(p, "a type is missing");
+}
+
+pang_code avro_schema_parse(pang_str text, pang_arena *arena, avro_node **ret, pang_err *err)
+{
+    parser *p = pang_arena_alloc(arena, sizeof *p);
+    pang_json *json;
+    if (p == NULL)
+        return pang_fail_memory(err);
+    p->arena = arena;
+    p->err = err;
+    pang_code code = pang_json_parse(text, arena, &json, err);
+    return code == PANG_OK ? parse(p, json, 0, ret) : code;
+}

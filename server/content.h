@@ -1,0 +1,147 @@
+/*
+ * Content: what names stand for, on a branch or at a point of one. Namespaces and assets (tables,
+ * views, generic assets) are records of one form; each commit of a catalog has the next number of
+ * the catalog's sequence, and what a commit replaces goes to history under that number. So any
+ * earlier state can be read, and a branch is nothing but a point to read through.
+ * Called by the services. Threads: a view belongs to its transaction's. Lifetime: everything
+ * lives in the arena.
+ *
+ * Reading at a sequence S: the current record if it is not newer than S, else the history row with
+ * the least `until` above S. Reading through: that on each level, the branch first, then its
+ * bases; a tombstone is an answer and ends the search.
+ * Writing: only on the branch itself. The ref's version is checked and never written, so that
+ * writers of different tables do not fight.
+ */
+#ifndef PANG_SERVER_CONTENT_H
+#define PANG_SERVER_CONTENT_H
+
+#include "api/keys.h"
+#include "api/service.h"
+#include "server/records.h"
+
+enum {
+    PANG_LEVELS_MAX = 17,         /* of branches read through: the branch and 16 bases */
+    PANG_CHANGES_MAX = 1024,      /* names changed by one commit */
+    PANG_NAMES_AT_ONCE_MAX = 256, /* names read by one pang_content_get */
+};
+
+#define PANG_NOW UINT64_MAX
+
+/* A namespace's levels, outermost first. */
+typedef struct {
+    const pang_str *names;
+    size_t n;
+} pang_levels;
+
+/* A key in the content of a branch. */
+typedef struct {
+    pang_space space;
+    pang_str path; /* of the namespace it is in, as pang_key_path makes it */
+    pang_str name;
+} pang_name;
+
+/* A branch of a catalog as one call sees it. */
+typedef struct {
+    pang_txn *txn;
+    pang_arena *arena;
+    pang_keys keys;
+    pang_id catalog;
+    pang_str prefix; /* as the request spelt it */
+    struct {
+        pang_id branch;
+        uint64_t at; /* PANG_NOW: as of now */
+    } levels[PANG_LEVELS_MAX];
+    size_t n_levels;
+    bool writable;
+    pang_rec_catalog *settings; /* NULL until pang_view_settings */
+} pang_view;
+
+/* Opens what a request's prefix names: a catalog's name, or name@ref. `reason` is for a catalog or
+ * ref that is not there. ERRORS: NOT_FOUND (reason), the store's. */
+PANG_MUST_CHECK pang_code pang_view_open(pang_call *call, const char *prefix, const char *reason,
+                                         pang_view *ret, pang_err *err);
+/* The same for work that is no call. */
+PANG_MUST_CHECK pang_code pang_view_begin(pang_txn *txn, pang_arena *arena, pang_str scope,
+                                          pang_str prefix, const char *reason, pang_view *ret,
+                                          pang_err *err);
+/* The catalog's own record; read once. */
+PANG_MUST_CHECK pang_code pang_view_settings(pang_view *view, pang_rec_catalog **ret,
+                                             pang_err *err);
+/* The number of the catalog's last commit. */
+PANG_MUST_CHECK pang_code pang_view_sequence(pang_view *view, uint64_t *ret, pang_err *err);
+/* From now on the view reads as of `sequence`, and writes nothing. */
+void pang_view_set_at(pang_view *view, uint64_t sequence);
+
+pang_name pang_name_of_asset(pang_keys *keys, pang_levels levels, pang_str name);
+/* REQUIRES: levels.n > 0. */
+pang_name pang_name_of_namespace(pang_keys *keys, pang_levels levels);
+
+/* What a name stands for. */
+typedef struct {
+    pang_name name;
+    pang_str key;           /* of its current record on the branch itself */
+    pang_rec_content *body; /* NULL: it never stood for anything */
+    uint64_t sequence;      /* of the commit that wrote this state, and its time */
+    int64_t time_ms;
+    bool own;               /* body is of the branch's own current record */
+} pang_content;
+
+/* Whether it stands for something: there, and not dropped. */
+bool pang_content_exists(const pang_content *content);
+
+/* Reads n names in one round trip; contents[i].name is given, the rest filled in. What is read
+ * holds until the commit, or that is ABORTED. ERRORS: INVALID_ARGUMENT (identifier is too long, n
+ * is too large), the store's. */
+PANG_MUST_CHECK pang_code pang_content_get(pang_view *view, pang_content *contents, size_t n,
+                                           pang_err *err);
+
+/* Rows of a list, in the order of keys; what does not exist is not shown. Return false to stop. */
+typedef bool pang_content_row_fn(void *arg, const pang_content *row);
+typedef struct {
+    pang_space space;
+    pang_str path;  /* the namespace whose children are listed */
+    pang_str after; /* escaped name behind which to begin; empty: at the start */
+    size_t limit;   /* rows shown at most */
+} pang_content_query;
+/* *ret_after: the escaped name of the last row that was looked at when more may follow, else
+ * empty. REQUIRES: the view reads at a sequence (pang_view_set_at), so that pages agree. */
+PANG_MUST_CHECK pang_code pang_content_list(pang_view *view, const pang_content_query *query,
+                                            pang_content_row_fn *row, void *arg,
+                                            pang_str *ret_after, pang_err *err);
+
+/* Whether a namespace holds nothing. It stays so until the commit, or that is ABORTED. */
+PANG_MUST_CHECK pang_code pang_content_is_empty(pang_view *view, pang_levels levels, bool *ret,
+                                                pang_err *err);
+
+/* ---- commits ---- */
+
+/* The changes of one commit to a branch, put into the transaction as they come. */
+typedef struct {
+    pang_view *view;
+    const pang_principal *who;
+    pang_id id; /* the commit's */
+    int slot;
+    pang_rec_change *changes[PANG_CHANGES_MAX];
+    size_t n;
+} pang_edit;
+
+/* NULL in *ret never. ERRORS: INVALID_ARGUMENT (the view is of the past), RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_edit_begin(pang_view *view, const pang_env *env,
+                                          const pang_principal *who, pang_edit **ret,
+                                          pang_err *err);
+/* The name, which stood for nothing, stands for a new asset. */
+PANG_MUST_CHECK pang_code pang_edit_create(pang_edit *edit, const pang_content *at,
+                                           const pang_rec_content *body, pang_err *err);
+/* The name's asset changes. */
+PANG_MUST_CHECK pang_code pang_edit_update(pang_edit *edit, const pang_content *at,
+                                           const pang_rec_content *body, pang_err *err);
+/* The name stands for nothing any more. */
+PANG_MUST_CHECK pang_code pang_edit_drop(pang_edit *edit, const pang_content *at, bool purge,
+                                         pang_err *err);
+/* The asset changes its name; `to` stood for nothing. */
+PANG_MUST_CHECK pang_code pang_edit_move(pang_edit *edit, const pang_content *from,
+                                         const pang_content *to, pang_err *err);
+/* Writes the commit's own record. `message` says what was done, for people. */
+PANG_MUST_CHECK pang_code pang_edit_end(pang_edit *edit, pang_str message, pang_err *err);
+
+#endif

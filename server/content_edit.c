@@ -1,0 +1,224 @@
+/*
+ * Content, writing: each change puts the new current record, and what it replaces into history
+ * under the number that the commit is going to get; the last step writes the commit's record with
+ * its list of changes, from which histories, differences and merges are read.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "server/content.h"
+
+
+static void put(pang_edit *edit, uint32_t kind, pang_str key, const ProtobufCMessage *body)
+{
+    pang_put put = {
+        .key = key,
+        .body = pang_record_pack(body, edit->view->arena),
+        .kind = kind,
+        .slot = edit->slot,
+        .key_slot = PANG_NO_SLOT,
+    };
+    pang_txn_put_full(edit->view->txn, &put);
+}
+
+/* A record whose key ends with the number of this commit. */
+static void put_numbered(pang_edit *edit, uint32_t kind, pang_str key, const ProtobufCMessage *body)
+{
+    pang_put put = {
+        .key = key,
+        .body = pang_record_pack(body, edit->view->arena),
+        .kind = kind,
+        .slot = edit->slot,
+        .key_slot = edit->slot,
+        .key_slot_at = pang_key_slot_at(key),
+    };
+    pang_txn_put_full(edit->view->txn, &put);
+}
+
+static pang_code status(pang_edit *edit, pang_err *err)
+{
+    return pang_keys_status(&edit->view->keys, err);
+}
+
+pang_code pang_edit_begin(pang_view *view, const pang_env *env, const pang_principal *who,
+                          pang_edit **ret, pang_err *err)
+{
+    if (!view->writable)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
+                         "\"%" PANG_STR_FMT "\" cannot be written: it is no branch",
+                         PANG_STR_ARG(view->prefix));
+    pang_edit *edit = pang_arena_alloc(view->arena, sizeof *edit);
+    if (edit == NULL)
+        return pang_fail_memory(err);
+    edit->view = view;
+    edit->who = who;
+    edit->id = pang_id_v7(env);
+    edit->slot = pang_txn_append(view->txn, pang_key_sequence(&view->keys, view->catalog));
+    pang_code code = status(edit, err);
+    if (code == PANG_OK)
+        *ret = edit;
+    return code;
+}
+
+static pang_code add_change(pang_edit *edit, const pang_content *at, const pang_rec_content *next,
+                            pang_err *err)
+{
+    pang_rec_change *change = pang_arena_alloc(edit->view->arena, sizeof *change);
+    if (change == NULL)
+        return pang_fail_memory(err);
+    if (edit->n == PANG_CHANGES_MAX)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
+                         "too many changes in one commit, at most %d", PANG_CHANGES_MAX);
+    *change = (pang_rec_change)PANGOLIN__STORE__V1__CHANGE__INIT;
+    change->space = (uint32_t)at->name.space;
+    change->path = pang_arena_cstr(edit->view->arena, at->name.path);
+    change->name = pang_arena_cstr(edit->view->arena, at->name.name);
+    if (change->path == NULL || change->name == NULL)
+        return pang_fail_memory(err);
+    if (pang_content_exists(at)) {
+        change->old_asset = at->body->asset;
+        change->old_document = at->body->document;
+        change->old_sequence = at->sequence;
+        change->kind = at->body->kind;
+    }
+    if (!next->dropped) {
+        change->new_asset = next->asset;
+        change->new_document = next->document;
+        change->kind = next->kind;
+    }
+    edit->changes[edit->n++] = change;
+    return PANG_OK;
+}
+
+/* Replaces what a name stands for. */
+static pang_code put_content(pang_edit *edit, const pang_content *at, const pang_rec_content *next,
+                             pang_err *err)
+{
+    pang_view *view = edit->view;
+    pang_id branch = view->levels[0].branch;
+    pang_code code = add_change(edit, at, next, err);
+    if (code != PANG_OK)
+        return code;
+    if (at->own) {
+        pang_rec_content old = *at->body;
+        old.written_at = at->sequence;
+        old.written_ms = at->time_ms;
+        put_numbered(edit, PANG_KIND_HISTORY,
+                     pang_key_history(&view->keys, branch, at->name.space, at->name.path,
+                                      at->name.name, 0),
+                     &old.base);
+    }
+    put(edit, PANG_KIND_CONTENT, at->key, &next->base);
+    return status(edit, err);
+}
+
+static void fill_asset(pang_edit *edit, const pang_content *at, const pang_rec_content *body,
+                       bool dropped, pang_rec_asset *ret)
+{
+    *ret = (pang_rec_asset)PANGOLIN__STORE__V1__ASSET__INIT;
+    ret->space = (uint32_t)at->name.space;
+    ret->path = pang_arena_cstr(edit->view->arena, at->name.path);
+    ret->name = pang_arena_cstr(edit->view->arena, at->name.name);
+    ret->kind = body->kind;
+    ret->dropped = dropped;
+}
+
+/* Says where an asset is found from now on; where it was goes to history. */
+static pang_code put_asset(pang_edit *edit, const pang_content *at, const pang_rec_content *body,
+                           bool dropped, bool is_new, pang_err *err)
+{
+    pang_view *view = edit->view;
+    pang_id branch = view->levels[0].branch, asset = pang_id_of(body->asset);
+    pang_str key = pang_key_asset(&view->keys, branch, asset);
+    pang_rec_asset next, *old = NULL;
+    pang_record record = {0};
+    pang_code code = status(edit, err);
+    if (code == PANG_OK && !is_new)
+        code = pang_txn_get_one(view->txn, key, &record, err);
+    if (code == PANG_OK && record.version != 0)
+        code = pang_record_unpack(&pangolin__store__v1__asset__descriptor, &record, view->arena,
+                                  &old, err);
+    if (code != PANG_OK)
+        return code;
+    if (old != NULL) {
+        old->written_at = record.sequence;
+        put_numbered(edit, PANG_KIND_ASSET_HISTORY,
+                     pang_key_asset_history(&view->keys, branch, asset, 0), &old->base);
+    }
+    fill_asset(edit, at, body, dropped, &next);
+    if (next.path == NULL || next.name == NULL)
+        return pang_fail_memory(err);
+    put(edit, PANG_KIND_ASSET, key, &next.base);
+    return status(edit, err);
+}
+
+static void add_epoch(pang_edit *edit, const pang_content *at)
+{
+    pang_txn_add(edit->view->txn,
+                 pang_key_epoch(&edit->view->keys, edit->view->levels[0].branch, at->name.path), 1);
+}
+
+pang_code pang_edit_create(pang_edit *edit, const pang_content *at, const pang_rec_content *body,
+                           pang_err *err)
+{
+    assert(!pang_content_exists(at));
+    pang_code code = put_content(edit, at, body, err);
+    if (code == PANG_OK)
+        code = put_asset(edit, at, body, false, true, err);
+    add_epoch(edit, at);
+    return code == PANG_OK ? status(edit, err) : code;
+}
+
+pang_code pang_edit_update(pang_edit *edit, const pang_content *at, const pang_rec_content *body,
+                           pang_err *err)
+{
+    assert(pang_content_exists(at));
+    return put_content(edit, at, body, err);
+}
+
+pang_code pang_edit_drop(pang_edit *edit, const pang_content *at, bool purge, pang_err *err)
+{
+    assert(pang_content_exists(at));
+    pang_rec_content gone = *at->body;
+    gone.dropped = true;
+    gone.purged = purge;
+    pang_code code = put_content(edit, at, &gone, err);
+    return code == PANG_OK ? put_asset(edit, at, &gone, true, false, err) : code;
+}
+
+pang_code pang_edit_move(pang_edit *edit, const pang_content *from, const pang_content *to,
+                         pang_err *err)
+{
+    assert(pang_content_exists(from) && !pang_content_exists(to));
+    pang_rec_content gone = *from->body;
+    gone.dropped = true;
+    pang_code code = put_content(edit, from, &gone, err);
+    if (code == PANG_OK)
+        code = put_content(edit, to, from->body, err);
+    if (code == PANG_OK)
+        code = put_asset(edit, to, from->body, false, false, err);
+    add_epoch(edit, to);
+    return code == PANG_OK ? status(edit, err) : code;
+}
+
+pang_code pang_edit_end(pang_edit *edit, pang_str message, pang_err *err)
+{
+    pang_view *view = edit->view;
+    pang_rec_commit commit = PANGOLIN__STORE__V1__COMMIT__INIT;
+    commit.id = pang_bytes_of_id(&edit->id);
+    commit.catalog = pang_bytes_of_id(&view->catalog);
+    commit.branch = pang_bytes_of_id(&view->levels[0].branch);
+    commit.author = pang_bytes_of_id(&edit->who->id);
+    commit.author_name = pang_arena_cstr(view->arena, edit->who->name);
+    commit.message = pang_arena_cstr(view->arena, message);
+    if (commit.author_name == NULL || commit.message == NULL)
+        return pang_fail_memory(err);
+    pang_str id_key = pang_key_commit_id(&view->keys, edit->id);
+    pang_str id_body = pang_record_pack(&commit.base, view->arena);
+    commit.changes = edit->changes;
+    commit.n_changes = edit->n;
+    put_numbered(edit, PANG_KIND_COMMIT,
+                 pang_key_commit(&view->keys, view->levels[0].branch, 0), &commit.base);
+    pang_txn_set_id(view->txn, edit->id, id_key, id_body, true);
+    return status(edit, err);
+}

@@ -1,0 +1,162 @@
+/*
+ * Due: work that commits have put off, in the order of its time. Each piece runs in steps that may
+ * run twice: first nobody may take a purged table's places any more, then its files go, then the
+ * reservations end and the piece of work with them.
+ */
+#include "server/state_internal.h"
+
+#include "server/locations.h"
+#include "server/metadata.h"
+
+enum {
+    ROUND_MAX = 64,          /* pieces of one round */
+    ROUND_BYTES = 4 << 20,   /* of the arena that lists them */
+    PIECE_BYTES = 256 << 20, /* of the arena of one piece: a document and what it names */
+    ATTEMPTS_MAX = 8,        /* then a purge that cannot read its document is given up */
+    RETRY_MS = 60 * 1000,
+};
+
+typedef struct {
+    pang_state *state;
+    pang_arena *arena;
+    pang_str keys[ROUND_MAX];
+    pang_rec_due *pieces[ROUND_MAX];
+    size_t n;
+    pang_code code;
+    pang_err *err;
+} round;
+
+static bool take_row(void *arg, const pang_record *row)
+{
+    round *r = arg;
+    pang_record kept = *row;
+    if (!pang_arena_copy(r->arena, row->key, &kept.key) ||
+        !pang_arena_copy(r->arena, row->body, &kept.body))
+        r->code = pang_fail_memory(r->err);
+    else
+        r->code = pang_record_unpack(&pangolin__store__v1__due__descriptor, &kept, r->arena,
+                                     &r->pieces[r->n], r->err);
+    if (r->code != PANG_OK)
+        return false;
+    r->keys[r->n++] = kept.key;
+    return r->n < ROUND_MAX;
+}
+
+static pang_code read_round(round *r, pang_err *err)
+{
+    pang_keys keys = {.arena = r->arena, .scope = PANG_SYSTEM_SCOPE};
+    int64_t now = pang_env_wall_ms(r->state->config.env);
+    pang_query query = {
+        .prefix = pang_key_dues(&keys),
+        .until = pang_key_due_until(&keys, now + 1),
+        .limit = ROUND_MAX,
+    };
+    r->err = err;
+    pang_code code = pang_keys_status(&keys, err);
+    if (code == PANG_OK)
+        code = pang_store_scan(pang_db_store(r->state->config.db), &query, PANG_NO_DEADLINE,
+                               take_row, r, err);
+    return code == PANG_OK ? r->code : code;
+}
+
+/* One piece of work, by its record. */
+typedef struct {
+    pang_state *state;
+    pang_arena *arena;
+    pang_str key;
+    pang_rec_due *due;
+    pang_str *release; /* canonical */
+    bool owned;
+    bool retry;        /* put it off instead of ending it */
+} piece;
+
+static pang_code seize(pang_txn *txn, void *arg, pang_err *err)
+{
+    piece *p = arg;
+    return pang_locations_seize(txn, p->arena, pang_id_of(p->due->asset), p->release,
+                                p->due->n_release, &p->owned, err);
+}
+
+static pang_code end(pang_txn *txn, void *arg, pang_err *err)
+{
+    piece *p = arg;
+    const pang_env *env = p->state->config.env;
+    pang_txn_delete(txn, p->key);
+    if (p->retry) {
+        p->due->attempts++;
+        return pang_due_put(txn, p->arena, env, pang_env_wall_ms(env) + RETRY_MS, p->due, err);
+    }
+    return pang_locations_release(txn, p->arena, pang_id_of(p->due->asset), pang_env_wall_ms(env),
+                                  p->release, p->due->n_release, err);
+}
+
+static pang_code read_document(piece *p, pang_str *ret, pang_err *err)
+{
+    pang_record record;
+    pang_rec_metadata *body;
+    pang_ref ref = {.key = pang_str_from(p->due->purge->metadata_key)};
+    pang_code code = pang_store_get(pang_db_store(p->state->config.db), &ref, 1, PANG_NO_DEADLINE,
+                                    p->arena, &record, err);
+    if (code == PANG_OK && record.version == 0)
+        code = pang_fail(err, PANG_DATA_LOSS, NULL, "there is no record \"%" PANG_STR_FMT "\"",
+                         PANG_STR_ARG(ref.key));
+    return code == PANG_OK ? pang_metadata_unpack(p->state, &record, p->arena, &body, ret, err)
+                           : code;
+}
+
+static pang_code purge(piece *p, pang_err *err)
+{
+    pang_str document;
+    uint64_t removed = 0;
+    pang_db *db = p->state->config.db;
+    pang_code code = pang_txn_run(db, PANG_SYSTEM_SCOPE, PANG_NO_DEADLINE, p->arena, seize, p, err);
+    if (code != PANG_OK || !p->owned)
+        return code;
+    code = read_document(p, &document, err);
+    if (code == PANG_OK)
+        code = pang_purge_files(p->state, pang_str_from(p->due->purge->location), document,
+                                p->due->release, p->due->n_release, p->arena, &removed, err);
+    atomic_fetch_add(&p->state->files_purged, removed);
+    if (code != PANG_OK && p->due->attempts < ATTEMPTS_MAX)
+        p->retry = true;
+    return PANG_OK;
+}
+
+static pang_code run_piece(pang_state *state, pang_str key, pang_rec_due *due, pang_err *err)
+{
+    pang_arena *arena = pang_arena_new(PIECE_BYTES);
+    piece p = {.state = state, .arena = arena, .key = key, .due = due};
+    if (arena != NULL)
+        p.release = pang_arena_alloc_n(arena, due->n_release, sizeof *p.release);
+    pang_code code = p.release == NULL ? pang_fail_memory(err) : PANG_OK;
+    for (size_t i = 0; code == PANG_OK && i < due->n_release; i++)
+        p.release[i] = pang_str_from(due->release[i]);
+    if (code == PANG_OK && due->purge != NULL)
+        code = purge(&p, err);
+    if (code == PANG_OK)
+        code = pang_txn_run(state->config.db, PANG_SYSTEM_SCOPE, PANG_NO_DEADLINE, arena, end, &p,
+                            err);
+    pang_arena_free(arena);
+    return code;
+}
+
+pang_code pang_due_run(pang_state *state, bool *ret_more, pang_err *err)
+{
+    pang_arena *arena = pang_arena_new(ROUND_BYTES);
+    round *r = arena == NULL ? NULL : pang_arena_alloc(arena, sizeof *r);
+    pang_code code = r == NULL ? pang_fail_memory(err) : PANG_OK;
+    if (code == PANG_OK) {
+        r->state = state;
+        r->arena = arena;
+        code = read_round(r, err);
+    }
+    if (code == PANG_OK)
+        *ret_more = r->n == ROUND_MAX;
+    /* One piece that fails does not keep the others waiting; the last failure is told. */
+    for (size_t i = 0; code != PANG_RESOURCE_EXHAUSTED && r != NULL && i < r->n; i++) {
+        pang_code one = run_piece(state, r->keys[i], r->pieces[i], err);
+        code = one != PANG_OK ? one : code;
+    }
+    pang_arena_free(arena);
+    return code;
+}

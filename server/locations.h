@@ -1,0 +1,74 @@
+/*
+ * Locations: which places a catalog may use, and to whom each belongs. A location belongs to one
+ * asset; no two overlap, in any catalog of any tenant, since tenants may share a bucket.
+ * Called by the table service and by later work. Threads: as the transaction's.
+ *
+ * Reserving inserts the location's record and adds one to a counter of each of its ancestors; it
+ * demands that no ancestor is reserved and that its own counter (what lies below) is zero, but
+ * for what the asset itself holds. All of it is checked by the commit.
+ * A dropped table keeps its reservation until it cannot come back, and a staged one until its
+ * deadline; then later work ends them. Until then the same catalog may take such a place over
+ * when it names it, since a person who names a location means it.
+ */
+#ifndef PANG_SERVER_LOCATIONS_H
+#define PANG_SERVER_LOCATIONS_H
+
+#include "api/vending.h"
+#include "server/content.h"
+
+enum {
+    PANG_RESERVED_MAX = 16, /* places that one asset holds */
+    PANG_STAGED_LIFE_MS = 24 * 60 * 60 * 1000, /* from a staged create to its commit */
+};
+
+/* Whether the catalog may place anything at `at`: below its warehouse or another allowed
+ * location, and where the server's object stores permit it.
+ * ERRORS: INVALID_ARGUMENT (it may not), the store's. */
+PANG_MUST_CHECK pang_code pang_location_check(pang_view *view, pang_objects *const *objects,
+                                              const pang_location *at, const char *what,
+                                              pang_err *err);
+
+/* Where a namespace's tables go by default: its own property "location" (of `body`, which may be
+ * NULL) where the catalog may use that, else the warehouse and the levels.
+ * ERRORS: INVALID_ARGUMENT (too long), the store's. */
+PANG_MUST_CHECK pang_code pang_namespace_location(pang_view *view, pang_objects *const *objects,
+                                                  pang_levels levels, const pang_rec_content *body,
+                                                  pang_location *ret, pang_err *err);
+
+/* What one asset holds and is about to hold. */
+typedef struct {
+    pang_view *view;
+    const pang_env *env;
+    const pang_principal *who;
+    pang_id asset;
+    bool staged;        /* a reservation that ends by itself */
+    bool takes_over;    /* may take a dropped table's place: the client named the location */
+    pang_str held[PANG_RESERVED_MAX]; /* canonical */
+    size_t n_held;
+} pang_claim;
+
+/* Reserves `at`, unless the claim holds it or a place above it already. *ret_taken: somebody else
+ * holds it, or something above or below; nothing was reserved then.
+ * ERRORS: INVALID_ARGUMENT (too many), the store's. */
+PANG_MUST_CHECK pang_code pang_location_reserve(pang_claim *claim, const pang_location *at,
+                                                bool *ret_taken, pang_err *err);
+
+/* The asset was dropped: its reservations last until `deadline_ms`. */
+PANG_MUST_CHECK pang_code pang_locations_drop(pang_view *view, const pang_rec_content *body,
+                                              int64_t deadline_ms, pang_err *err);
+/* Before a purged table's files go: nobody takes its places any more. *ret_owned: they are all
+ * still of the dropped asset; if not, nothing was changed and its files may be somebody's. */
+PANG_MUST_CHECK pang_code pang_locations_seize(pang_txn *txn, pang_arena *arena, pang_id asset,
+                                               const pang_str *canonicals, size_t n,
+                                               bool *ret_owned, pang_err *err);
+/* Ends what is still of this asset and is being purged, or is dropped or staged and past its
+ * deadline. */
+PANG_MUST_CHECK pang_code pang_locations_release(pang_txn *txn, pang_arena *arena, pang_id asset,
+                                                 int64_t now_ms, const pang_str *canonicals,
+                                                 size_t n, pang_err *err);
+
+/* Puts work that is due later into the transaction. */
+PANG_MUST_CHECK pang_code pang_due_put(pang_txn *txn, pang_arena *arena, const pang_env *env,
+                                       int64_t due_ms, const pang_rec_due *due, pang_err *err);
+
+#endif

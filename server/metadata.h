@@ -1,0 +1,47 @@
+/*
+ * Metadata: a table's document between its three places: the file in the warehouse that engines
+ * may read, the immutable record in the store that loads come from, and the cache.
+ * Called by the table service and files.c. Threads: any. Lifetime: results live in the view's
+ * arena, or borrow from the cache until it is reset.
+ *
+ * The file is written lazily under a fresh name before the commit, and a record of it as pending
+ * goes into the same commit: a power loss after the answer loses at most what recovery writes
+ * again. If the commit surely did not land, the file is removed.
+ */
+#ifndef PANG_SERVER_METADATA_H
+#define PANG_SERVER_METADATA_H
+
+#include "api/vending.h"
+#include "server/content.h"
+#include "server/documents.h"
+#include "server/model.h"
+#include "server/state.h"
+
+/* The document that a table's content names. Hot: no parse, no decompression, no copy.
+ * ERRORS: DATA_LOSS (there is no such record), the store's. */
+PANG_MUST_CHECK pang_code pang_metadata_load(pang_view *view, pang_state *state,
+                                             const pang_rec_content *body, pang_shape shape,
+                                             pang_str *ret, pang_err *err);
+/* Looks whether its file is still there, where that can be asked without a network.
+ * ERRORS: NOT_FOUND "Failed to open input stream for file: ...". */
+PANG_MUST_CHECK pang_code pang_metadata_stat(pang_view *view, pang_state *state,
+                                             const pang_rec_content *body, pang_err *err);
+/* Writes file and records for a document; *ret_id is the document's, in the view's arena.
+ * ERRORS: INVALID_ARGUMENT (not permitted, too large), the object store's, the store's. */
+PANG_MUST_CHECK pang_code pang_metadata_write(pang_view *view, pang_state *state,
+                                              const pang_env *env, const pang_model_file *file,
+                                              pang_str text, pang_id **ret_id, pang_err *err);
+/* The record alone, for a document whose file was there before. */
+PANG_MUST_CHECK pang_code pang_metadata_adopt(pang_view *view, pang_state *state,
+                                              const pang_env *env, pang_str location, bool gzip,
+                                              pang_str text, pang_id **ret_id, pang_err *err);
+/* A file's document, expanded where it is gzip. ERRORS: NOT_FOUND (as stat), INVALID_ARGUMENT. */
+PANG_MUST_CHECK pang_code pang_metadata_read_file(pang_state *state, const pang_location *at,
+                                                  pang_arena *arena, pang_str *ret,
+                                                  pang_err *err);
+/* The text of a metadata record. ERRORS: DATA_LOSS, RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_metadata_unpack(pang_state *state, const pang_record *record,
+                                               pang_arena *arena, pang_rec_metadata **ret_body,
+                                               pang_str *ret, pang_err *err);
+
+#endif

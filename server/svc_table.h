@@ -1,0 +1,84 @@
+/*
+ * The table service's inside: what its files share. svc_table.c reads, svc_table_create.c makes
+ * and registers, svc_table_commit.c commits, svc_table_drop.c drops and renames.
+ * Called by those alone. Threads and lifetime: as the call's.
+ */
+#ifndef PANG_SERVER_SVC_TABLE_H
+#define PANG_SERVER_SVC_TABLE_H
+
+#include "server/locations.h"
+#include "server/metadata.h"
+#include "server/svc_names.h"
+#include "server/svc_services.h"
+
+#include "pangolin/v1/table.pb-c.h"
+
+/* A table that a call is about, there or not. */
+typedef struct {
+    pang_view *view;
+    pang_levels levels;
+    pang_str name;
+    pang_content content;
+} pang_table;
+
+/* Opens the view and reads the name. `reason` is for a catalog that is not there. */
+PANG_MUST_CHECK pang_code pang_table_open(pang_call *call, const char *prefix, char *const *levels,
+                                          size_t n_levels, const char *name, const char *reason,
+                                          pang_view *view, pang_table *ret, pang_err *err);
+/* The same, and it is a table. ERRORS: NOT_FOUND NoSuchTableException. */
+PANG_MUST_CHECK pang_code pang_table_find(pang_call *call, const char *prefix, char *const *levels,
+                                          size_t n_levels, const char *name, pang_view *view,
+                                          pang_table *ret, pang_err *err);
+/* "ns.t" */
+const char *pang_table_shown(const pang_table *table);
+
+/* The ETag of a document in a shape; NULL without memory. */
+char *pang_table_etag(pang_arena *arena, const pang_rec_content *body, pang_shape shape);
+
+/* A document on its way into the catalog. */
+typedef struct {
+    pang_table *table;
+    pang_json *document;
+    pang_claim claim;
+    pang_rec_content body; /* of the table from now on */
+    pang_str text;         /* the document as it will be stored */
+} pang_next;
+
+/* Sets the claim up: for a new asset when the table is not there. */
+PANG_MUST_CHECK pang_code pang_next_begin(pang_call *call, pang_table *table, pang_next *ret,
+                                          pang_err *err);
+/* Reserves the table's default location, with a suffix where it is taken. `namespace_body` may be
+ * NULL. */
+PANG_MUST_CHECK pang_code pang_next_default_location(pang_call *call, pang_next *next,
+                                                     const pang_rec_content *namespace_body,
+                                                     pang_str *ret, pang_err *err);
+/* Checks and reserves every place below which the document lets anybody write.
+ * ERRORS: INVALID_ARGUMENT (not permitted, taken, no location). */
+PANG_MUST_CHECK pang_code pang_next_places(pang_call *call, pang_next *next, pang_err *err);
+/* Writes the document's file and record, and fills in the body. `base` is the file it follows,
+ * or empty. */
+PANG_MUST_CHECK pang_code pang_next_write(pang_call *call, pang_next *next, pang_str base,
+                                          pang_err *err);
+/* Fills in what the body says about the document, under a file that is there already. */
+PANG_MUST_CHECK pang_code pang_next_adopt(pang_call *call, pang_next *next, pang_str location,
+                                          pang_err *err);
+/* Puts the table's change, a new table or a new state, into the edit. */
+PANG_MUST_CHECK pang_code pang_next_put(pang_next *next, pang_edit *edit, pang_err *err);
+
+/* Parses a raw JSON field. `empty`: what stands for an absent one (NULL: none). */
+PANG_MUST_CHECK pang_code pang_raw_json(ProtobufCBinaryData field, const char *what,
+                                        pang_arena *arena, pang_json **ret, pang_err *err);
+
+/* What an idempotent call keeps to answer again: the document's id. */
+PANG_MUST_CHECK pang_code pang_keep_document(pang_call *call, const pang_rec_content *body,
+                                             pang_err *err);
+/* The document that an earlier run kept, and its file. */
+PANG_MUST_CHECK pang_code pang_kept_document(pang_call *call, const char *prefix, pang_str kept,
+                                             pang_rec_content *ret_body, pang_str *ret_text,
+                                             pang_err *err);
+
+pang_handler pang_create_table, pang_register_table, pang_commit_table, pang_commit_transaction,
+    pang_drop_table, pang_unregister_table, pang_rename_table;
+pang_replay pang_replay_create, pang_replay_register, pang_replay_commit;
+
+#endif

@@ -1,0 +1,243 @@
+/*
+ * Creating tables: from a schema, staged for a later commit, or from a metadata file that exists.
+ */
+#include <string.h>
+
+#include "server/svc_table.h"
+
+/* ---- create ---- */
+
+typedef struct {
+    pang_view view;
+    pang_table table;
+    pang_content namespace; /* of the table */
+    pang_next next;
+} creation;
+
+/* Reads the name and its namespace in one go, and refuses what cannot be created. */
+static pang_code begin(pang_call *call, const char *prefix, char *const *levels, size_t n_levels,
+                       const char *name, creation *ret, pang_err *err)
+{
+    pang_content both[2];
+    pang_table *table = &ret->table;
+    *table = (pang_table){.view = &ret->view, .name = pang_str_from(name)};
+    pang_code code = pang_name_check("table", table->name, err);
+    if (code == PANG_OK)
+        code = pang_view_open(call, prefix, PANG_NO_NAMESPACE, &ret->view, err);
+    if (code == PANG_OK)
+        code = pang_levels_of(levels, n_levels, call->arena, &table->levels, err);
+    if (code == PANG_OK && n_levels == 0)
+        code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST, "namespace has no levels");
+    if (code != PANG_OK)
+        return code;
+    both[0].name = pang_name_of_asset(&ret->view.keys, table->levels, table->name);
+    both[1].name = pang_name_of_namespace(&ret->view.keys, table->levels);
+    code = pang_content_get(&ret->view, both, 2, err);
+    if (code != PANG_OK)
+        return code;
+    table->content = both[0];
+    ret->namespace = both[1];
+    if (!pang_is_namespace(&ret->namespace))
+        return pang_fail_no_namespace(table->levels, call->arena, err);
+    return PANG_OK;
+}
+
+static pang_code properties_json(const Pangolin__V1__CreateTableRequest *in, pang_arena *arena,
+                                 pang_json **ret, pang_err *err)
+{
+    pang_json *made = pang_json_object(arena);
+    for (size_t i = 0; made != NULL && i < in->n_properties; i++) {
+        pang_json *value = pang_json_str(pang_str_from(in->properties[i]->value), arena);
+        if (!pang_json_set_str(made, pang_str_from(in->properties[i]->key), value))
+            made = NULL;
+    }
+    if (made == NULL)
+        return pang_fail_memory(err);
+    *ret = made;
+    return PANG_OK;
+}
+
+static pang_code parse_request(const Pangolin__V1__CreateTableRequest *in, pang_arena *arena,
+                               pang_model_new *ret, pang_err *err)
+{
+    pang_json *schema, *spec, *order, *properties;
+    pang_code code = pang_raw_json(in->schema, "schema", arena, &schema, err);
+    if (code == PANG_OK)
+        code = pang_raw_json(in->partition_spec, "partition-spec", arena, &spec, err);
+    if (code == PANG_OK)
+        code = pang_raw_json(in->write_order, "write-order", arena, &order, err);
+    if (code == PANG_OK)
+        code = properties_json(in, arena, &properties, err);
+    if (code != PANG_OK)
+        return code;
+    *ret = (pang_model_new){.schema = schema, .partition_spec = spec, .write_order = order,
+                            .properties = properties, .staged = in->stage_create};
+    return PANG_OK;
+}
+
+/* The document, with every place it names reserved. */
+static pang_code make_document(pang_call *call, const Pangolin__V1__CreateTableRequest *in,
+                               creation *c, pang_err *err)
+{
+    pang_model_new request;
+    pang_code code = parse_request(in, call->arena, &request, err);
+    if (code == PANG_OK)
+        code = pang_next_begin(call, &c->table, &c->next, err);
+    if (code != PANG_OK)
+        return code;
+    c->next.claim.staged = in->stage_create;
+    if (in->_location_case != 0 && in->location[0] != '\0')
+        request.location = pang_str_from(in->location);
+    else
+        code = pang_next_default_location(call, &c->next, c->namespace.body, &request.location,
+                                          err);
+    if (code == PANG_OK)
+        code = pang_model_create(&request, call->server->env, call->arena, &c->next.document, err);
+    return code == PANG_OK ? pang_next_places(call, &c->next, err) : code;
+}
+
+/* DuckDB writes into a table's folders and does not make them. */
+static pang_code prepare_folders(pang_call *call, creation *c, pang_err *err)
+{
+    pang_model_facts facts;
+    pang_location at;
+    pang_model_facts_of(c->next.document, &facts);
+    pang_code code = pang_location_parse(facts.location, "location", call->arena, &at, err);
+    if (code != PANG_OK)
+        return code;
+    pang_objects *store = pang_objects_find(pang_state_objects(call->server->state), at.scheme);
+    return store == NULL ? PANG_OK : store->ops->prepare_table(store, &at, err);
+}
+
+static pang_code save(pang_call *call, creation *c, const char *verb, pang_err *err)
+{
+    pang_edit *edit;
+    pang_code code = pang_edit_begin(&c->view, call->server->env, call->who, &edit, err);
+    if (code == PANG_OK)
+        code = pang_next_put(&c->next, edit, err);
+    if (code == PANG_OK)
+        code = pang_edit_end(edit, pang_arena_printf(call->arena, "%s table %s", verb,
+                                                     pang_table_shown(&c->table)),
+                             err);
+    return code == PANG_OK ? pang_keep_document(call, &c->next.body, err) : code;
+}
+
+pang_code pang_create_table(pang_call *call, const void *request, void *reply, pang_err *err)
+{
+    const Pangolin__V1__CreateTableRequest *in = request;
+    Pangolin__V1__CreateTableResponse *out = reply;
+    creation c = {0};
+    pang_code code = begin(call, in->prefix, in->namespace_, in->n_namespace_, in->name, &c, err);
+    if (code == PANG_OK && pang_content_exists(&c.table.content))
+        code = pang_fail_exists(c.table.content.body, c.table.levels, c.table.name, call->arena,
+                                err);
+    if (code == PANG_OK)
+        code = make_document(call, in, &c, err);
+    if (code == PANG_OK)
+        code = prepare_folders(call, &c, err);
+    if (code != PANG_OK)
+        return code;
+    if (in->stage_create) {
+        code = pang_json_print(c.next.document, call->arena, &c.next.text, err);
+        out->metadata = pang_bytes_of(c.next.text);
+        return code;
+    }
+    code = pang_next_write(call, &c.next, (pang_str){0}, err);
+    if (code == PANG_OK)
+        code = save(call, &c, "create", err);
+    if (code != PANG_OK)
+        return code;
+    out->metadata_location = c.next.body.metadata_location;
+    out->metadata = pang_bytes_of(c.next.text);
+    out->etag = pang_table_etag(call->arena, &c.next.body, PANG_WHOLE);
+    return out->etag == NULL ? pang_fail_memory(err) : PANG_OK;
+}
+
+pang_code pang_replay_create(pang_call *call, const void *request, pang_str kept, void *reply,
+                             pang_err *err)
+{
+    const Pangolin__V1__CreateTableRequest *in = request;
+    Pangolin__V1__CreateTableResponse *out = reply;
+    pang_rec_content body;
+    pang_str text;
+    pang_code code = pang_kept_document(call, in->prefix, kept, &body, &text, err);
+    if (code != PANG_OK)
+        return code;
+    out->metadata_location = body.metadata_location;
+    out->metadata = pang_bytes_of(text);
+    out->etag = pang_table_etag(call->arena, &body, PANG_WHOLE);
+    return out->etag == NULL ? pang_fail_memory(err) : PANG_OK;
+}
+
+/* ---- register ---- */
+
+/* Reads and judges the file; the document is kept as it stands there. */
+static pang_code read_document(pang_call *call, const char *location, pang_next *next,
+                               pang_err *err)
+{
+    pang_location at;
+    pang_err inner;
+    pang_objects *const *objects = pang_state_objects(call->server->state);
+    pang_code code = pang_location_parse(pang_str_from(location), "metadata-location", call->arena,
+                                         &at, err);
+    if (code == PANG_OK)
+        code = pang_location_check(next->table->view, objects, &at, "metadata-location", err);
+    if (code == PANG_OK)
+        code = pang_metadata_read_file(call->server->state, &at, call->arena, &next->text, err);
+    if (code != PANG_OK)
+        return code;
+    code = pang_json_parse(next->text, call->arena, &next->document, &inner);
+    if (code == PANG_OK)
+        code = pang_model_check(next->document, call->arena, &inner);
+    if (code == PANG_INVALID_ARGUMENT)
+        return pang_fail(err, code, PANG_BAD_REQUEST,
+                         "metadata file %.200s is not valid: %s", location, inner.message);
+    if (code != PANG_OK && err != NULL)
+        *err = inner;
+    return code;
+}
+
+pang_code pang_register_table(pang_call *call, const void *request, void *reply, pang_err *err)
+{
+    const Pangolin__V1__RegisterTableRequest *in = request;
+    Pangolin__V1__RegisterTableResponse *out = reply;
+    creation c = {0};
+    pang_code code = begin(call, in->prefix, in->namespace_, in->n_namespace_, in->name, &c, err);
+    if (code != PANG_OK)
+        return code;
+    bool exists = pang_content_exists(&c.table.content);
+    if (exists && !(in->overwrite && pang_is_table(&c.table.content)))
+        return pang_fail_exists(c.table.content.body, c.table.levels, c.table.name, call->arena,
+                                err);
+    code = pang_next_begin(call, &c.table, &c.next, err);
+    if (code == PANG_OK)
+        code = read_document(call, in->metadata_location, &c.next, err);
+    if (code == PANG_OK)
+        code = pang_next_places(call, &c.next, err);
+    if (code == PANG_OK)
+        code = pang_next_adopt(call, &c.next, pang_str_from(in->metadata_location), err);
+    if (code == PANG_OK)
+        code = save(call, &c, "register", err);
+    if (code != PANG_OK)
+        return code;
+    out->metadata_location = c.next.body.metadata_location;
+    out->metadata = pang_bytes_of(c.next.text);
+    out->etag = pang_table_etag(call->arena, &c.next.body, PANG_WHOLE);
+    return out->etag == NULL ? pang_fail_memory(err) : PANG_OK;
+}
+
+pang_code pang_replay_register(pang_call *call, const void *request, pang_str kept, void *reply,
+                               pang_err *err)
+{
+    const Pangolin__V1__RegisterTableRequest *in = request;
+    Pangolin__V1__RegisterTableResponse *out = reply;
+    pang_rec_content body;
+    pang_str text;
+    pang_code code = pang_kept_document(call, in->prefix, kept, &body, &text, err);
+    if (code != PANG_OK)
+        return code;
+    out->metadata_location = body.metadata_location;
+    out->metadata = pang_bytes_of(text);
+    out->etag = pang_table_etag(call->arena, &body, PANG_WHOLE);
+    return out->etag == NULL ? pang_fail_memory(err) : PANG_OK;
+}

@@ -1,0 +1,247 @@
+/*
+ * A document on its way into the catalog: its places are checked and reserved, its file is written
+ * under a fresh name, and the pointer's new record is filled in. Creating, registering and
+ * committing differ only in where the document comes from.
+ */
+#include <string.h>
+
+#include "server/svc_table.h"
+
+enum { SUFFIX_TRIES = 8 };
+
+pang_code pang_next_begin(pang_call *call, pang_table *table, pang_next *ret, pang_err *err)
+{
+    bool exists = pang_content_exists(&table->content);
+    *ret = (pang_next){.table = table};
+    ret->claim.view = table->view;
+    ret->claim.env = call->server->env;
+    ret->claim.who = call->who;
+    ret->claim.takes_over = true;
+    if (exists) {
+        const pang_rec_content *body = table->content.body;
+        ret->body = *body;
+        ret->claim.asset = pang_id_of(body->asset);
+        if (body->n_reserved > PANG_RESERVED_MAX)
+            return pang_fail(err, PANG_DATA_LOSS, NULL, "table %s holds %zu locations",
+                             pang_table_shown(table), body->n_reserved);
+        for (size_t i = 0; i < body->n_reserved; i++)
+            ret->claim.held[ret->claim.n_held++] = pang_str_from(body->reserved[i]);
+        return PANG_OK;
+    }
+    pang_id *asset = pang_arena_alloc(call->arena, sizeof *asset);
+    if (asset == NULL)
+        return pang_fail_memory(err);
+    *asset = ret->claim.asset = pang_id_v7(call->server->env);
+    ret->body = (pang_rec_content)PANGOLIN__STORE__V1__CONTENT__INIT;
+    ret->body.asset = pang_bytes_of_id(asset);
+    ret->body.kind = PANGOLIN__STORE__V1__KIND__KIND_TABLE;
+    return PANG_OK;
+}
+
+/* ---- places ---- */
+
+static pang_code suffixed(pang_call *call, const pang_location *parent, pang_str name,
+                          pang_location *ret, pang_err *err)
+{
+    uint8_t chance[4];
+    pang_env_random(call->server->env, chance, sizeof chance);
+    pang_str with = pang_arena_printf(call->arena, "%" PANG_STR_FMT "-%02x%02x%02x%02x",
+                                      PANG_STR_ARG(name), chance[0], chance[1], chance[2],
+                                      chance[3]);
+    return with.len == 0 ? pang_fail_memory(err)
+                         : pang_location_child(parent, with, call->arena, ret, err);
+}
+
+pang_code pang_next_default_location(pang_call *call, pang_next *next,
+                                     const pang_rec_content *namespace_body, pang_str *ret,
+                                     pang_err *err)
+{
+    pang_table *table = next->table;
+    pang_objects *const *objects = pang_state_objects(call->server->state);
+    pang_location parent, at;
+    bool taken = false;
+    pang_code code = pang_namespace_location(table->view, objects, table->levels, namespace_body,
+                                             &parent, err);
+    if (code == PANG_OK)
+        code = pang_location_child(&parent, table->name, call->arena, &at, err);
+    next->claim.takes_over = false;
+    for (size_t i = 0; code == PANG_OK && i < SUFFIX_TRIES; i++) {
+        code = pang_location_reserve(&next->claim, &at, &taken, err);
+        if (code != PANG_OK || !taken)
+            break;
+        code = suffixed(call, &parent, table->name, &at, err);
+    }
+    next->claim.takes_over = true;
+    if (code == PANG_OK && taken)
+        code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                         "no default location is free for %s, since another table's lies above",
+                         pang_table_shown(table));
+    if (code == PANG_OK)
+        *ret = at.text;
+    return code;
+}
+
+typedef struct {
+    pang_call *call;
+    pang_next *next;
+    pang_location list[PANG_RESERVED_MAX];
+    const char *what[PANG_RESERVED_MAX];
+    size_t n;
+} places;
+
+static bool is_held(const pang_claim *claim, pang_str canonical)
+{
+    for (size_t i = 0; i < claim->n_held; i++)
+        if (pang_str_equal(claim->held[i], canonical))
+            return true;
+    return false;
+}
+
+/* Keeps the place in the order of lengths: what covers comes before what is covered. */
+static pang_code add_place(void *arg, pang_model_place kind, const char *what, pang_str location,
+                           pang_err *err)
+{
+    places *p = arg;
+    pang_location at;
+    (void)kind;
+    pang_code code = pang_location_parse(location, what, p->call->arena, &at, err);
+    if (code != PANG_OK || is_held(&p->next->claim, at.canonical))
+        return code;
+    if (p->n == PANG_RESERVED_MAX)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                         "too many locations for one table, at most %d", PANG_RESERVED_MAX);
+    char *copy = pang_arena_cstr(p->call->arena, pang_str_from(what));
+    if (copy == NULL)
+        return pang_fail_memory(err);
+    size_t i = p->n++;
+    for (; i > 0 && p->list[i - 1].canonical.len > at.canonical.len; i--) {
+        p->list[i] = p->list[i - 1];
+        p->what[i] = p->what[i - 1];
+    }
+    p->list[i] = at;
+    p->what[i] = copy;
+    return PANG_OK;
+}
+
+static pang_code reserve_place(pang_call *call, pang_next *next, const pang_location *at,
+                               const char *what, pang_err *err)
+{
+    bool taken;
+    pang_code code = pang_location_check(next->table->view,
+                                         pang_state_objects(call->server->state), at, what, err);
+    if (code == PANG_OK)
+        code = pang_location_reserve(&next->claim, at, &taken, err);
+    if (code == PANG_OK && taken)
+        code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                         "%s: location is, contains or lies in one of another table: %" PANG_STR_FMT,
+                         what, PANG_STR_ARG(at->text));
+    return code;
+}
+
+pang_code pang_next_places(pang_call *call, pang_next *next, pang_err *err)
+{
+    places p = {.call = call, .next = next};
+    pang_code code = pang_model_places(next->document, PANG_MODEL_PLACE_ROOT, add_place, &p, err);
+    for (size_t i = 0; code == PANG_OK && i < p.n; i++)
+        code = reserve_place(call, next, &p.list[i], p.what[i], err);
+    return code;
+}
+
+/* ---- the body ---- */
+
+static pang_code fill_reserved(pang_next *next, pang_arena *arena, pang_err *err)
+{
+    pang_rec_content *body = &next->body;
+    body->n_reserved = next->claim.n_held;
+    body->reserved = pang_arena_alloc_n(arena, body->n_reserved, sizeof(char *));
+    if (body->reserved == NULL)
+        return pang_fail_memory(err);
+    for (size_t i = 0; i < body->n_reserved; i++) {
+        body->reserved[i] = pang_arena_cstr(arena, next->claim.held[i]);
+        if (body->reserved[i] == NULL)
+            return pang_fail_memory(err);
+    }
+    return PANG_OK;
+}
+
+static pang_code fill_body(pang_next *next, pang_arena *arena, pang_str location,
+                           const pang_id *document, pang_err *err)
+{
+    pang_rec_content *body = &next->body;
+    pang_model_facts facts;
+    pang_model_facts_of(next->document, &facts);
+    body->metadata_location = pang_arena_cstr(arena, location);
+    body->uuid = pang_arena_cstr(arena, facts.table_uuid);
+    if (body->metadata_location == NULL || body->uuid == NULL)
+        return pang_fail_memory(err);
+    body->document = pang_bytes_of_id(document);
+    body->schema_id = (int32_t)facts.schema_id;
+    body->snapshot_id = facts.has_snapshot ? facts.snapshot_id : -1;
+    return fill_reserved(next, arena, err);
+}
+
+pang_code pang_next_write(pang_call *call, pang_next *next, pang_str base, pang_err *err)
+{
+    pang_model_file file;
+    pang_id *document;
+    pang_view *view = next->table->view;
+    const pang_env *env = call->server->env;
+    pang_code code = pang_json_print(next->document, call->arena, &next->text, err);
+    if (code == PANG_OK)
+        code = pang_model_file_name(next->document, base, env, call->arena, &file, err);
+    if (code == PANG_OK)
+        code = pang_metadata_write(view, call->server->state, env, &file, next->text, &document,
+                                   err);
+    return code == PANG_OK ? fill_body(next, call->arena, file.location, document, err) : code;
+}
+
+pang_code pang_next_adopt(pang_call *call, pang_next *next, pang_str location, pang_err *err)
+{
+    pang_id *document;
+    pang_code code = pang_metadata_adopt(next->table->view, call->server->state, call->server->env,
+                                         location, pang_model_is_gzip_name(location), next->text,
+                                         &document, err);
+    return code == PANG_OK ? fill_body(next, call->arena, location, document, err) : code;
+}
+
+pang_code pang_next_put(pang_next *next, pang_edit *edit, pang_err *err)
+{
+    const pang_content *at = &next->table->content;
+    return pang_content_exists(at) ? pang_edit_update(edit, at, &next->body, err)
+                                   : pang_edit_create(edit, at, &next->body, err);
+}
+
+/* ---- answers to a repeated request ---- */
+
+pang_code pang_keep_document(pang_call *call, const pang_rec_content *body, pang_err *err)
+{
+    if (!pang_arena_copy(call->arena, pang_str_of(body->document), &call->keep))
+        return pang_fail_memory(err);
+    return PANG_OK;
+}
+
+pang_code pang_kept_document(pang_call *call, const char *prefix, pang_str kept,
+                             pang_rec_content *ret_body, pang_str *ret_text, pang_err *err)
+{
+    pang_view view;
+    pang_record record;
+    pang_rec_metadata *stored;
+    pang_code code = pang_view_open(call, prefix, PANG_NO_TABLE, &view, err);
+    if (code != PANG_OK)
+        return code;
+    *ret_body = (pang_rec_content)PANGOLIN__STORE__V1__CONTENT__INIT;
+    ret_body->document = pang_bytes_of(kept);
+    pang_ref ref = {
+        .key = pang_key_metadata(&view.keys, view.catalog, pang_id_of(ret_body->document)),
+        .immutable = true,
+    };
+    code = pang_txn_get(call->txn, &ref, 1, PANG_READ_UNCHECKED, &record, err);
+    if (code == PANG_OK && record.version == 0)
+        code = pang_fail(err, PANG_DATA_LOSS, NULL, "what a request answered is not kept any more");
+    if (code == PANG_OK)
+        code = pang_metadata_unpack(call->server->state, &record, call->arena, &stored, ret_text,
+                                    err);
+    if (code == PANG_OK)
+        ret_body->metadata_location = stored->location;
+    return code;
+}

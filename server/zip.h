@@ -1,0 +1,34 @@
+/*
+ * Zip: the two compressions of metadata documents. zstd for records in the store, gzip for files
+ * whose table asks for it.
+ * Called by server/metadata.c and server/files.c. Threads: any. Lifetime: results live in the
+ * arena.
+ */
+#ifndef PANG_SERVER_ZIP_H
+#define PANG_SERVER_ZIP_H
+
+#include "api/arena.h"
+
+typedef struct pang_zip pang_zip;
+
+/* Holds a few contexts of zstd for reuse: making one costs more than compressing a document. NULL
+ * without memory. */
+pang_zip *pang_zip_new(void);
+void pang_zip_free(pang_zip *zip); /* NULL is fine */
+
+/* ERRORS: RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_zip_pack(pang_zip *zip, pang_str text, pang_arena *arena,
+                                        pang_str *ret, pang_err *err);
+/* `size` is that of the text. ERRORS: DATA_LOSS, RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_zip_unpack(pang_zip *zip, pang_str packed, size_t size,
+                                          pang_arena *arena, pang_str *ret, pang_err *err);
+
+/* ERRORS: RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_gzip(pang_str text, pang_arena *arena, pang_str *ret,
+                                    pang_err *err);
+bool pang_is_gzip(pang_str bytes);
+/* ERRORS: INVALID_ARGUMENT (no gzip, or more than max_bytes inside), RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_gunzip(pang_str bytes, size_t max_bytes, pang_arena *arena,
+                                      pang_str *ret, pang_err *err);
+
+#endif

@@ -1,0 +1,278 @@
+/*
+ * The fixture's pieces in the order in which they stand on each other.
+ */
+#include "tests/server/catalog_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/backends.h"
+
+enum { ARENA_BYTES = 256 << 20, TRIES = 200 };
+
+const pang_store_ops *const pang_stores[] = {&pang_memory_ops, NULL};
+
+const pang_service *const pang_services[] = {
+    &pang_service_config,
+    &pang_service_namespace,
+    &pang_service_table,
+    NULL,
+};
+
+/* ---- the environment ---- */
+
+static int64_t wall_ms(void *arg)
+{
+    fixture *fx = arg;
+    return pang_env_wall_ms(&pang_env_system) + atomic_load(&fx->ahead_ms);
+}
+
+static int64_t mono_ms(void *arg)
+{
+    fixture *fx = arg;
+    return pang_env_mono_ms(&pang_env_system) + atomic_load(&fx->ahead_ms);
+}
+
+static void chance(void *arg, void *to, size_t size)
+{
+    (void)arg;
+    pang_env_random(&pang_env_system, to, size);
+}
+
+/* ---- start and stop ---- */
+
+static void start(fixture *fx)
+{
+    pang_str roots[] = {pang_str_from(fx->folder)};
+    pang_objects_config objects = {.file_roots = roots, .n_file_roots = 1};
+    pang_state_config config = {.env = &fx->env, .db = fx->db, .objects = fx->objects};
+    pang_start_config first = {
+        .demo_catalog = PANG_STR(FX_PREFIX),
+        .demo_warehouse = pang_str_from(fx->warehouse),
+    };
+    assert_int_equal(pang_objects_open(PANG_STR("file"), &objects, &fx->objects[0], &fx->err),
+                     PANG_OK);
+    assert_int_equal(pang_state_open(&config, &fx->state, &fx->err), PANG_OK);
+    if (pang_state_start(fx->state, &first, fx->page_key, &fx->err) != PANG_OK)
+        fail_msg("start: %s", fx->err.message);
+    fx->server = (pang_server_env){
+        .env = &fx->env,
+        .db = fx->db,
+        .schema = fx->schema,
+        .page_key = {(const char *)fx->page_key, sizeof fx->page_key},
+        .objects = fx->objects,
+        .state = fx->state,
+    };
+}
+
+static void stop(fixture *fx)
+{
+    pang_state_close(fx->state);
+    pang_objects_close(fx->objects[0]);
+}
+
+int fx_setup(void **state)
+{
+    fixture *fx = calloc(1, sizeof *fx);
+    pang_store *store;
+    assert_non_null(fx);
+    fx->env = (pang_env){wall_ms, mono_ms, chance, fx};
+    strcpy(fx->folder, "/tmp/pang-catalog-XXXXXX");
+    assert_non_null(mkdtemp(fx->folder));
+    (void)snprintf(fx->warehouse, sizeof fx->warehouse, "file://%s/warehouse", fx->folder);
+    pang_store_config memory = {.url = PANG_STR("memory:"), .env = &fx->env};
+    assert_int_equal(pang_store_open(&memory, &store, &fx->err), PANG_OK);
+    assert_int_equal(pang_store_migrate(store, &fx->err), PANG_OK);
+    assert_int_equal(pang_db_open(store, &(pang_db_config){0}, &fx->db, &fx->err), PANG_OK);
+    assert_int_equal(pang_schema_load(pang_schema_linked(), &fx->schema, &fx->err), PANG_OK);
+    fx->arena = pang_arena_new(ARENA_BYTES);
+    assert_non_null(fx->arena);
+    fx->who.name = PANG_STR("anonymous");
+    start(fx);
+    *state = fx;
+    return 0;
+}
+
+int fx_teardown(void **state)
+{
+    fixture *fx = *state;
+    char command[128];
+    pang_arena_free(fx->arena);
+    stop(fx);
+    pang_db_close(fx->db);
+    pang_schema_free(fx->schema);
+    (void)snprintf(command, sizeof command, "rm -rf %s", fx->folder);
+    int outcome = system(command);
+    free(fx);
+    return outcome;
+}
+
+void fx_restart(fixture *fx)
+{
+    pang_arena_reset(fx->arena);
+    stop(fx);
+    start(fx);
+}
+
+/* ---- calls ---- */
+
+static const pang_method *find_method(const char *name)
+{
+    for (size_t s = 0; pang_services[s] != NULL; s++)
+        for (size_t i = 0; i < pang_services[s]->n; i++) {
+            const char *slash = strrchr(pang_services[s]->methods[i].path, '/');
+            if (strcmp(slash + 1, name) == 0)
+                return &pang_services[s]->methods[i];
+        }
+    fail_msg("no method %s", name);
+    return NULL;
+}
+
+static pang_code run_once(fixture *fx, pang_arena *arena, const pang_method *method,
+                          unsigned attempt, const void *in, void *out, pang_str *ret_keep,
+                          pang_err *err)
+{
+    pang_call call = {
+        .server = &fx->server,
+        .method = pang_schema_find(fx->schema, pang_str_from(method->path)),
+        .who = &fx->who,
+        .txn = pang_txn_begin(fx->db, FX_SCOPE, PANG_NO_DEADLINE, arena),
+        .arena = arena,
+        .deadline_ms = PANG_NO_DEADLINE,
+        .tenant_key = FX_SCOPE,
+        .attempt = attempt,
+    };
+    assert_non_null(call.txn);
+    assert_non_null(call.method);
+    protobuf_c_message_init(method->out, out);
+    pang_code code = method->handle(&call, in, out, err);
+    if (code == PANG_OK)
+        code = pang_txn_writes(call.txn) ? pang_txn_commit(call.txn, err)
+                                         : pang_txn_finish(call.txn, err);
+    *ret_keep = call.keep;
+    return code;
+}
+
+pang_code fx_call_in(fixture *fx, pang_arena *arena, const char *method, const void *in, void *out,
+                     unsigned *ret_runs, pang_str *ret_keep, pang_err *err)
+{
+    const pang_method *found = find_method(method);
+    pang_code code = PANG_ABORTED;
+    *err = (pang_err){0};
+    for (*ret_runs = 0; code == PANG_ABORTED && *ret_runs < TRIES; ++*ret_runs)
+        code = run_once(fx, arena, found, *ret_runs, in, out, ret_keep, err);
+    return code;
+}
+
+pang_code fx_call(fixture *fx, const char *method, const void *in, void *out)
+{
+    return fx_call_in(fx, fx->arena, method, in, out, &fx->runs, &fx->keep, &fx->err);
+}
+
+pang_txn *fx_begin(fixture *fx)
+{
+    pang_txn *txn = pang_txn_begin(fx->db, FX_SCOPE, PANG_NO_DEADLINE, fx->arena);
+    assert_non_null(txn);
+    return txn;
+}
+
+pang_view fx_view(fixture *fx, pang_txn *txn)
+{
+    pang_view view;
+    assert_int_equal(pang_view_begin(txn, fx->arena, FX_SCOPE, PANG_STR(FX_PREFIX), "x", &view,
+                                     &fx->err),
+                     PANG_OK);
+    return view;
+}
+
+/* ---- little things ---- */
+
+char *fx_text(fixture *fx, const char *fmt, ...)
+{
+    char text[4096];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return pang_arena_cstr(fx->arena, pang_str_from(text));
+}
+
+ProtobufCBinaryData fx_bytes(const char *text)
+{
+    return pang_bytes_of(pang_str_from(text));
+}
+
+const char *fx_path(const char *location)
+{
+    const char *path = strstr(location, ":/");
+    assert_non_null(path);
+    path++;
+    return strncmp(path, "//", 2) == 0 ? path + 2 : path;
+}
+
+char **fx_levels(fixture *fx, const char *dotted, size_t *ret_n)
+{
+    char **levels = pang_arena_alloc_n(fx->arena, 16, sizeof *levels);
+    pang_str rest = pang_str_from(dotted), one;
+    *ret_n = 0;
+    while (pang_str_next(&rest, '.', &one))
+        levels[(*ret_n)++] = pang_arena_cstr(fx->arena, one);
+    return levels;
+}
+
+pang_code fx_create_namespace(fixture *fx, const char *dotted)
+{
+    Pangolin__V1__CreateNamespaceRequest in = PANGOLIN__V1__CREATE_NAMESPACE_REQUEST__INIT;
+    Pangolin__V1__CreateNamespaceResponse out;
+    in.prefix = (char *)(uintptr_t)FX_PREFIX;
+    in.namespace_ = fx_levels(fx, dotted, &in.n_namespace_);
+    return fx_call(fx, "CreateNamespace", &in, &out);
+}
+
+pang_code fx_create_table(fixture *fx, const char *ns, const char *name,
+                          Pangolin__V1__CreateTableResponse *ret)
+{
+    Pangolin__V1__CreateTableRequest in = PANGOLIN__V1__CREATE_TABLE_REQUEST__INIT;
+    Pangolin__V1__CreateTableResponse out;
+    in.prefix = (char *)(uintptr_t)FX_PREFIX;
+    in.namespace_ = fx_levels(fx, ns, &in.n_namespace_);
+    in.name = fx_text(fx, "%s", name);
+    in.schema = fx_bytes(FX_SCHEMA);
+    return fx_call(fx, "CreateTable", &in, ret != NULL ? ret : &out);
+}
+
+pang_code fx_load_table(fixture *fx, const char *ns, const char *name,
+                        Pangolin__V1__LoadTableResponse *ret)
+{
+    Pangolin__V1__LoadTableRequest in = PANGOLIN__V1__LOAD_TABLE_REQUEST__INIT;
+    Pangolin__V1__LoadTableResponse out;
+    in.prefix = (char *)(uintptr_t)FX_PREFIX;
+    in.namespace_ = fx_levels(fx, ns, &in.n_namespace_);
+    in.table = fx_text(fx, "%s", name);
+    return fx_call(fx, "LoadTable", &in, ret != NULL ? ret : &out);
+}
+
+pang_code fx_commit(fixture *fx, const char *ns, const char *name, const char *requirements,
+                    const char *updates, Pangolin__V1__CommitTableResponse *ret)
+{
+    Pangolin__V1__CommitTableRequest in = PANGOLIN__V1__COMMIT_TABLE_REQUEST__INIT;
+    Pangolin__V1__CommitTableResponse out;
+    in.prefix = (char *)(uintptr_t)FX_PREFIX;
+    in.namespace_ = fx_levels(fx, ns, &in.n_namespace_);
+    in.table = fx_text(fx, "%s", name);
+    in.requirements = fx_bytes(requirements);
+    in.updates = fx_bytes(updates);
+    return fx_call(fx, "CommitTable", &in, ret != NULL ? ret : &out);
+}
+
+pang_code fx_drop_table(fixture *fx, const char *ns, const char *name, bool purge)
+{
+    Pangolin__V1__DropTableRequest in = PANGOLIN__V1__DROP_TABLE_REQUEST__INIT;
+    Pangolin__V1__DropTableResponse out;
+    in.prefix = (char *)(uintptr_t)FX_PREFIX;
+    in.namespace_ = fx_levels(fx, ns, &in.n_namespace_);
+    in.table = fx_text(fx, "%s", name);
+    in.purge_requested = purge;
+    return fx_call(fx, "DropTable", &in, &out);
+}

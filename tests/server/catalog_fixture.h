@@ -1,0 +1,87 @@
+/*
+ * A catalog in memory with a `file:` warehouse in a folder of its own, and a small dispatcher: it
+ * begins a transaction, runs the handler, commits, and runs it again after a lost race, as the
+ * server's does.
+ * Threads: calls may be made from any, each with its own arena.
+ */
+#ifndef PANG_TESTS_CATALOG_FIXTURE_H
+#define PANG_TESTS_CATALOG_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "api/service.h"
+#include "server/content.h"
+#include "server/state.h"
+#include "server/svc_services.h"
+
+#include "pangolin/v1/config.pb-c.h"
+#include "pangolin/v1/namespace.pb-c.h"
+#include "pangolin/v1/table.pb-c.h"
+
+#define FX_PREFIX "demo"
+#define FX_SCOPE PANG_STR("00000000000000000000000000000000")
+
+typedef struct {
+    char folder[64];
+    char warehouse[128]; /* its location */
+    pang_env env;
+    _Atomic int64_t ahead_ms; /* of the system's wall clock */
+    pang_db *db;
+    pang_objects *objects[2];
+    pang_state *state;
+    pang_schema *schema; /* NULL: not loaded */
+    uint8_t page_key[PANG_PAGE_KEY_BYTES];
+    pang_server_env server;
+    pang_principal who;
+    pang_arena *arena; /* of the test that runs */
+    pang_err err;      /* of the last call made with fx_call */
+    unsigned runs;     /* of the handler in the last fx_call */
+    pang_str keep;     /* what it kept, in arena */
+} fixture;
+
+/* cmocka's setup and teardown; *state is a fixture. */
+int fx_setup(void **state);
+int fx_teardown(void **state);
+/* Stops everything but the store and starts again on it, as after a crash. */
+void fx_restart(fixture *fx);
+
+/* Runs a method by its last name ("LoadTable"); what it returns lives in `arena`. */
+pang_code fx_call_in(fixture *fx, pang_arena *arena, const char *method, const void *in, void *out,
+                     unsigned *ret_runs, pang_str *ret_keep, pang_err *err);
+/* The same in fx->arena, leaving the error in fx->err. */
+pang_code fx_call(fixture *fx, const char *method, const void *in, void *out);
+
+/* A transaction by hand. */
+pang_txn *fx_begin(fixture *fx);
+pang_view fx_view(fixture *fx, pang_txn *txn);
+
+/* printf into the arena, as a C string. */
+char *fx_text(fixture *fx, const char *fmt, ...) PANG_PRINTF(2, 3);
+ProtobufCBinaryData fx_bytes(const char *text);
+/* A location's path on this machine. */
+const char *fx_path(const char *location);
+
+/* Calls with little to say. Levels: one namespace "ns" unless it has dots, then split there. */
+char **fx_levels(fixture *fx, const char *dotted, size_t *ret_n);
+pang_code fx_create_namespace(fixture *fx, const char *dotted);
+/* A table of one column; *ret may be NULL. */
+pang_code fx_create_table(fixture *fx, const char *ns, const char *name,
+                          Pangolin__V1__CreateTableResponse *ret);
+pang_code fx_load_table(fixture *fx, const char *ns, const char *name,
+                        Pangolin__V1__LoadTableResponse *ret);
+pang_code fx_commit(fixture *fx, const char *ns, const char *name, const char *requirements,
+                    const char *updates, Pangolin__V1__CommitTableResponse *ret);
+pang_code fx_drop_table(fixture *fx, const char *ns, const char *name, bool purge);
+
+#define FX_SCHEMA                                                              \
+    "{\"type\":\"struct\",\"schema-id\":0,\"fields\":["                        \
+    "{\"id\":1,\"name\":\"id\",\"required\":true,\"type\":\"long\"},"          \
+    "{\"id\":2,\"name\":\"data\",\"required\":false,\"type\":\"string\"}]}"
+
+#endif
