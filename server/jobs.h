@@ -1,0 +1,26 @@
+/*
+ * Jobs: the thread that does what no call waits for: the services' later work (pang_state_work),
+ * and asking the store now and then whether it still answers, for health.
+ * Called by main.c. Threads: one of its own.
+ */
+#ifndef PANG_SERVER_JOBS_H
+#define PANG_SERVER_JOBS_H
+
+#include "api/txn.h"
+#include "server/health.h"
+#include "server/state.h"
+
+typedef struct pang_jobs pang_jobs;
+
+enum {
+    PANG_PING_EVERY_MS = 2000,
+    PANG_PING_TIMEOUT_MS = 2000,
+};
+
+/* Sets health to PANG_SERVING or PANG_WITHOUT_STORE from its first round on. */
+PANG_MUST_CHECK pang_code pang_jobs_start(pang_db *db, pang_state *state, pang_health *health,
+                                          const pang_env *env, pang_jobs **ret, pang_err *err);
+/* Waits for the round that is running. NULL is fine. */
+void pang_jobs_stop(pang_jobs *jobs);
+
+#endif

@@ -1,0 +1,386 @@
+/*
+ * pangolin-server: opens everything in order, serves until a signal, closes in the reverse order.
+ * The main thread is the only one that takes signals, and sleeps in sigwait until one comes.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/config.h"
+#include "api/log.h"
+#include "server/health.h"
+#include "server/jobs.h"
+#include "server/listen.h"
+#include "server/rpc.h"
+#include "server/setup.h"
+#include "server/state.h"
+
+enum {
+    START_MEMORY = 1 << 20,
+    STREAMS_SHARE = 4, /* of the pool's threads, the part that streams may hold */
+    CONNECTIONS_SHARE = 2, /* of all connections, the part that one process may have */
+    MESSAGE_SLACK = 64 << 10,
+    HARD_STOP_MS = 5000, /* for calls to notice that they were cancelled */
+    KINDS_MAX = 8,
+};
+
+/* Everything that is open; what is NULL or negative is not. */
+typedef struct {
+    const pang_env *env;
+    pang_config *config;
+    pang_arena *arena;
+    pang_places places;
+    int lock;
+    pang_schema *schema;
+    pang_counters *counters;
+    pang_health *health;
+    pang_db *db;
+    pang_objects *objects[KINDS_MAX + 1];
+    pang_state *state;
+    uint8_t page_key[PANG_PAGE_KEY_BYTES];
+    pang_server_env shared;
+    pang_dispatcher *dispatcher;
+    pang_pool *pool;
+    pang_rpc *rpc;
+    pang_listener *listener;
+    pang_jobs *jobs;
+} server;
+
+/* ---- metrics that others keep ---- */
+
+static size_t sample_process(void *arg, pang_sample *samples, size_t max)
+{
+    server *s = arg;
+    pang_pool_stats pool;
+    size_t n = 0;
+    (void)max;
+    pang_pool_get_stats(s->pool, &pool);
+    samples[n++] = (pang_sample){"pangolin_ready", "gauge", "1 when the server takes calls",
+                                 pang_health_get(s->health) == PANG_SERVING};
+    samples[n++] = (pang_sample){"pangolin_rpc_in_flight", "gauge", "Calls in flight",
+                                 pang_dispatch_in_flight(s->dispatcher)};
+    samples[n++] = (pang_sample){"pangolin_core_connections", "gauge", "Connections on the socket",
+                                 s->listener == NULL ? 0 : pang_listen_connections(s->listener)};
+    samples[n++] = (pang_sample){"pangolin_pool_threads", "gauge", "Threads of the handler pool",
+                                 pool.threads};
+    samples[n++] = (pang_sample){"pangolin_pool_waiting", "gauge", "Calls waiting for a thread",
+                                 pool.waiting};
+    return n;
+}
+
+static size_t sample_store(void *arg, pang_sample *samples, size_t max)
+{
+    server *s = arg;
+    pang_db_stats db;
+    pang_db_get_stats(s->db, &db);
+    const pang_sample rows[] = {
+        {"pangolin_store_commits_total", "counter", "Commits that landed", (double)db.commits},
+        {"pangolin_store_aborted_total", "counter", "Commits that lost a race", (double)db.aborted},
+        {"pangolin_store_failed_total", "counter", "Commits that failed", (double)db.failed},
+        {"pangolin_store_unknown_total", "counter", "Commits of unknown outcome, at first",
+         (double)db.unknown},
+        {"pangolin_store_groups_total", "counter", "Groups of commits", (double)db.groups},
+        {"pangolin_store_gets_total", "counter", "Reads that went to the store", (double)db.gets},
+        {"pangolin_store_scans_total", "counter", "Scans", (double)db.scans},
+        {"pangolin_cache_hits_total", "counter", "Records that the cache had",
+         (double)db.cache_hits},
+        {"pangolin_cache_misses_total", "counter", "Records that it had not",
+         (double)db.cache_misses},
+        {"pangolin_cache_bytes", "gauge", "Bytes in the cache", (double)db.cache_bytes},
+    };
+    _Static_assert(sizeof rows / sizeof rows[0] <= PANG_SAMPLES_MAX, "room for all rows");
+    (void)max;
+    memcpy(samples, rows, sizeof rows);
+    return sizeof rows / sizeof rows[0];
+}
+
+static size_t sample_state(void *arg, pang_sample *samples, size_t max)
+{
+    server *s = arg;
+    pang_state_stats state;
+    pang_state_get_stats(s->state, &state);
+    const pang_sample rows[] = {
+        {"pangolin_documents_bytes", "gauge", "Bytes of metadata documents in memory",
+         (double)state.document_bytes},
+        {"pangolin_documents_hits_total", "counter", "Metadata documents found in memory",
+         (double)state.document_hits},
+        {"pangolin_documents_misses_total", "counter", "Metadata documents not found there",
+         (double)state.document_misses},
+        {"pangolin_files_synced_total", "counter", "Metadata files made durable",
+         (double)state.files_synced},
+        {"pangolin_files_restored_total", "counter", "Metadata files written again",
+         (double)state.files_restored},
+        {"pangolin_files_purged_total", "counter", "Files of purged tables removed",
+         (double)state.files_purged},
+        {"pangolin_work_failed_total", "counter", "Rounds of later work that failed",
+         (double)state.rounds_failed},
+    };
+    _Static_assert(sizeof rows / sizeof rows[0] <= PANG_SAMPLES_MAX, "room for all rows");
+    (void)max;
+    memcpy(samples, rows, sizeof rows);
+    return sizeof rows / sizeof rows[0];
+}
+
+/* ---- opening ---- */
+
+static pang_code open_description(server *s, pang_err *err)
+{
+    pang_code code = pang_schema_load(pang_schema_linked(), &s->schema, err);
+    if (code == PANG_OK)
+        code = pang_counters_open(s->schema, &s->counters, err);
+    s->health = pang_health_new();
+    return code == PANG_OK && s->health == NULL ? pang_fail_memory(err) : code;
+}
+
+static pang_code open_store(server *s, pang_err *err)
+{
+    pang_store *store = NULL;
+    pang_store_config config = {
+        .env = s->env,
+        .connections = (unsigned)pang_config_int(s->config, PANG_OPT_DATABASE_CONNECTIONS),
+        .connect_timeout_ms = pang_config_int(s->config, PANG_OPT_DATABASE_CONNECT_TIMEOUT),
+    };
+    pang_db_config cache = {.cache_bytes = (size_t)pang_config_int(s->config,
+                                                                   PANG_OPT_CACHE_BYTES)};
+    pang_code code = pang_setup_store_url(s->config, s->places.data, s->arena, &config.url, err);
+    if (code == PANG_OK)
+        code = pang_store_open(&config, &store, err);
+    if (code == PANG_OK)
+        code = pang_store_migrate(store, err);
+    if (code == PANG_OK)
+        code = pang_db_open(store, &cache, &s->db, err);
+    if (code != PANG_OK)
+        pang_store_close(store);
+    return code;
+}
+
+static pang_code open_objects(server *s, pang_err *err)
+{
+    const pang_str *more;
+    pang_str roots[PANG_CONFIG_LIST_MAX + 1] = {s->places.warehouse};
+    size_t n = pang_config_list(s->config, PANG_OPT_FILE_ROOTS, &more);
+    pang_objects_config config = {.file_roots = roots, .n_file_roots = n + 1};
+    for (size_t i = 0; i < n; i++)
+        roots[i + 1] = more[i];
+    for (size_t i = 0; pang_objects_kinds[i] != NULL && i < KINDS_MAX; i++) {
+        pang_str schemes = pang_str_from(pang_objects_kinds[i]->schemes), first;
+        (void)pang_str_next(&schemes, ',', &first);
+        pang_code code = pang_objects_open(first, &config, &s->objects[i], err);
+        if (code != PANG_OK)
+            return code;
+    }
+    return PANG_OK;
+}
+
+static pang_code open_state(server *s, pang_err *err)
+{
+    pang_state_config config = {.env = s->env, .db = s->db, .objects = s->objects};
+    pang_start_config start = {0};
+    pang_code code = pang_state_open(&config, &s->state, err);
+    if (pang_config_bool(s->config, PANG_OPT_NO_AUTH)) {
+        start.demo_catalog = PANG_STR("demo");
+        start.demo_warehouse = pang_arena_printf(s->arena, "file://%" PANG_STR_FMT,
+                                                 PANG_STR_ARG(s->places.warehouse));
+    }
+    if (code == PANG_OK)
+        code = pang_state_start(s->state, &start, s->page_key, err);
+    return code;
+}
+
+static pang_code open_dispatcher(server *s, pang_err *err)
+{
+    unsigned threads = (unsigned)pang_config_int(s->config, PANG_OPT_HANDLER_THREADS);
+    s->shared = (pang_server_env){
+        .env = s->env,
+        .db = s->db,
+        .schema = s->schema,
+        .page_key = {(const char *)s->page_key, sizeof s->page_key},
+        .objects = s->objects,
+        .counters = s->counters,
+        .state = s->state,
+        .health = s->health,
+    };
+    pang_dispatch_config config = {
+        .server = &s->shared,
+        .services = pang_services,
+        .evaluation = pang_config_bool(s->config, PANG_OPT_NO_AUTH),
+        .in_flight_max = (unsigned)pang_config_int(s->config, PANG_OPT_MAX_CONCURRENT),
+        .streams_max = threads / STREAMS_SHARE > 0 ? threads / STREAMS_SHARE : 1,
+        .timeout_ms = pang_config_int(s->config, PANG_OPT_REQUEST_TIMEOUT),
+        .body_max = (size_t)pang_config_int(s->config, PANG_OPT_MAX_BODY),
+    };
+    pang_code code = pang_setup_server_id(s->places.data, s->env, &config.server_id, err);
+    if (code == PANG_OK)
+        code = pang_dispatch_open(&config, &s->dispatcher, err);
+    if (code == PANG_OK)
+        code = pang_pool_open(threads, &s->pool, err);
+    return code;
+}
+
+static unsigned count_queues(const server *s)
+{
+    int64_t configured = pang_config_int(s->config, PANG_OPT_SERVER_THREADS);
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return configured > 0 ? (unsigned)configured : cores > 0 ? (unsigned)cores : 1;
+}
+
+static pang_code open_transport(server *s, pang_err *err)
+{
+    pang_rpc_config config = {
+        .dispatcher = s->dispatcher,
+        .pool = s->pool,
+        .env = s->env,
+        .counters = s->counters,
+        .queues = count_queues(s),
+        .message_max = (size_t)pang_config_int(s->config, PANG_OPT_MAX_BODY) + MESSAGE_SLACK,
+        .call_memory = (size_t)pang_config_int(s->config, PANG_OPT_CALL_MEMORY),
+    };
+    return pang_rpc_open(&config, &s->rpc, err);
+}
+
+static pang_code open_listener(server *s, pang_err *err)
+{
+    unsigned max = (unsigned)pang_config_int(s->config, PANG_OPT_CORE_CONNECTIONS);
+    pang_listen_config config = {
+        .path = s->places.socket.ptr,
+        .connections_max = max,
+        .per_process_max = max / CONNECTIONS_SHARE > 0 ? max / CONNECTIONS_SHARE : 1,
+        .taken = pang_rpc_add,
+        .arg = s->rpc,
+        .counters = s->counters,
+    };
+    pang_code code = pang_setup_uids(s->config, s->arena, &config.uids, &config.n_uids, err);
+    return code == PANG_OK ? pang_listen_open(&config, &s->listener, err) : code;
+}
+
+static pang_code open_all(server *s, pang_err *err)
+{
+    s->arena = pang_arena_new(START_MEMORY);
+    pang_code code = s->arena == NULL ? pang_fail_memory(err) : PANG_OK;
+    if (code == PANG_OK)
+        code = pang_setup_places(s->config, s->arena, &s->places, err);
+    if (code == PANG_OK)
+        code = pang_lock_take(s->places.lock.ptr, &s->lock, err);
+    if (code == PANG_OK)
+        code = open_description(s, err);
+    if (code == PANG_OK)
+        code = open_store(s, err);
+    if (code == PANG_OK)
+        code = open_objects(s, err);
+    if (code == PANG_OK)
+        code = open_state(s, err);
+    if (code == PANG_OK)
+        code = open_dispatcher(s, err);
+    if (code != PANG_OK)
+        return code;
+    pang_counters_add_source(s->counters, sample_process, s);
+    pang_counters_add_source(s->counters, sample_store, s);
+    pang_counters_add_source(s->counters, sample_state, s);
+    code = open_transport(s, err);
+    if (code == PANG_OK)
+        code = pang_jobs_start(s->db, s->state, s->health, s->env, &s->jobs, err);
+    return code == PANG_OK ? open_listener(s, err) : code;
+}
+
+/* ---- closing ---- */
+
+/* True when no call is left, so that what calls use may be closed. */
+static bool drain(server *s)
+{
+    pang_health_set(s->health, PANG_DRAINING);
+    if (s->listener != NULL)
+        pang_listen_stop(s->listener);
+    return s->rpc == NULL ||
+           pang_rpc_drain(s->rpc, pang_config_int(s->config, PANG_OPT_SHUTDOWN_GRACE), HARD_STOP_MS);
+}
+
+static void close_all(server *s)
+{
+    pang_listen_close(s->listener);
+    pang_rpc_close(s->rpc);
+    pang_pool_close(s->pool);
+    pang_jobs_stop(s->jobs);
+    pang_dispatch_close(s->dispatcher);
+    pang_state_close(s->state);
+    for (size_t i = 0; i < KINDS_MAX; i++)
+        pang_objects_close(s->objects[i]);
+    pang_db_close(s->db);
+    pang_health_free(s->health);
+    pang_counters_close(s->counters);
+    pang_schema_free(s->schema);
+    pang_arena_free(s->arena);
+    if (s->lock >= 0)
+        close(s->lock);
+}
+
+/* ---- the process ---- */
+
+static void block_signals(sigset_t *ret)
+{
+    sigemptyset(ret);
+    for (size_t i = 0; i < 4; i++)
+        sigaddset(ret, (const int[]){SIGINT, SIGTERM, SIGHUP, SIGQUIT}[i]);
+    /* Before the first thread, gRPC's own included, so that all inherit it. */
+    (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+static void wait_for_stop(const sigset_t *signals)
+{
+    int number = 0;
+    do {
+        (void)sigwait(signals, &number);
+    } while (number == SIGHUP); /* nothing of ours can be read anew */
+    PANG_LOG(INFO, "stopping", PANG_LOG_NUMBER("signal", number));
+}
+
+static int serve(server *s, const sigset_t *signals)
+{
+    PANG_LOG(INFO, "serving", PANG_LOG_TEXT("version", PANG_STR(PANG_VERSION)),
+             PANG_LOG_TEXT("socket", s->places.socket), PANG_LOG_TEXT("data", s->places.data));
+    if (pang_config_bool(s->config, PANG_OPT_NO_AUTH))
+        PANG_LOG(WARN, "there is no authentication: whoever reaches this server may do anything",
+                 PANG_LOG_TEXT("because", PANG_STR("PANGOLIN_NO_AUTH")));
+    pang_setup_notify("READY=1");
+    wait_for_stop(signals);
+    pang_setup_notify("STOPPING=1");
+    if (!drain(s)) {
+        PANG_LOG(ERROR, "calls did not end in time",
+                 PANG_LOG_NUMBER("calls", pang_dispatch_in_flight(s->dispatcher)));
+        /* Their threads still use what would be closed. Every commit is durable by itself, so
+         * ending here loses nothing that was acknowledged. */
+        _exit(1);
+    }
+    close_all(s);
+    PANG_LOG(INFO, "stopped", PANG_LOG_NUMBER("status", 0));
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    server s = {.env = &pang_env_system, .lock = -1};
+    sigset_t signals;
+    pang_err err;
+    int status = pang_config_start(PANG_PROGRAM_SERVER, "pangolin-server",
+                                   "The core of a Pangolin catalog: serves gRPC on a unix socket.",
+                                   argc, argv, &s.config);
+    if (status >= 0)
+        return status;
+    block_signals(&signals);
+    (void)umask(077);
+    pang_setup_open_files();
+    if (open_all(&s, &err) == PANG_OK) {
+        status = serve(&s, &signals);
+    } else {
+        fprintf(stderr, "pangolin-server: cannot start: %s\n", err.message);
+        (void)(s.health == NULL || drain(&s));
+        close_all(&s);
+        status = PANG_EXIT_CANNOT_START;
+    }
+    pang_config_free(s.config);
+    return status;
+}
