@@ -166,12 +166,6 @@ static void link_entry(pang_cache_shard *shard, pang_cache_entry *e)
     shard->n_entries++;
 }
 
-static pang_cache_token token_of(pang_cache_shard *shard, uint64_t hash)
-{
-    const pang_cache_stripe *stripe = stripe_of(shard, hash);
-    return (pang_cache_token){stripe->generation, stripe->pending == 0};
-}
-
 /* ---- for the rest ---- */
 
 void pang_cache_init(pang_cache *cache, size_t bytes, const pang_env *env)
@@ -244,7 +238,7 @@ pang_cache_answer pang_cache_find(pang_cache *cache, uint64_t hash, pang_str key
         atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
         shard->hits++;
     } else {
-        *token = token_of(shard, hash);
+        *token = stripe_of(shard, hash)->generation;
         shard->misses++;
     }
     pthread_mutex_unlock(&shard->lock);
@@ -257,7 +251,7 @@ pang_cache_token pang_cache_watch(pang_cache *cache, uint64_t hash)
 {
     pang_cache_shard *shard = shard_of(cache, hash);
     pthread_mutex_lock(&shard->lock);
-    pang_cache_token token = token_of(shard, hash);
+    pang_cache_token token = stripe_of(shard, hash)->generation;
     pthread_mutex_unlock(&shard->lock);
     return token;
 }
@@ -267,14 +261,14 @@ void pang_cache_fill(pang_cache *cache, uint64_t hash, pang_cache_token token,
 {
     pang_cache_shard *shard = shard_of(cache, hash);
     size_t bytes = sizeof(pang_cache_entry) + rec->key.len + rec->body.len;
-    if (!token.may_fill || bytes > shard->bytes_max / 2)
+    if (bytes > shard->bytes_max / 2)
         return;
     pang_cache_entry *e = entry_new(hash, rec);
     if (e == NULL)
         return;
     pthread_mutex_lock(&shard->lock);
     const pang_cache_stripe *stripe = stripe_of(shard, hash);
-    bool fits = stripe->pending == 0 && stripe->generation == token.generation;
+    bool fits = stripe->pending == 0 && stripe->generation == token;
     if (fits) {
         remove_key(shard, hash, rec->key);
         make_room(shard, bytes);

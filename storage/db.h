@@ -47,11 +47,8 @@ typedef struct {
     pang_cache_shard shards[PANG_CACHE_SHARDS];
 } pang_cache;
 
-/* What the cache knew when a read missed; pang_cache_fill wants it back. */
-typedef struct {
-    uint32_t generation;
-    bool may_fill;
-} pang_cache_token;
+/* The stripe's generation when a read missed; pang_cache_fill wants it back. */
+typedef uint32_t pang_cache_token;
 
 typedef enum { PANG_CACHE_MISS, PANG_CACHE_HIT, PANG_CACHE_NO_MEMORY } pang_cache_answer;
 

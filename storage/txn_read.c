@@ -320,7 +320,7 @@ static bool answer_from_cache(reading *rd)
     pang_cache *cache = &rd->txn->db->cache;
     for (size_t i = 0; i < rd->n; i++) {
         const pang_ref *ref = &rd->refs[i];
-        pang_cache_token token = {0};
+        pang_cache_token token = 0;
         if (ref->mode == PANG_REF_CEILING) {
             ask(rd, i, 0, token);
             continue;

@@ -190,18 +190,20 @@ static void test_cache__one_get_shows_one_state(void **state)
     assert_string_equal(bodies[1], "new");
 }
 
+/* Twice, since the first read could be what fills it. */
 static void see_that_nothing_is_cached(void *arg)
 {
     disturbance *d = arg;
-    pang_db_stats before = rig_stats(d->db), after;
-    pang_txn *txn = pang_txn_begin(d->db, SCOPE, PANG_NO_DEADLINE, d->arena);
-    pang_record record;
-    pang_err err;
-    assert_int_equal(pang_txn_get_one(txn, PANG_STR("x"), &record, &err), PANG_OK);
-    assert_int_equal(pang_txn_finish(txn, &err), PANG_OK);
-    after = rig_stats(d->db);
-    assert_int_equal(after.gets, before.gets + 1);
-    d->body = pang_arena_cstr(d->arena, record.body);
+    uint64_t gets = rig_stats(d->db).gets;
+    for (int i = 0; i < 2; i++) {
+        pang_txn *txn = pang_txn_begin(d->db, SCOPE, PANG_NO_DEADLINE, d->arena);
+        pang_record record;
+        pang_err err;
+        assert_int_equal(pang_txn_get_one(txn, PANG_STR("x"), &record, &err), PANG_OK);
+        assert_int_equal(pang_txn_finish(txn, &err), PANG_OK);
+        d->body = pang_arena_cstr(d->arena, record.body);
+    }
+    assert_int_equal(rig_stats(d->db).gets, gets + 2);
 }
 
 /* From before the store hears of a change until its outcome is known, its key is not cached. */
@@ -254,7 +256,7 @@ static void test_cache__stays_within_its_bytes(void **state)
     pang_db_stats stats = rig_stats(r->own);
     assert_in_range(stats.cache_bytes, 128 * 1024, 256 * 1024);
     /* What is used all the time stays: k0 is asked for after each of the others. */
-    assert_true(stats.cache_hits > 2 * N - N / 10);
+    assert_true(stats.cache_hits >= 2 * N - 2);
 }
 
 static void test_cache__big_bodies_outlive_their_eviction(void **state)

@@ -252,7 +252,7 @@ static void *work(void *arg)
 {
     clerk *me = arg;
     pang_arena *arena = pang_arena_new(8 << 20);
-    for (int i = 0; me->reads ? atomic_load(me->writers_left) > 0 : i < TURNS; i++) {
+    for (int i = 0; i < TURNS || (me->reads && atomic_load(me->writers_left) > 0); i++) {
         turn t = {me, arena, 0};
         pang_err err;
         pang_code code = pang_txn_run(me->db, SCOPE, PANG_NO_DEADLINE, arena,
@@ -275,6 +275,11 @@ static void run_bank(rig *r, pang_db *first, pang_db *second)
     for (unsigned i = 0; i < ACCOUNTS; i++) {
         (void)snprintf(key, sizeof key, "account/%u", i);
         rig_put(r, first, key, "100");
+    }
+    for (unsigned i = 0; i < ACCOUNTS; i++) {
+        (void)snprintf(key, sizeof key, "account/%u", i);
+        assert_string_equal(rig_read(r, first, key), "100");
+        assert_string_equal(rig_read(r, second, key), "100");
     }
     clerk clerks[CLERKS];
     atomic_int writers_left = CLERKS / 2;
