@@ -27,22 +27,22 @@ extern "C" {
 /* Kinds of records, for their headers. Numbers are stored: never change or reuse one. Each
  * comment names the key and the message of proto/pangolin/store/v1/records.proto. */
 typedef enum {
-    PANG_KIND_CATALOG_NAME = 16, /* cn/<name>: CatalogName */
-    PANG_KIND_CATALOG = 17,      /* ca/<catalog>: Catalog */
-    PANG_KIND_WAREHOUSE = 18,    /* wh/<warehouse>: reserved for the warehouses' own objects */
-    PANG_KIND_REF = 19,          /* rf/<catalog>/<name>: Ref */
-    PANG_KIND_CONTENT = 20,      /* cu/<branch>/<n|a>/<path>/<name>: Content */
-    PANG_KIND_HISTORY = 21,      /* hi/<branch>/<n|a>/<path>/<name>/<until>: Content */
-    PANG_KIND_COMMIT = 22,       /* cm/<branch>/<sequence>: Commit */
-    PANG_KIND_ASSET = 23,        /* as/<branch>/<asset>: Asset */
+    PANG_KIND_CATALOG_NAME = 16,  /* cn/<name>: CatalogName */
+    PANG_KIND_CATALOG = 17,       /* ca/<catalog>: Catalog */
+    PANG_KIND_WAREHOUSE = 18,     /* wh/<warehouse>: reserved for the warehouses' own objects */
+    PANG_KIND_REF = 19,           /* rf/<catalog>/<name>: Ref */
+    PANG_KIND_CONTENT = 20,       /* cu/<branch>/<n|a>/<path>/<name>: Content */
+    PANG_KIND_HISTORY = 21,       /* hi/<branch>/<n|a>/<path>/<name>/<until>: Content */
+    PANG_KIND_COMMIT = 22,        /* cm/<branch>/<sequence>: Commit */
+    PANG_KIND_ASSET = 23,         /* as/<branch>/<asset>: Asset */
     PANG_KIND_ASSET_HISTORY = 24, /* ah/<branch>/<asset>/<until>: Asset */
-    PANG_KIND_METADATA = 25,     /* md/<catalog>/<document>: Metadata */
-    PANG_KIND_RESERVATION = 26,  /* lr/<canonical location>: Reservation */
-    PANG_KIND_IDEMPOTENCY = 27,  /* ik/<principal>/<operation>/<key> */
-    PANG_KIND_AUDIT = 28,        /* au/<server>/<number> */
-    PANG_KIND_PENDING_FILE = 29, /* pf/<id>: PendingFile */
-    PANG_KIND_DUE = 30,          /* du/<due>/<id>: Due */
-    PANG_KIND_SETTING = 31,      /* sy/<name> */
+    PANG_KIND_METADATA = 25,      /* md/<catalog>/<document>: Metadata */
+    PANG_KIND_RESERVATION = 26,   /* lr/<canonical location>: Reservation */
+    PANG_KIND_IDEMPOTENCY = 27,   /* ik/<principal>/<operation>/<key> */
+    PANG_KIND_AUDIT = 28,         /* au/<server>/<number> */
+    PANG_KIND_PENDING_FILE = 29,  /* pf/<id>: PendingFile */
+    PANG_KIND_DUE = 30,           /* du/<due>/<id>: Due */
+    PANG_KIND_SETTING = 31,       /* sy/<name> */
 } pang_catalog_kind;
 
 /* Namespaces and assets (tables, views, generic assets) have ranges of their own. */
@@ -115,8 +115,7 @@ pang_str pang_key_due_until(pang_keys *keys, int64_t until_ms);
 pang_str pang_key_setting(pang_keys *keys, pang_str name);
 
 /* The dispatcher's. `operation` is a method's name. */
-pang_str pang_key_idempotency(pang_keys *keys, pang_id principal, pang_str operation,
-                              pang_id key);
+pang_str pang_key_idempotency(pang_keys *keys, pang_id principal, pang_str operation, pang_id key);
 pang_str pang_key_audit_sequence(pang_keys *keys, pang_id server);
 pang_str pang_key_audit(pang_keys *keys, pang_id server, uint64_t number);
 pang_str pang_key_audits(pang_keys *keys, pang_id server); /* prefix */

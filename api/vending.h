@@ -41,8 +41,8 @@ typedef struct {
     bool (*permits)(pang_objects *objects, const pang_location *at);
     /* Creates the file and the folders above it. Never replaces one, never leaves a partial one
      * under its name. ERRORS: ALREADY_EXISTS, RESOURCE_EXHAUSTED (disk full), UNAVAILABLE. */
-    PANG_MUST_CHECK pang_code (*put)(pang_objects *objects, const pang_location *at,
-                                     pang_str body, pang_durability durability, pang_err *err);
+    PANG_MUST_CHECK pang_code (*put)(pang_objects *objects, const pang_location *at, pang_str body,
+                                     pang_durability durability, pang_err *err);
     /* Recovery's: makes the file be `body`, durably, whatever is there. ERRORS: as put's, without
      * ALREADY_EXISTS. */
     PANG_MUST_CHECK pang_code (*restore)(pang_objects *objects, const pang_location *at,

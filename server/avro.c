@@ -15,7 +15,7 @@ enum {
     SYNC_BYTES = 16,
     BLOCK_MAX = 256 << 20, /* bytes of one block, expanded */
     VALUE_DEPTH_MAX = 64,
-    META_MAX = 1000,       /* entries in the head */
+    META_MAX = 1000, /* entries in the head */
 };
 
 typedef struct {
@@ -184,7 +184,7 @@ static bool take_record(reader *r, const avro_node *node, pang_str above, walk *
                 to = &w->values[j];
             inner = inner || (above.len == 0 && below(w->paths[j], node->names[i]).len > 0);
         }
-        if (to != NULL ? !take(r, child, to)
+        if (to != NULL                            ? !take(r, child, to)
             : inner && child->type == AVRO_RECORD ? !take_record(r, child, node->names[i], w)
                                                   : !skip(r, child, 0))
             return false;

@@ -29,9 +29,8 @@ static const struct {
     const char *name;
     avro_type type;
 } primitives[] = {
-    {"null", AVRO_NULL},     {"boolean", AVRO_BOOLEAN}, {"int", AVRO_INT},     {"long", AVRO_INT},
-    {"float", AVRO_FLOAT},   {"double", AVRO_DOUBLE},   {"bytes", AVRO_BYTES},
-    {"string", AVRO_BYTES},
+    {"null", AVRO_NULL},   {"boolean", AVRO_BOOLEAN}, {"int", AVRO_INT},     {"long", AVRO_INT},
+    {"float", AVRO_FLOAT}, {"double", AVRO_DOUBLE},   {"bytes", AVRO_BYTES}, {"string", AVRO_BYTES},
 };
 
 static avro_node *new_node(parser *p, avro_type type, size_t n)

@@ -24,7 +24,7 @@ typedef enum {
 
 typedef struct avro_node {
     avro_type type;
-    int64_t size;   /* fixed: bytes */
+    int64_t size;    /* fixed: bytes */
     pang_str *names; /* record: of the children */
     struct avro_node **children;
     size_t n;

@@ -56,8 +56,8 @@ pang_code pang_bootstrap_page_key(pang_state *state, uint8_t ret[PANG_PAGE_KEY_B
     return run(&b, PANG_SYSTEM_SCOPE, page_key, err);
 }
 
-pang_code pang_catalog_create(pang_txn *txn, pang_arena *arena, pang_str scope,
-                              const pang_env *env, pang_rec_catalog *settings, pang_err *err)
+pang_code pang_catalog_create(pang_txn *txn, pang_arena *arena, pang_str scope, const pang_env *env,
+                              pang_rec_catalog *settings, pang_err *err)
 {
     pang_keys keys = {.arena = arena, .scope = scope};
     pang_rec_catalog_name named = PANGOLIN__STORE__V1__CATALOG_NAME__INIT;

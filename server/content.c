@@ -97,8 +97,9 @@ pang_code pang_view_settings(pang_view *view, pang_rec_catalog **ret, pang_err *
         pang_str key = pang_key_catalog(&view->keys, view->catalog);
         pang_code code = pang_txn_get_one(view->txn, key, &record, err);
         if (code == PANG_OK && record.version == 0)
-            code = pang_fail(err, PANG_DATA_LOSS, NULL, "catalog \"%" PANG_STR_FMT
-                             "\" has no settings", PANG_STR_ARG(view->prefix));
+            code = pang_fail(err, PANG_DATA_LOSS, NULL,
+                             "catalog \"%" PANG_STR_FMT "\" has no settings",
+                             PANG_STR_ARG(view->prefix));
         if (code == PANG_OK)
             code = pang_record_unpack(&pangolin__store__v1__catalog__descriptor, &record,
                                       view->arena, &view->settings, err);
@@ -157,8 +158,7 @@ static pang_ref history_ref(pang_view *view, size_t level, pang_name name)
 {
     pang_str key = pang_key_history(&view->keys, view->levels[level].branch, name.space, name.path,
                                     name.name, view->levels[level].at);
-    return (pang_ref){.key = key, .prefix_len = pang_key_prefix_len(key),
-                      .mode = PANG_REF_CEILING};
+    return (pang_ref){.key = key, .prefix_len = pang_key_prefix_len(key), .mode = PANG_REF_CEILING};
 }
 
 static pang_code take_body(pang_view *view, const pang_record *record, pang_content *content,
@@ -323,8 +323,7 @@ static bool keep_row(void *arg, const pang_record *row)
     return ++p->n < p->limit;
 }
 
-static pang_code scan_page(pang_view *view, pang_str prefix, pang_str after, page *p,
-                           pang_err *err)
+static pang_code scan_page(pang_view *view, pang_str prefix, pang_str after, page *p, pang_err *err)
 {
     pang_buf from = {.arena = view->arena};
     pang_query query = {.prefix = prefix, .limit = (uint32_t)p->limit};
@@ -387,14 +386,13 @@ static size_t rows_for(size_t wanted)
 }
 
 pang_code pang_content_list(pang_view *view, const pang_content_query *query,
-                            pang_content_row_fn *row, void *arg, pang_str *ret_after,
-                            pang_err *err)
+                            pang_content_row_fn *row, void *arg, pang_str *ret_after, pang_err *err)
 {
     if (view->n_levels != 1)
         return pang_fail(err, PANG_UNIMPLEMENTED, NULL, "lists through a base are not there yet");
     assert(view->levels[0].at != PANG_NOW && query->limit > 0);
-    pang_str after = query->after, prefix = pang_key_contents(
-        &view->keys, view->levels[0].branch, query->space, query->path);
+    pang_str after = query->after, prefix = pang_key_contents(&view->keys, view->levels[0].branch,
+                                                              query->space, query->path);
     pang_code code = pang_keys_status(&view->keys, err);
     for (size_t shown = 0; code == PANG_OK;) {
         page p = {.view = view, .limit = rows_for(query->limit - shown)};

@@ -83,7 +83,7 @@ typedef struct {
     pang_rec_content *body; /* NULL: it never stood for anything */
     uint64_t sequence;      /* of the commit that wrote this state, and its time */
     int64_t time_ms;
-    bool own;               /* body is of the branch's own current record */
+    bool own; /* body is of the branch's own current record */
 } pang_content;
 
 /* Whether it stands for something: there, and not dropped. */

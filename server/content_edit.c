@@ -8,7 +8,6 @@
 
 #include "server/content.h"
 
-
 static void put(pang_edit *edit, uint32_t kind, pang_str key, const ProtobufCMessage *body)
 {
     pang_put put = {
@@ -103,10 +102,10 @@ static pang_code put_content(pang_edit *edit, const pang_content *at, const pang
         pang_rec_content old = *at->body;
         old.written_at = at->sequence;
         old.written_ms = at->time_ms;
-        put_numbered(edit, PANG_KIND_HISTORY,
-                     pang_key_history(&view->keys, branch, at->name.space, at->name.path,
-                                      at->name.name, 0),
-                     &old.base);
+        put_numbered(
+            edit, PANG_KIND_HISTORY,
+            pang_key_history(&view->keys, branch, at->name.space, at->name.path, at->name.name, 0),
+            &old.base);
     }
     put(edit, PANG_KIND_CONTENT, at->key, &next->base);
     return status(edit, err);
@@ -217,8 +216,8 @@ pang_code pang_edit_end(pang_edit *edit, pang_str message, pang_err *err)
     pang_str id_body = pang_record_pack(&commit.base, view->arena);
     commit.changes = edit->changes;
     commit.n_changes = edit->n;
-    put_numbered(edit, PANG_KIND_COMMIT,
-                 pang_key_commit(&view->keys, view->levels[0].branch, 0), &commit.base);
+    put_numbered(edit, PANG_KIND_COMMIT, pang_key_commit(&view->keys, view->levels[0].branch, 0),
+                 &commit.base);
     pang_txn_set_id(view->txn, edit->id, id_key, id_body, true);
     return status(edit, err);
 }

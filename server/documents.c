@@ -11,13 +11,13 @@
 #include <string.h>
 
 enum {
-    CHAINS = 4096,       /* a power of two */
-    LARGEST_PART = 8,    /* of max_bytes */
+    CHAINS = 4096,    /* a power of two */
+    LARGEST_PART = 8, /* of max_bytes */
 };
 
 typedef struct entry {
-    struct entry *chain;          /* next in its chain */
-    struct entry *newer, *older;  /* in the order of use */
+    struct entry *chain;         /* next in its chain */
+    struct entry *newer, *older; /* in the order of use */
     pang_documents *owner;
     pang_id id;
     pang_shape shape;
@@ -123,8 +123,8 @@ static void release(void *arg)
     pthread_mutex_unlock(&owner->lock);
 }
 
-bool pang_documents_find(pang_documents *documents, pang_id id, pang_shape shape,
-                         pang_arena *arena, pang_str *ret)
+bool pang_documents_find(pang_documents *documents, pang_id id, pang_shape shape, pang_arena *arena,
+                         pang_str *ret)
 {
     pthread_mutex_lock(&documents->lock);
     entry *e = find(documents, id, shape);
@@ -152,7 +152,11 @@ void pang_documents_keep(pang_documents *documents, pang_id id, pang_shape shape
     entry *e = malloc(sizeof *e + text.len);
     if (e == NULL)
         return;
-    *e = (entry){.owner = documents, .id = id, .shape = shape, .references = 1, .cached = true,
+    *e = (entry){.owner = documents,
+                 .id = id,
+                 .shape = shape,
+                 .references = 1,
+                 .cached = true,
                  .len = text.len};
     if (text.len > 0)
         memcpy(e->text, text.ptr, text.len);

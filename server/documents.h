@@ -25,8 +25,8 @@ pang_documents *pang_documents_new(size_t max_bytes);
 void pang_documents_free(pang_documents *documents); /* NULL is fine */
 
 /* On a hit *ret borrows until the arena is reset. */
-bool pang_documents_find(pang_documents *documents, pang_id id, pang_shape shape,
-                         pang_arena *arena, pang_str *ret);
+bool pang_documents_find(pang_documents *documents, pang_id id, pang_shape shape, pang_arena *arena,
+                         pang_str *ret);
 /* Keeps a copy. What is larger than an eighth of the cache, or finds no memory, is not kept. */
 void pang_documents_keep(pang_documents *documents, pang_id id, pang_shape shape, pang_str text);
 

@@ -67,7 +67,7 @@ typedef struct {
     pang_rec_due *due;
     pang_str *release; /* canonical */
     bool owned;
-    bool retry;        /* put it off instead of ending it */
+    bool retry; /* put it off instead of ending it */
 } piece;
 
 static pang_code seize(pang_txn *txn, void *arg, pang_err *err)

@@ -38,8 +38,8 @@ static bool take_row(void *arg, const pang_record *row)
         b->code = pang_record_unpack(&pangolin__store__v1__pending_file__descriptor, &kept,
                                      b->arena, &b->files[b->n], b->err);
     if (b->code == PANG_OK)
-        b->code = pang_location_parse(pang_str_from(b->files[b->n]->location), "location",
-                                      b->arena, &b->at[b->n], b->err);
+        b->code = pang_location_parse(pang_str_from(b->files[b->n]->location), "location", b->arena,
+                                      &b->at[b->n], b->err);
     if (b->code != PANG_OK)
         return false;
     b->keys[b->n++] = kept.key;
@@ -117,8 +117,7 @@ static pang_code restore(batch *b, const pang_location *at, const pang_record *r
     pang_objects *store = pang_objects_find(b->state->config.objects, at->scheme);
     if (store == NULL)
         return pang_fail(err, PANG_FAILED_PRECONDITION, NULL,
-                         "no object store serves lost file %" PANG_STR_FMT,
-                         PANG_STR_ARG(at->text));
+                         "no object store serves lost file %" PANG_STR_FMT, PANG_STR_ARG(at->text));
     if (body->gzip)
         code = pang_gzip(document, arena, &document, err);
     if (code == PANG_OK)

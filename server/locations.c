@@ -109,8 +109,7 @@ static size_t ancestors_of(pang_str canonical, pang_str ret[SEGMENTS_MAX])
 
 static bool text_covers(pang_str outer, pang_str inner)
 {
-    return pang_str_starts(inner, outer) &&
-           (inner.len == outer.len || inner.ptr[outer.len] == '/');
+    return pang_str_starts(inner, outer) && (inner.len == outer.len || inner.ptr[outer.len] == '/');
 }
 
 static pang_keys system_keys(pang_arena *arena)
@@ -161,9 +160,8 @@ static bool may_take(const pang_claim *claim, const pang_rec_reservation *old)
     case DROPPED:
         return old->deadline_ms <= now || (ours && claim->takes_over);
     case STAGED:
-        return old->deadline_ms <= now ||
-               (ours && same_id(old->branch, view->levels[0].branch) &&
-                same_id(old->principal, claim->who->id));
+        return old->deadline_ms <= now || (ours && same_id(old->branch, view->levels[0].branch) &&
+                                           same_id(old->principal, claim->who->id));
     default:
         return false;
     }
@@ -198,8 +196,8 @@ static pang_code put_reservation(pang_claim *claim, pang_str key, pang_str canon
 }
 
 /* Reads the place, its ancestors and its counter: refs[0] the place, then the ancestors. */
-static pang_code read_around(pang_claim *claim, pang_str canonical, pang_record **ret, size_t *ret_n,
-                             int64_t *ret_below, pang_err *err)
+static pang_code read_around(pang_claim *claim, pang_str canonical, pang_record **ret,
+                             size_t *ret_n, int64_t *ret_below, pang_err *err)
 {
     pang_view *view = claim->view;
     pang_keys keys = system_keys(view->arena);
@@ -323,8 +321,7 @@ static bool is_dropped(const pang_rec_reservation *held, pang_id asset)
 }
 
 pang_code pang_locations_seize(pang_txn *txn, pang_arena *arena, pang_id asset,
-                               const pang_str *canonicals, size_t n, bool *ret_owned,
-                               pang_err *err)
+                               const pang_str *canonicals, size_t n, bool *ret_owned, pang_err *err)
 {
     pang_rec_reservation *held[PANG_RESERVED_MAX];
     pang_str keys[PANG_RESERVED_MAX];

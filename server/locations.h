@@ -17,7 +17,7 @@
 #include "server/content.h"
 
 enum {
-    PANG_RESERVED_MAX = 16, /* places that one asset holds */
+    PANG_RESERVED_MAX = 16,                    /* places that one asset holds */
     PANG_STAGED_LIFE_MS = 24 * 60 * 60 * 1000, /* from a staged create to its commit */
 };
 
@@ -41,8 +41,8 @@ typedef struct {
     const pang_env *env;
     const pang_principal *who;
     pang_id asset;
-    bool staged;        /* a reservation that ends by itself */
-    bool takes_over;    /* may take a dropped table's place: the client named the location */
+    bool staged;     /* a reservation that ends by itself */
+    bool takes_over; /* may take a dropped table's place: the client named the location */
     pang_str held[PANG_RESERVED_MAX]; /* canonical */
     size_t n_held;
 } pang_claim;

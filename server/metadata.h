@@ -37,8 +37,7 @@ PANG_MUST_CHECK pang_code pang_metadata_adopt(pang_view *view, pang_state *state
                                               pang_str text, pang_id **ret_id, pang_err *err);
 /* A file's document, expanded where it is gzip. ERRORS: NOT_FOUND (as stat), INVALID_ARGUMENT. */
 PANG_MUST_CHECK pang_code pang_metadata_read_file(pang_state *state, const pang_location *at,
-                                                  pang_arena *arena, pang_str *ret,
-                                                  pang_err *err);
+                                                  pang_arena *arena, pang_str *ret, pang_err *err);
 /* The text of a metadata record. ERRORS: DATA_LOSS, RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_metadata_unpack(pang_state *state, const pang_record *record,
                                                pang_arena *arena, pang_rec_metadata **ret_body,

@@ -13,7 +13,7 @@
 #include "server/metadata.h"
 
 enum {
-    FILES_MAX = 1000000,    /* manifests of one table */
+    FILES_MAX = 1000000, /* manifests of one table */
     SCRATCH_BYTES = 512 << 20,
     ONE_BYTES = 64 << 10,
 };
@@ -160,8 +160,8 @@ static void remove_manifests(run *r)
         remove_file(r, r->manifests[i]);
 }
 
-static pang_code remove_named(void *arg, pang_model_place kind, const char *what,
-                              pang_str location, pang_err *err)
+static pang_code remove_named(void *arg, pang_model_place kind, const char *what, pang_str location,
+                              pang_err *err)
 {
     run *r = arg;
     (void)kind;

@@ -29,8 +29,8 @@ pang_code pang_record_unpack(const ProtobufCMessageDescriptor *type, const pang_
                              pang_arena *arena, void *ret_message, pang_err *err)
 {
     ProtobufCAllocator allocator = {.alloc = take, .free = give_back, .allocator_data = arena};
-    ProtobufCMessage *message = protobuf_c_message_unpack(
-        type, &allocator, record->body.len, (const uint8_t *)record->body.ptr);
+    ProtobufCMessage *message = protobuf_c_message_unpack(type, &allocator, record->body.len,
+                                                          (const uint8_t *)record->body.ptr);
     if (message == NULL && pang_arena_failed(arena))
         return pang_fail_memory(err);
     if (message == NULL)

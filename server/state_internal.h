@@ -12,7 +12,7 @@
 #include "server/zip.h"
 
 struct pang_state {
-    pang_state_config config; /* const after open */
+    pang_state_config config;  /* const after open */
     pang_documents *documents; /* locks itself */
     pang_zip *zip;             /* locks itself */
     atomic_bool wrote_file;    /* since the last round */

@@ -48,8 +48,7 @@ static pang_code find_lone(pang_call *call, pang_str *ret, pang_err *err)
     if (l.n != 1)
         return pang_fail(err, l.n == 0 ? PANG_NOT_FOUND : PANG_INVALID_ARGUMENT,
                          l.n == 0 ? NO_WAREHOUSE : PANG_BAD_REQUEST,
-                         "warehouse must be given: there %s", l.n == 0 ? "is none"
-                                                                       : "are several");
+                         "warehouse must be given: there %s", l.n == 0 ? "is none" : "are several");
     *ret = l.name;
     return PANG_OK;
 }
@@ -110,8 +109,8 @@ static pang_code list_endpoints(pang_call *call, Pangolin__V1__GetConfigResponse
 static pang_code add_override(pang_call *call, Pangolin__V1__GetConfigResponse *out,
                               const char *name, pang_str value, pang_err *err)
 {
-    Pangolin__V1__GetConfigResponse__OverridesEntry *entry =
-        pang_arena_alloc(call->arena, sizeof *entry);
+    Pangolin__V1__GetConfigResponse__OverridesEntry *entry = pang_arena_alloc(call->arena,
+                                                                              sizeof *entry);
     char *text = pang_arena_cstr(call->arena, value);
     if (entry == NULL || text == NULL)
         return pang_fail_memory(err);

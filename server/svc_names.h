@@ -9,9 +9,9 @@
 #include "server/content.h"
 
 enum {
-    PANG_NAME_BYTES_MAX = 1024,  /* of one level or name */
+    PANG_NAME_BYTES_MAX = 1024, /* of one level or name */
     PANG_NAMESPACE_LEVELS_MAX = 64,
-    PANG_PROPERTIES_MAX = 2000,  /* of one namespace */
+    PANG_PROPERTIES_MAX = 2000,      /* of one namespace */
     PANG_PROPERTY_BYTES_MAX = 65536, /* of one name or value */
 };
 

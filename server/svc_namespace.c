@@ -142,12 +142,13 @@ static pang_code check_count(size_t n, pang_err *err)
 }
 
 /* The properties as replies show them: engines need a location even where none was set. */
-static pang_code shown_properties(pang_view *view, pang_levels levels,
-                                  const pang_rec_content *body, properties *ret, pang_err *err)
+static pang_code shown_properties(pang_view *view, pang_levels levels, const pang_rec_content *body,
+                                  properties *ret, pang_err *err)
 {
     bool found;
     pang_location location;
-    pang_code code = copy_properties(body->properties, body->n_properties, 1, view->arena, ret, err);
+    pang_code code = copy_properties(body->properties, body->n_properties, 1, view->arena, ret,
+                                     err);
     if (code != PANG_OK)
         return code;
     find_property(ret, LOCATION.ptr, &found);
@@ -159,8 +160,7 @@ static pang_code shown_properties(pang_view *view, pang_levels levels,
     if (code != PANG_OK)
         return code;
     char *text = pang_arena_cstr(view->arena, location.text);
-    if (text == NULL ||
-        !set_property(ret, (char *)(uintptr_t)LOCATION.ptr, text, view->arena))
+    if (text == NULL || !set_property(ret, (char *)(uintptr_t)LOCATION.ptr, text, view->arena))
         return pang_fail_memory(err);
     return PANG_OK;
 }
@@ -236,8 +236,8 @@ static pang_code check_parent(target *at, pang_err *err)
     return code;
 }
 
-static pang_code given_properties(const Pangolin__V1__CreateNamespaceRequest *in,
-                                  pang_arena *arena, properties *ret, pang_err *err)
+static pang_code given_properties(const Pangolin__V1__CreateNamespaceRequest *in, pang_arena *arena,
+                                  properties *ret, pang_err *err)
 {
     pang_code code = check_count(in->n_properties, err);
     if (code == PANG_OK)
@@ -268,26 +268,26 @@ static pang_code put_namespace(pang_call *call, target *at, const properties *pr
     if (code == PANG_OK)
         code = pang_edit_create(edit, &at->content, ret, err);
     if (code == PANG_OK)
-        code = pang_edit_end(edit, pang_arena_printf(call->arena, "create namespace %s",
-                                                     pang_dotted(at->levels, (pang_str){0},
-                                                                 call->arena)),
+        code = pang_edit_end(edit,
+                             pang_arena_printf(call->arena, "create namespace %s",
+                                               pang_dotted(at->levels, (pang_str){0}, call->arena)),
                              err);
     return code;
 }
 
 /* The two replies have entries of two types with one form. */
-#define FILL_PROPERTIES(out, props, arena, Entry, ENTRY)                                    \
-    do {                                                                                    \
-        (out)->properties = pang_arena_alloc_n(arena, (props).n, sizeof(void *));           \
-        for (size_t i = 0; (out)->properties != NULL && i < (props).n; i++) {               \
-            Entry *entry = pang_arena_alloc(arena, sizeof *entry);                          \
-            if (entry == NULL)                                                              \
-                break;                                                                      \
-            *entry = (Entry)ENTRY;                                                          \
-            entry->key = (props).list[i]->name;                                             \
-            entry->value = (props).list[i]->value;                                          \
-            (out)->properties[(out)->n_properties++] = entry;                               \
-        }                                                                                   \
+#define FILL_PROPERTIES(out, props, arena, Entry, ENTRY)                                           \
+    do {                                                                                           \
+        (out)->properties = pang_arena_alloc_n(arena, (props).n, sizeof(void *));                  \
+        for (size_t i = 0; (out)->properties != NULL && i < (props).n; i++) {                      \
+            Entry *entry = pang_arena_alloc(arena, sizeof *entry);                                 \
+            if (entry == NULL)                                                                     \
+                break;                                                                             \
+            *entry = (Entry)ENTRY;                                                                 \
+            entry->key = (props).list[i]->name;                                                    \
+            entry->value = (props).list[i]->value;                                                 \
+            (out)->properties[(out)->n_properties++] = entry;                                      \
+        }                                                                                          \
     } while (0)
 
 static pang_code create_namespace(pang_call *call, const void *request, void *reply, pang_err *err)
@@ -422,15 +422,14 @@ static pang_code save_update(pang_call *call, target *at, const properties *prop
     if (code == PANG_OK)
         code = pang_edit_update(edit, &at->content, &body, err);
     if (code == PANG_OK)
-        code = pang_edit_end(edit, pang_arena_printf(call->arena, "update namespace %s",
-                                                     pang_dotted(at->levels, (pang_str){0},
-                                                                 call->arena)),
+        code = pang_edit_end(edit,
+                             pang_arena_printf(call->arena, "update namespace %s",
+                                               pang_dotted(at->levels, (pang_str){0}, call->arena)),
                              err);
     return code;
 }
 
-static pang_code update_properties(pang_call *call, const void *request, void *reply,
-                                   pang_err *err)
+static pang_code update_properties(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     const Pangolin__V1__UpdateNamespacePropertiesRequest *in = request;
     Pangolin__V1__UpdateNamespacePropertiesResponse *out = reply;

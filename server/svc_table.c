@@ -10,9 +10,9 @@
 
 /* ---- finding ---- */
 
-pang_code pang_table_open(pang_call *call, const char *prefix, char *const *levels,
-                          size_t n_levels, const char *name, const char *reason, pang_view *view,
-                          pang_table *ret, pang_err *err)
+pang_code pang_table_open(pang_call *call, const char *prefix, char *const *levels, size_t n_levels,
+                          const char *name, const char *reason, pang_view *view, pang_table *ret,
+                          pang_err *err)
 {
     *ret = (pang_table){.view = view, .name = pang_str_from(name)};
     pang_code code = pang_view_open(call, prefix, reason, view, err);
@@ -24,9 +24,8 @@ pang_code pang_table_open(pang_call *call, const char *prefix, char *const *leve
     return pang_content_get(view, &ret->content, 1, err);
 }
 
-pang_code pang_table_find(pang_call *call, const char *prefix, char *const *levels,
-                          size_t n_levels, const char *name, pang_view *view, pang_table *ret,
-                          pang_err *err)
+pang_code pang_table_find(pang_call *call, const char *prefix, char *const *levels, size_t n_levels,
+                          const char *name, pang_view *view, pang_table *ret, pang_err *err)
 {
     pang_code code = pang_table_open(call, prefix, levels, n_levels, name, PANG_NO_TABLE, view, ret,
                                      err);
@@ -224,13 +223,12 @@ static pang_code list_tables(pang_call *call, const void *request, void *reply, 
     return code == PANG_OK && l.failed ? pang_fail_memory(err) : code;
 }
 
-#define METHOD(Name, name, handler, replayed)                          \
-    {                                                                  \
-        .path = "/pangolin.v1.TableService/" #Name,                    \
-        .in = &pangolin__v1__##name##_request__descriptor,             \
-        .out = &pangolin__v1__##name##_response__descriptor,           \
-        .handle = handler,                                             \
-        .replay = replayed,                                            \
+#define METHOD(Name, name, handler, replayed)                                                      \
+    {                                                                                              \
+        .path = "/pangolin.v1.TableService/" #Name,                                                \
+        .in = &pangolin__v1__##name##_request__descriptor,                                         \
+        .out = &pangolin__v1__##name##_response__descriptor, .handle = handler,                    \
+        .replay = replayed,                                                                        \
     }
 
 static const pang_method methods[] = {

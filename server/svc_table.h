@@ -65,7 +65,8 @@ PANG_MUST_CHECK pang_code pang_next_adopt(pang_call *call, pang_next *next, pang
 /* Puts the table's change, a new table or a new state, into the edit. */
 PANG_MUST_CHECK pang_code pang_next_put(pang_next *next, pang_edit *edit, pang_err *err);
 
-/* Parses a raw JSON field. `empty`: what stands for an absent one (NULL: none). */
+/* Parses a raw JSON field with the strict scanner; an absent one gives NULL. `what` names it.
+ * ERRORS: INVALID_ARGUMENT with the position, RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_raw_json(ProtobufCBinaryData field, const char *what,
                                         pang_arena *arena, pang_json **ret, pang_err *err);
 
@@ -77,6 +78,7 @@ PANG_MUST_CHECK pang_code pang_kept_document(pang_call *call, const char *prefix
                                              pang_rec_content *ret_body, pang_str *ret_text,
                                              pang_err *err);
 
+/* Handlers and replays, for the method table in svc_table.c. */
 pang_handler pang_create_table, pang_register_table, pang_commit_table, pang_commit_transaction,
     pang_drop_table, pang_unregister_table, pang_rename_table;
 pang_replay pang_replay_create, pang_replay_register, pang_replay_commit;

@@ -149,9 +149,9 @@ static pang_code save_one(pang_call *call, part *p, pang_err *err)
     if (code == PANG_OK)
         code = pang_next_put(&p->next, edit, err);
     if (code == PANG_OK)
-        code = pang_edit_end(edit, pang_arena_printf(call->arena, "commit to table %s",
-                                                     pang_table_shown(&p->table)),
-                             err);
+        code = pang_edit_end(
+            edit, pang_arena_printf(call->arena, "commit to table %s", pang_table_shown(&p->table)),
+            err);
     return code;
 }
 
@@ -274,10 +274,9 @@ static pang_code check_overlaps(const transaction *t, pang_err *err)
     for (size_t i = 0; i < t->n; i++)
         for (size_t j = 0; reserves(&t->parts[i]) && j < t->n; j++)
             if (i != j && claims_overlap(&t->parts[i].next.claim, &t->parts[j].next.claim))
-                return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
-                                 "locations of %s and %s overlap",
-                                 pang_table_shown(&t->parts[i].table),
-                                 pang_table_shown(&t->parts[j].table));
+                return pang_fail(
+                    err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST, "locations of %s and %s overlap",
+                    pang_table_shown(&t->parts[i].table), pang_table_shown(&t->parts[j].table));
     return PANG_OK;
 }
 

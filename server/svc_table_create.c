@@ -70,8 +70,11 @@ static pang_code parse_request(const Pangolin__V1__CreateTableRequest *in, pang_
         code = properties_json(in, arena, &properties, err);
     if (code != PANG_OK)
         return code;
-    *ret = (pang_model_new){.schema = schema, .partition_spec = spec, .write_order = order,
-                            .properties = properties, .staged = in->stage_create};
+    *ret = (pang_model_new){.schema = schema,
+                            .partition_spec = spec,
+                            .write_order = order,
+                            .properties = properties,
+                            .staged = in->stage_create};
     return PANG_OK;
 }
 
@@ -116,9 +119,9 @@ static pang_code save(pang_call *call, creation *c, const char *verb, pang_err *
     if (code == PANG_OK)
         code = pang_next_put(&c->next, edit, err);
     if (code == PANG_OK)
-        code = pang_edit_end(edit, pang_arena_printf(call->arena, "%s table %s", verb,
-                                                     pang_table_shown(&c->table)),
-                             err);
+        code = pang_edit_end(
+            edit, pang_arena_printf(call->arena, "%s table %s", verb, pang_table_shown(&c->table)),
+            err);
     return code == PANG_OK ? pang_keep_document(call, &c->next.body, err) : code;
 }
 
@@ -190,8 +193,8 @@ static pang_code read_document(pang_call *call, const char *location, pang_next 
     if (code == PANG_OK)
         code = pang_model_check(next->document, call->arena, &inner);
     if (code == PANG_INVALID_ARGUMENT)
-        return pang_fail(err, code, PANG_BAD_REQUEST,
-                         "metadata file %.200s is not valid: %s", location, inner.message);
+        return pang_fail(err, code, PANG_BAD_REQUEST, "metadata file %.200s is not valid: %s",
+                         location, inner.message);
     if (code != PANG_OK && err != NULL)
         *err = inner;
     return code;

@@ -58,9 +58,9 @@ static pang_code drop(pang_call *call, pang_table *table, bool purge, const char
     if (code == PANG_OK)
         code = end_locations(call, table, purge, err);
     if (code == PANG_OK)
-        code = pang_edit_end(edit, pang_arena_printf(call->arena, "%s table %s", verb,
-                                                     pang_table_shown(table)),
-                             err);
+        code = pang_edit_end(
+            edit, pang_arena_printf(call->arena, "%s table %s", verb, pang_table_shown(table)),
+            err);
     return code;
 }
 
@@ -146,12 +146,10 @@ static pang_code check_names(const renaming *r, pang_err *err)
     if (pang_is_table(&r->to.content))
         return pang_fail_exists(r->to.content.body, r->to.levels, r->to.name, arena, err);
     if (pang_content_exists(&r->to.content))
-        return pang_fail(err, PANG_ALREADY_EXISTS, PANG_EXISTS,
-                         "Cannot rename %s to %s. %s already exists", pang_table_shown(&r->from),
-                         pang_table_shown(&r->to),
-                         r->to.content.body->kind == PANGOLIN__STORE__V1__KIND__KIND_VIEW
-                             ? "View"
-                             : "Asset");
+        return pang_fail(
+            err, PANG_ALREADY_EXISTS, PANG_EXISTS, "Cannot rename %s to %s. %s already exists",
+            pang_table_shown(&r->from), pang_table_shown(&r->to),
+            r->to.content.body->kind == PANGOLIN__STORE__V1__KIND__KIND_VIEW ? "View" : "Asset");
     return pang_name_check("table", r->to.name, err);
 }
 
@@ -170,9 +168,9 @@ pang_code pang_rename_table(pang_call *call, const void *request, void *reply, p
     if (code == PANG_OK)
         code = pang_edit_move(edit, &r.from.content, &r.to.content, err);
     if (code == PANG_OK)
-        code = pang_edit_end(edit, pang_arena_printf(call->arena, "rename table %s to %s",
-                                                     pang_table_shown(&r.from),
-                                                     pang_table_shown(&r.to)),
+        code = pang_edit_end(edit,
+                             pang_arena_printf(call->arena, "rename table %s to %s",
+                                               pang_table_shown(&r.from), pang_table_shown(&r.to)),
                              err);
     return code;
 }

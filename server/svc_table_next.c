@@ -127,14 +127,15 @@ static pang_code reserve_place(pang_call *call, pang_next *next, const pang_loca
                                const char *what, pang_err *err)
 {
     bool taken;
-    pang_code code = pang_location_check(next->table->view,
-                                         pang_state_objects(call->server->state), at, what, err);
+    pang_code code = pang_location_check(next->table->view, pang_state_objects(call->server->state),
+                                         at, what, err);
     if (code == PANG_OK)
         code = pang_location_reserve(&next->claim, at, &taken, err);
     if (code == PANG_OK && taken)
-        code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
-                         "%s: location is, contains or lies in one of another table: %" PANG_STR_FMT,
-                         what, PANG_STR_ARG(at->text));
+        code = pang_fail(
+            err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+            "%s: location is, contains or lies in one of another table: %" PANG_STR_FMT, what,
+            PANG_STR_ARG(at->text));
     return code;
 }
 

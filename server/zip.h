@@ -24,8 +24,7 @@ PANG_MUST_CHECK pang_code pang_zip_unpack(pang_zip *zip, pang_str packed, size_t
                                           pang_arena *arena, pang_str *ret, pang_err *err);
 
 /* ERRORS: RESOURCE_EXHAUSTED. */
-PANG_MUST_CHECK pang_code pang_gzip(pang_str text, pang_arena *arena, pang_str *ret,
-                                    pang_err *err);
+PANG_MUST_CHECK pang_code pang_gzip(pang_str text, pang_arena *arena, pang_str *ret, pang_err *err);
 bool pang_is_gzip(pang_str bytes);
 /* ERRORS: INVALID_ARGUMENT (no gzip, or more than max_bytes inside), RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_gunzip(pang_str bytes, size_t max_bytes, pang_arena *arena,

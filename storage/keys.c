@@ -363,8 +363,7 @@ static bool is_hex(pang_str s)
 
 static bool scope_ok(pang_str scope)
 {
-    return pang_str_equal(scope, PANG_SYSTEM_SCOPE) ||
-           (scope.len == PANG_ID_HEX && is_hex(scope));
+    return pang_str_equal(scope, PANG_SYSTEM_SCOPE) || (scope.len == PANG_ID_HEX && is_hex(scope));
 }
 
 /* What a kind's components are, one letter each: i an id, d a number, t text, p a namespace path,
@@ -372,10 +371,10 @@ static bool scope_ok(pang_str scope)
 static const struct {
     char kind[3], parts[6];
 } layouts[] = {
-    {"ah", "iid"}, {"aq", "i"},  {"as", "ii"},    {"au", "id"},  {"ca", "i"},  {"cm", "id"},
-    {"cn", "t"},   {"cu", "ispt"}, {"du", "di"},  {"ep", "ip"},  {"hi", "isptd"}, {"id", "i"},
-    {"ik", "iti"}, {"lc", "r"},  {"lr", "r"},     {"md", "ii"},  {"pf", "i"},  {"rf", "it"},
-    {"sq", "i"},   {"sy", "t"},  {"wh", "i"},
+    {"ah", "iid"}, {"aq", "i"},    {"as", "ii"}, {"au", "id"}, {"ca", "i"},     {"cm", "id"},
+    {"cn", "t"},   {"cu", "ispt"}, {"du", "di"}, {"ep", "ip"}, {"hi", "isptd"}, {"id", "i"},
+    {"ik", "iti"}, {"lc", "r"},    {"lr", "r"},  {"md", "ii"}, {"pf", "i"},     {"rf", "it"},
+    {"sq", "i"},   {"sy", "t"},    {"wh", "i"},
 };
 
 static const char *layout_of(pang_str kind)
@@ -415,8 +414,8 @@ static bool part_ok(pang_str part, char type)
     case 'd':
         return part.len == DIGITS && is_hex(part);
     case 's':
-        return part.len == 1 && (part.ptr[0] == PANG_SPACE_NAMESPACE ||
-                                 part.ptr[0] == PANG_SPACE_ASSET);
+        return part.len == 1 &&
+               (part.ptr[0] == PANG_SPACE_NAMESPACE || part.ptr[0] == PANG_SPACE_ASSET);
     case 'p':
         return escaped_ok(part, true);
     case 't':

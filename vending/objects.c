@@ -24,8 +24,8 @@ static bool serves(const pang_objects_ops *ops, pang_str scheme)
     return false;
 }
 
-pang_code pang_objects_open(pang_str scheme, const pang_objects_config *config,
-                            pang_objects **ret, pang_err *err)
+pang_code pang_objects_open(pang_str scheme, const pang_objects_config *config, pang_objects **ret,
+                            pang_err *err)
 {
     for (size_t i = 0; pang_objects_kinds[i] != NULL; i++) {
         if (!serves(pang_objects_kinds[i], scheme))

@@ -180,9 +180,9 @@ pang_txn *fx_begin(fixture *fx)
 pang_view fx_view(fixture *fx, pang_txn *txn)
 {
     pang_view view;
-    assert_int_equal(pang_view_begin(txn, fx->arena, FX_SCOPE, PANG_STR(FX_PREFIX), "x", &view,
-                                     &fx->err),
-                     PANG_OK);
+    assert_int_equal(
+        pang_view_begin(txn, fx->arena, FX_SCOPE, PANG_STR(FX_PREFIX), "x", &view, &fx->err),
+        PANG_OK);
     return view;
 }
 

@@ -79,9 +79,9 @@ pang_code fx_commit(fixture *fx, const char *ns, const char *name, const char *r
                     const char *updates, Pangolin__V1__CommitTableResponse *ret);
 pang_code fx_drop_table(fixture *fx, const char *ns, const char *name, bool purge);
 
-#define FX_SCHEMA                                                              \
-    "{\"type\":\"struct\",\"schema-id\":0,\"fields\":["                        \
-    "{\"id\":1,\"name\":\"id\",\"required\":true,\"type\":\"long\"},"          \
+#define FX_SCHEMA                                                                                  \
+    "{\"type\":\"struct\",\"schema-id\":0,\"fields\":["                                            \
+    "{\"id\":1,\"name\":\"id\",\"required\":true,\"type\":\"long\"},"                              \
     "{\"id\":2,\"name\":\"data\",\"required\":false,\"type\":\"string\"}]}"
 
 #endif

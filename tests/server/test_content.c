@@ -185,7 +185,8 @@ static void test_content__a_commit_says_what_it_changed(void **state)
         {.key = pang_key_commit(&view.keys, view.levels[0].branch, number)},
         {.key = pang_key_commit_id(&view.keys, id)},
     };
-    assert_int_equal(pang_txn_get(view.txn, refs, 2, PANG_READ_CHECKED, records, &fx->err), PANG_OK);
+    assert_int_equal(pang_txn_get(view.txn, refs, 2, PANG_READ_CHECKED, records, &fx->err),
+                     PANG_OK);
     assert_true(records[1].version != 0 && records[1].sequence == number);
     assert_true(records[0].sequence == number && records[0].time_ms > 0);
     assert_int_equal(pang_record_unpack(&pangolin__store__v1__commit__descriptor, &records[0],
@@ -225,8 +226,10 @@ static const char *list(fixture *fx, uint64_t sequence, const char *after, size_
     pang_view view = fx_view(fx, fx_begin(fx));
     *s = (seen){0};
     pang_view_set_at(&view, sequence);
-    pang_content_query query = {.space = PANG_SPACE_ASSET, .path = PANG_STR("ns"),
-                                .after = pang_str_from(after), .limit = limit};
+    pang_content_query query = {.space = PANG_SPACE_ASSET,
+                                .path = PANG_STR("ns"),
+                                .after = pang_str_from(after),
+                                .limit = limit};
     assert_int_equal(pang_content_list(&view, &query, see, s, ret_after, &fx->err), PANG_OK);
     return s->names;
 }
@@ -295,9 +298,9 @@ static void test_content__a_branch_reads_through_its_base(void **state)
     put_table(fx, "v", "later on main");
     pang_txn *txn = fx_begin(fx);
     pang_view view;
-    assert_int_equal(pang_view_begin(txn, fx->arena, FX_SCOPE, PANG_STR("demo@dev"), "x", &view,
-                                     &fx->err),
-                     PANG_OK);
+    assert_int_equal(
+        pang_view_begin(txn, fx->arena, FX_SCOPE, PANG_STR("demo@dev"), "x", &view, &fx->err),
+        PANG_OK);
     pang_content t = read_name(fx, &view, "t"), u = read_name(fx, &view, "u");
     pang_content v = read_name(fx, &view, "v");
     assert_string_equal(t.body->metadata_location, "one");

@@ -43,8 +43,9 @@ static void test_keys__a_key_reads_as_text(void **state)
     (void)state;
     pang_str key = pang_key_content(&keys, branch, PANG_SPACE_ASSET, path_of("sales", "eu"),
                                     PANG_STR("orders"));
-    assert_true(pang_str_equal(key, PANG_STR("00000000000000000000000000000000/cu/"
-                                             "0190ab00000000000000000000000000/a/sales.eu/orders")));
+    assert_true(
+        pang_str_equal(key, PANG_STR("00000000000000000000000000000000/cu/"
+                                     "0190ab00000000000000000000000000/a/sales.eu/orders")));
     key = pang_key_history(&keys, branch, PANG_SPACE_NAMESPACE, (pang_str){0}, PANG_STR("sales"),
                            0x1F);
     assert_true(pang_str_ends(key, PANG_STR("/n//sales/000000000000001f")));
@@ -55,7 +56,8 @@ static void test_keys__a_key_reads_as_text(void **state)
 static void test_keys__names_cannot_leave_their_place(void **state)
 {
     (void)state;
-    static const char *const names[] = {"a/b", "../x", "a%2fb", "a\nb", "/", "%", "", "a.b", "\x7F"};
+    static const char *const names[] = {"a/b", "../x", "a%2fb", "a\nb", "/",
+                                        "%",   "",     "a.b",   "\x7F"};
     pang_str range = pang_key_contents(&keys, branch, PANG_SPACE_ASSET, path_of("ns", NULL));
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         pang_str name = pang_str_from(names[i]), back;
@@ -134,10 +136,11 @@ static void test_keys__too_long_is_one_clear_error(void **state)
     memset(name, 'x', sizeof name);
     pang_str long_name = {name, sizeof name};
     assert_int_equal(pang_keys_status(&keys, &err), PANG_OK);
-    assert_int_equal(pang_key_content(&keys, branch, PANG_SPACE_ASSET, path_of("ns", NULL),
-                                      long_name).len, 0);
-    assert_true(pang_key_content(&keys, branch, PANG_SPACE_ASSET, path_of("ns", NULL),
-                                 PANG_STR("fine")).len > 0);
+    assert_int_equal(
+        pang_key_content(&keys, branch, PANG_SPACE_ASSET, path_of("ns", NULL), long_name).len, 0);
+    assert_true(
+        pang_key_content(&keys, branch, PANG_SPACE_ASSET, path_of("ns", NULL), PANG_STR("fine"))
+            .len > 0);
     assert_int_equal(pang_keys_status(&keys, &err), PANG_INVALID_ARGUMENT);
     assert_string_equal(err.message, "identifier is too long");
 }
@@ -147,18 +150,27 @@ static void test_keys__every_maker_makes_what_parse_reads(void **state)
     (void)state;
     pang_str path = path_of("a", "b"), t = PANG_STR("t/%");
     const pang_str made[] = {
-        pang_key_catalog_name(&keys, t), pang_key_catalog(&keys, branch),
-        pang_key_warehouse(&keys, branch), pang_key_ref(&keys, branch, PANG_STR("main")),
-        pang_key_sequence(&keys, branch), pang_key_commit(&keys, branch, 7),
+        pang_key_catalog_name(&keys, t),
+        pang_key_catalog(&keys, branch),
+        pang_key_warehouse(&keys, branch),
+        pang_key_ref(&keys, branch, PANG_STR("main")),
+        pang_key_sequence(&keys, branch),
+        pang_key_commit(&keys, branch, 7),
         pang_key_commit_id(&keys, branch),
         pang_key_content(&keys, branch, PANG_SPACE_ASSET, path, t),
         pang_key_history(&keys, branch, PANG_SPACE_ASSET, path, t, 9),
-        pang_key_asset(&keys, branch, other), pang_key_asset_history(&keys, branch, other, 1),
-        pang_key_metadata(&keys, branch, other), pang_key_epoch(&keys, branch, path),
-        pang_key_reservation(&keys, t), pang_key_reserved_below(&keys, t),
-        pang_key_pending_file(&keys, branch), pang_key_due(&keys, 5, branch),
-        pang_key_setting(&keys, t), pang_key_idempotency(&keys, branch, t, other),
-        pang_key_audit_sequence(&keys, branch), pang_key_audit(&keys, branch, 3),
+        pang_key_asset(&keys, branch, other),
+        pang_key_asset_history(&keys, branch, other, 1),
+        pang_key_metadata(&keys, branch, other),
+        pang_key_epoch(&keys, branch, path),
+        pang_key_reservation(&keys, t),
+        pang_key_reserved_below(&keys, t),
+        pang_key_pending_file(&keys, branch),
+        pang_key_due(&keys, 5, branch),
+        pang_key_setting(&keys, t),
+        pang_key_idempotency(&keys, branch, t, other),
+        pang_key_audit_sequence(&keys, branch),
+        pang_key_audit(&keys, branch, 3),
     };
     for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
         pang_key_parts parts;
@@ -174,9 +186,21 @@ static void test_keys__strangers_keys_are_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "", "/", "~system", "~system/", "~system/zz/x", "~other/sy/x", "~system/sy", "~system/sy/a/b",
-        "~system/sy/%zz", "~system/sy/%41", "~system/sy/%2F", "~system/sy/%2", "~system/pf/12",
-        "0000000000000000000000000000000/cn/x", "0000000000000000000000000000000G/cn/x",
+        "",
+        "/",
+        "~system",
+        "~system/",
+        "~system/zz/x",
+        "~other/sy/x",
+        "~system/sy",
+        "~system/sy/a/b",
+        "~system/sy/%zz",
+        "~system/sy/%41",
+        "~system/sy/%2F",
+        "~system/sy/%2",
+        "~system/pf/12",
+        "0000000000000000000000000000000/cn/x",
+        "0000000000000000000000000000000G/cn/x",
         "00000000000000000000000000000000/cu/0190ab00000000000000000000000000/x/p/t",
         "00000000000000000000000000000000/cm/0190ab00000000000000000000000000/000000000000000G",
     };

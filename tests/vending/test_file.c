@@ -168,7 +168,8 @@ static void test_file__nothing_leads_out_of_the_roots(void **state)
     (void)state;
     char path[256];
     pang_str body, outside = PANG_STR("file:///etc/passwd");
-    pang_location etc = {.text = outside, .scheme = PANG_STR("file"), .path = PANG_STR("etc/passwd")};
+    pang_location etc = {
+        .text = outside, .scheme = PANG_STR("file"), .path = PANG_STR("etc/passwd")};
     pang_location linked = at("out/passwd"), beside = at("../pang-beside");
     int64_t size;
     (void)snprintf(path, sizeof path, "%s/out", root);
@@ -225,7 +226,8 @@ static void test_objects__unknown_schemes_are_named(void **state)
 {
     (void)state;
     pang_objects *none = NULL;
-    assert_int_equal(pang_objects_open(PANG_STR("ftp"), &(pang_objects_config){0}, &none, &err), PANG_INVALID_ARGUMENT);
+    assert_int_equal(pang_objects_open(PANG_STR("ftp"), &(pang_objects_config){0}, &none, &err),
+                     PANG_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, "\"ftp\""));
     assert_null(none);
 }
