@@ -96,7 +96,9 @@ void pang_txn_add(pang_txn *txn, pang_str counter, int64_t amount);
 void pang_txn_check(pang_txn *txn, pang_str key, uint64_t version);
 void pang_txn_check_counter(pang_txn *txn, pang_str counter, int64_t value);
 /* The commit's id and what is kept with it: see pang_commit. Without a call a fresh id is used and
- * forgotten after PANG_COMMIT_ID_LIFE_MS. */
+ * forgotten after PANG_COMMIT_ID_LIFE_MS. An id is for one attempt: that of a lost commit may have
+ * been made void, and then never lands. What shall be unique over attempts (an Idempotency-Key) is
+ * an ordinary record that is read as absent and put. */
 void pang_txn_set_id(pang_txn *txn, pang_id id, pang_str id_key, pang_str id_body, bool kept);
 
 /* fn(arg) runs if it is certain that this transaction did not land (lost race, failure, dropped
