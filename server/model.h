@@ -32,9 +32,10 @@ enum {
     PANG_MODEL_VERSION_DEFAULT = 2,   /* of a table whose client names none */
     PANG_MODEL_UPDATES_MAX = 65536,   /* updates in one commit */
     PANG_MODEL_REQUIREMENTS_MAX = 4096, /* requirements in one commit */
-    PANG_MODEL_ADDED_MAX = 1000,      /* schemas, specs or orders added in one commit, each */
+    PANG_MODEL_ADDED_MAX = 100,       /* schemas, specs or orders added in one commit, each */
     PANG_MODEL_COLUMNS_MAX = 100000,  /* fields of one schema, nested ones included */
-    PANG_MODEL_FIELDS_MAX = 1000,     /* of one partition spec or sort order */
+    PANG_MODEL_FIELDS_MAX = 256,      /* of one partition spec or sort order */
+    PANG_MODEL_IDENTIFIERS_MAX = 1000, /* identifier fields of one schema */
     PANG_MODEL_PROPERTIES_MAX = 10000, /* of one table */
     PANG_MODEL_TEXT_MAX = 65536,      /* bytes of one name, property or path */
 };
