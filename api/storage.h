@@ -34,29 +34,26 @@ extern "C" {
 #endif
 
 enum {
-    PANG_KEY_MAX = 2560,            /* bytes; PostgreSQL's index rows hold 2,704 */
-    PANG_BODY_MAX = 12 << 20,       /* bytes of one record's body */
-    PANG_GET_MAX = 1024,            /* refs in one get */
-    PANG_SCAN_MAX = 10000,          /* rows of one scan call; more are read by resuming */
-    PANG_COMMIT_OPS_MAX = 8192,     /* checks + puts + deletes + appends + adds of one commit */
+    PANG_KEY_MAX = 2560,              /* bytes; PostgreSQL's index rows hold 2,704 */
+    PANG_BODY_MAX = 12 << 20,         /* bytes of one record's body */
+    PANG_GET_MAX = 1024,              /* refs in one get */
+    PANG_SCAN_MAX = 10000,            /* rows of one scan call; more are read by resuming */
+    PANG_COMMIT_OPS_MAX = 8192,       /* checks + puts + deletes + appends + adds of one commit */
     PANG_COMMIT_BYTES_MAX = 32 << 20, /* keys and bodies of one commit */
-    PANG_APPENDS_MAX = 4,           /* sequences one commit appends to */
+    PANG_APPENDS_MAX = 4,             /* sequences one commit appends to */
     PANG_COMMIT_ID_LIFE_MS = 24 * 60 * 60 * 1000, /* how long an id that is not kept is known */
 };
 
-/* Record kinds below 16 are the store's, the rest are the catalog's (api/keys.h). */
 typedef enum {
     PANG_KIND_COUNTER = 1,   /* value: a signed sum; absent reads as 0 */
     PANG_KIND_SEQUENCE = 2,  /* value: the last number given; absent reads as 0 */
     PANG_KIND_COMMIT_ID = 3, /* the id of a commit, see pang_commit.id */
-    PANG_KIND_FIRST = 16,    /* the catalog's from here on */
+    PANG_KIND_FIRST = 16,    /* the catalog's from here on: api/keys.h */
 } pang_kind;
-
 enum { PANG_ID_VOID = 1 }; /* value of the id record that a void commit inserted; body empty */
 
 typedef struct {
-    pang_str key;
-    pang_str body;
+    pang_str key, body;
     uint64_t version;   /* 0: there is no such record, all else is then zero but for key */
     uint64_t sequence;  /* the number its commit got, where it was put with a slot; else 0 */
     int64_t time_ms;    /* the time of that number; without a slot the store's clock at apply */
@@ -77,18 +74,16 @@ typedef struct {
     pang_str key;
     size_t prefix_len; /* for CEILING */
     pang_ref_mode mode;
-    /* The record never changes once written and is never deleted while anything names it: a cache
-     * may answer for it. Only meaningful for EXACT. */
-    bool immutable;
+    bool immutable; /* for EXACT: never changes once written, is never deleted while anything
+                       names it; a cache may answer for it */
 } pang_ref;
 
 typedef struct {
-    pang_str prefix;  /* rows whose key begins with this */
-    pang_str after;   /* exclusive start in the direction of the scan; empty: from the end */
-    pang_str until;   /* exclusive stop in the direction of the scan; empty: no stop */
-    uint32_t limit;   /* 1 .. PANG_SCAN_MAX rows */
-    bool descending;
-    bool keys_only;   /* bodies are left empty */
+    pang_str prefix; /* rows whose key begins with this */
+    pang_str after;  /* exclusive start in the direction of the scan; empty: from the end */
+    pang_str until;  /* exclusive stop in the direction of the scan; empty: no stop */
+    uint32_t limit;  /* 1 .. PANG_SCAN_MAX rows */
+    bool descending, keys_only; /* keys_only: bodies are left empty */
 } pang_query;
 
 /* Called per row in key order; the row is borrowed until it returns. Return false to stop. It must
@@ -107,15 +102,12 @@ typedef struct {
 } pang_check;
 
 enum { PANG_NO_SLOT = -1, PANG_SLOT_DIGITS = 16 };
-
 typedef struct {
-    pang_str key;
-    pang_str body;
+    pang_str key, body;
     int64_t expires_ms; /* 0: never; must be > 0 only for what nothing hangs on */
     uint32_t kind;      /* >= PANG_KIND_FIRST */
-    /* Index of one of this commit's appends: the record's sequence and time_ms are that number
-     * and its time. PANG_NO_SLOT: sequence 0. */
-    int slot;
+    int slot; /* index of one of the commit's appends: sequence and time_ms become its number and
+                 time; PANG_NO_SLOT: sequence 0 */
     /* With key_slot != PANG_NO_SLOT the 16 bytes at key_slot_at in the key are replaced by that
      * append's number as 16 lower-case hex digits. */
     int key_slot;
@@ -126,7 +118,6 @@ typedef struct {
     pang_str counter;
     int64_t amount;
 } pang_add;
-
 typedef enum {
     PANG_COMMIT_OK,      /* landed, durable */
     PANG_COMMIT_ABORTED, /* a check failed, or the id was there; nothing was written */
@@ -137,14 +128,14 @@ typedef enum {
 
 typedef struct {
     /* In. All borrowed until apply returns. */
-    pang_str scope;  /* the tenant's or system's prefix: fairness, and locks for absence checks */
-    pang_id id;      /* unique per commit. Inserted at id_key in the same transaction; if it is
-                        there already, the commit is ABORTED and `id_was_there` set, whatever
-                        the checks would say */
-    pang_str id_key; /* built by keys.c */
+    pang_str scope;   /* the tenant's or system's prefix: fairness, and locks for absence checks */
+    pang_id id;       /* unique per commit. Inserted at id_key in the same transaction; if it is
+                         there, the commit is ABORTED and `id_was_there` set, whatever the
+                         checks would say */
+    pang_str id_key;  /* built by keys.c */
     pang_str id_body; /* kept with the id; the id record's sequence is that of append 0 */
-    bool id_kept;    /* false: the id record expires after PANG_COMMIT_ID_LIFE_MS */
-    bool is_void;    /* insert the id, marked void, and nothing else: see pang_store_resolve */
+    bool id_kept;     /* false: the id record expires after PANG_COMMIT_ID_LIFE_MS */
+    bool is_void;     /* insert the id, marked void, and nothing else: see pang_store_resolve */
     const pang_check *checks;
     size_t n_checks;
     const pang_put *puts; /* upserts; the last put to a key wins; put and delete of one key: bug */
@@ -153,14 +144,14 @@ typedef struct {
     size_t n_deletes;
     const pang_str *appends; /* sequences, each at most once: takes its next number */
     size_t n_appends;
-    const pang_add *adds;    /* commute: they never make a commit fail */
+    const pang_add *adds; /* commute: they never make a commit fail */
     size_t n_adds;
 
     /* Out, all set by apply. */
     pang_outcome outcome;
-    uint64_t numbers[PANG_APPENDS_MAX]; /* per append; OK only. Numbers of landed commits are
-                                           gapless and in landing order. After a resolve only
-                                           that of append 0 is known, the others are 0 */
+    /* Per append; OK only. Numbers of landed commits are gapless and in landing order. After a
+     * resolve only that of append 0 is known, the others are 0. */
+    uint64_t numbers[PANG_APPENDS_MAX];
     int64_t time_ms;     /* OK: max(last time of every sequence appended to, store's clock) */
     size_t failed_check; /* ABORTED: index of a check that failed; n_checks when none is known */
     bool id_was_there;   /* ABORTED: because of the id */
@@ -170,10 +161,9 @@ typedef struct {
 /* ---- the seam ---- */
 
 typedef struct pang_store pang_store;
-
 typedef struct {
-    pang_str url;        /* "memory:", "sqlite:/path/file.db", "postgres://...", "mongodb://..." */
-    const pang_env *env; /* const after start; outlives the store */
+    pang_str url;         /* "memory:", "sqlite:/path/file.db", "postgres://...", "mongodb://..." */
+    const pang_env *env;  /* const after start; outlives the store */
     unsigned connections; /* how many a remote backend may open; 0: its default */
     int64_t connect_timeout_ms;
 } pang_store_config;
@@ -192,8 +182,8 @@ typedef pang_code pang_store_ping_fn(pang_store *store, int64_t deadline_ms, pan
 /* records[i] answers refs[i]; what is not there has version 0. n <= PANG_GET_MAX.
  * ERRORS: UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED (arena). */
 typedef pang_code pang_store_get_fn(pang_store *store, const pang_ref *refs, size_t n,
-                                    int64_t deadline_ms, pang_arena *arena,
-                                    pang_record *records, pang_err *err);
+                                    int64_t deadline_ms, pang_arena *arena, pang_record *records,
+                                    pang_err *err);
 /* Rows in key order until limit, the end, or `row` says stop. To resume, pass the last row's key
  * as `after`. ERRORS: as get. */
 typedef pang_code pang_store_scan_fn(pang_store *store, const pang_query *query,

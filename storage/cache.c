@@ -68,8 +68,7 @@ static pang_cache_shard *shard_of(pang_cache *cache, uint64_t hash)
 
 static pang_cache_stripe *stripe_of(pang_cache_shard *shard, uint64_t hash)
 {
-    return &shard->stripes[hash / PANG_CACHE_SHARDS %
-                           (PANG_CACHE_STRIPES / PANG_CACHE_SHARDS)];
+    return &shard->stripes[hash / PANG_CACHE_SHARDS % (PANG_CACHE_STRIPES / PANG_CACHE_SHARDS)];
 }
 
 static pang_cache_entry **bucket_of(pang_cache_shard *shard, uint64_t hash)
@@ -225,8 +224,8 @@ static bool lend_body(pang_cache_entry *e, pang_arena *arena, pang_record *ret)
     return copy != NULL;
 }
 
-pang_cache_answer pang_cache_find(pang_cache *cache, uint64_t hash, pang_str key,
-                                  pang_arena *arena, pang_record *ret, pang_cache_token *token)
+pang_cache_answer pang_cache_find(pang_cache *cache, uint64_t hash, pang_str key, pang_arena *arena,
+                                  pang_record *ret, pang_cache_token *token)
 {
     pang_cache_shard *shard = shard_of(cache, hash);
     pang_cache_entry *e = NULL;

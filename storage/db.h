@@ -34,7 +34,7 @@ typedef struct {
     pang_cache_entry **buckets;  /* chains; NULL before the first entry */
     size_t n_buckets, n_entries; /* n_buckets: 0 or a power of two */
     size_t bytes, bytes_max;
-    pang_cache_entry *hand;      /* of the clock; NULL when empty */
+    pang_cache_entry *hand; /* of the clock; NULL when empty */
     uint64_t hits, misses;
     pang_cache_stripe stripes[PANG_CACHE_STRIPES / PANG_CACHE_SHARDS];
 } pang_cache_shard;
@@ -57,8 +57,8 @@ void pang_cache_done(pang_cache *cache);
 uint64_t pang_cache_hash(const pang_cache *cache, pang_str key);
 /* HIT: *ret is filled in but for its key; the body is copied into the arena, or pinned until the
  * arena is reset when it is large. version 0: known to be absent. MISS: *token is. */
-pang_cache_answer pang_cache_find(pang_cache *cache, uint64_t hash, pang_str key,
-                                  pang_arena *arena, pang_record *ret, pang_cache_token *token);
+pang_cache_answer pang_cache_find(pang_cache *cache, uint64_t hash, pang_str key, pang_arena *arena,
+                                  pang_record *ret, pang_cache_token *token);
 /* The token of a key that is read past the cache. */
 pang_cache_token pang_cache_watch(pang_cache *cache, uint64_t hash);
 /* Keeps what the store answered for rec->key, unless the key changed since the token was given.
@@ -78,11 +78,11 @@ void pang_cache_add_stats(pang_cache *cache, pang_db_stats *stats);
 typedef struct pang_waiter pang_waiter;
 
 typedef struct {
-    pang_store *store; /* borrows */
-    unsigned max;      /* commits of one apply */
-    size_t bytes_max;  /* keys and bodies of one apply, unless it is one commit */
-    pang_commit **batch; /* `max` of them; the leader's */
-    pang_waiter **taken; /* who they belong to; the leader's */
+    pang_store *store;    /* borrows */
+    unsigned max;         /* commits of one apply */
+    size_t bytes_max;     /* keys and bodies of one apply, unless it is one commit */
+    pang_commit **batch;  /* `max` of them; the leader's */
+    pang_waiter **taken;  /* who they belong to; the leader's */
     pthread_mutex_t lock; /* guards all below */
     pang_waiter *scopes;  /* ring of the first waiter of each scope; the next one to be served */
     size_t waiting;       /* commits in the ring */
@@ -99,7 +99,7 @@ void pang_group_commit(pang_group *group, pang_commit *commit);
 /* ---- txn.c ---- */
 
 struct pang_db {
-    unsigned magic; /* PANG_DB_MAGIC */
+    unsigned magic;    /* PANG_DB_MAGIC */
     pang_store *store; /* owns */
     bool exclusive;    /* what is cached is so, and needs no validation */
     pang_cache cache;

@@ -73,9 +73,8 @@ static void do_before(faulty_store *f, const pang_fault_plan *hit)
     if (hit->fault == PANG_FAULT_RUN_BEFORE)
         run_plan(f, hit);
     if (hit->fault == PANG_FAULT_DELAY)
-        (void)nanosleep(&(struct timespec){hit->delay_ms / 1000,
-                                           (long)(hit->delay_ms % 1000) * 1000000},
-                        NULL);
+        (void)nanosleep(
+            &(struct timespec){hit->delay_ms / 1000, (long)(hit->delay_ms % 1000) * 1000000}, NULL);
 }
 
 static void do_after(faulty_store *f, const pang_fault_plan *hit)
@@ -215,11 +214,11 @@ static void faulty_apply(pang_store *store, pang_commit *const *commits, size_t 
 
 /* ---- tables: one for each thing that a store may be ---- */
 
-#define FAULTY_OPS(is_exclusive, is_local) \
-    { \
-        .scheme = "faulty", .exclusive = (is_exclusive), .local = (is_local), \
-        .open = faulty_open, .close = faulty_close, .migrate = faulty_migrate, \
-        .ping = faulty_ping, .get = faulty_get, .scan = faulty_scan, .apply = faulty_apply, \
+#define FAULTY_OPS(is_exclusive, is_local)                                                         \
+    {                                                                                              \
+        .scheme = "faulty", .exclusive = (is_exclusive), .local = (is_local), .open = faulty_open, \
+        .close = faulty_close, .migrate = faulty_migrate, .ping = faulty_ping, .get = faulty_get,  \
+        .scan = faulty_scan, .apply = faulty_apply,                                                \
     }
 
 const pang_store_ops pang_faulty_ops = FAULTY_OPS(false, false);

@@ -32,10 +32,10 @@ enum {
 };
 
 typedef struct {
-    pang_fault fault;  /* UNKNOWN of what is no apply: FAIL */
-    unsigned calls;    /* mask of PANG_CALL_*; 0: ANY */
-    unsigned at;       /* the first call that is hit: 1, 2, ... */
-    unsigned times;    /* how many in a row; 0: one */
+    pang_fault fault; /* UNKNOWN of what is no apply: FAIL */
+    unsigned calls;   /* mask of PANG_CALL_*; 0: ANY */
+    unsigned at;      /* the first call that is hit: 1, 2, ... */
+    unsigned times;   /* how many in a row; 0: one */
     int64_t delay_ms;
     /* Runs in the caller's thread and may use the store; such calls are neither hit nor counted. */
     void (*run)(void *arg);

@@ -22,9 +22,9 @@ struct pang_waiter {
     pang_commit *commit;
     uint64_t hash; /* of the scope: differing ones need no comparison */
     size_t bytes;
-    pang_waiter *newer, *older;     /* ring of scopes; for the first of a scope */
-    pang_waiter *next;              /* of the same scope */
-    pang_waiter *last;              /* for the first of a scope */
+    pang_waiter *newer, *older; /* ring of scopes; for the first of a scope */
+    pang_waiter *next;          /* of the same scope */
+    pang_waiter *last;          /* for the first of a scope */
     bool done;
     pthread_cond_t woken; /* done, or to lead */
 };

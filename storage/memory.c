@@ -274,8 +274,8 @@ static const node *scan_start(const memory_store *m, const pang_query *q)
         return find_before(m, q->prefix, false, NULL)->next[0];
     }
     const node *last;
-    if (from_after && (pang_str_starts(q->after, q->prefix) ||
-                       pang_str_compare(q->after, q->prefix) < 0)) {
+    if (from_after &&
+        (pang_str_starts(q->after, q->prefix) || pang_str_compare(q->after, q->prefix) < 0)) {
         last = find_before(m, q->after, false, NULL);
     } else {
         /* The last key with the prefix is the one before the least key above all of them. */
@@ -447,8 +447,7 @@ static void carry_out(memory_store *m, const pang_commit *c, plan *p, int64_t no
 {
     for (node *n = p->first, *next; n != NULL; n = next) {
         next = n->next[0];
-        const node *old =
-            n->rec.kind == PANG_KIND_COUNTER ? find_live(m, n->rec.key, now) : NULL;
+        const node *old = n->rec.kind == PANG_KIND_COUNTER ? find_live(m, n->rec.key, now) : NULL;
         if (old != NULL)
             n->rec.value = (int64_t)((uint64_t)n->rec.value + (uint64_t)old->rec.value);
         link_node(m, n);

@@ -12,7 +12,7 @@
 
 enum {
     SCHEME_MAX = 32,
-    RESOLVE_TRIES = 64,        /* with the pauses below some 20 s, where no deadline says less */
+    RESOLVE_TRIES = 64, /* with the pauses below some 20 s, where no deadline says less */
     RESOLVE_PAUSE_MIN_MS = 5,
     RESOLVE_PAUSE_MAX_MS = 500,
 };
@@ -280,8 +280,7 @@ void pang_store_resolve(pang_store *store, pang_commit *commit, int64_t deadline
     for (int i = 0; i < RESOLVE_TRIES; i++) {
         if (settle(store, commit, deadline_ms))
             return;
-        if (deadline_ms != PANG_NO_DEADLINE &&
-            pang_env_mono_ms(store->env) + pause >= deadline_ms)
+        if (deadline_ms != PANG_NO_DEADLINE && pang_env_mono_ms(store->env) + pause >= deadline_ms)
             return;
         pause_ms(pause);
         pause = pause * 2 > RESOLVE_PAUSE_MAX_MS ? RESOLVE_PAUSE_MAX_MS : pause * 2;

@@ -532,8 +532,7 @@ pang_code pang_txn_run(pang_db *db, pang_str scope, int64_t deadline_ms, pang_ar
         pang_code code = run_once(db, scope, deadline_ms, arena, fn, arg, err);
         if (code != PANG_ABORTED || run + 1 == PANG_TXN_TRIES)
             return code;
-        if (deadline_ms != PANG_NO_DEADLINE &&
-            pang_env_mono_ms(db->store->env) >= deadline_ms)
+        if (deadline_ms != PANG_NO_DEADLINE && pang_env_mono_ms(db->store->env) >= deadline_ms)
             return code;
         pause_before(db, run);
     }

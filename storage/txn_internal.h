@@ -11,18 +11,19 @@
 #include "storage/db.h"
 
 typedef struct pang_touch {
-    struct pang_touch *next;   /* in order of first use */
+    struct pang_touch *next;       /* in order of first use */
     struct pang_touch *next_guess; /* in pang_txn.guesses */
-    pang_str key;              /* in the arena */
+    pang_str key;                  /* in the arena */
     uint64_t hash;
-    pang_record read;          /* when has_read */
-    const pang_put *put;       /* own write, or NULL */
+    pang_record read;    /* when has_read */
+    const pang_put *put; /* own write, or NULL */
     bool has_read;
-    bool checked;              /* the commit checks the version that was read */
-    bool guess;                /* a cache answered, and nothing has validated it yet */
-    bool deleted;              /* own delete; then put is NULL */
+    bool checked; /* the commit checks the version that was read */
+    bool guess;   /* a cache answered, and nothing has validated it yet */
+    bool deleted; /* own delete; then put is NULL */
 } pang_touch;
 
+/* What is only handed on: kept in lists, in the arena, until commit makes arrays of them. */
 typedef struct pang_list_put {
     struct pang_list_put *next;
     pang_put put;
@@ -38,12 +39,14 @@ typedef struct pang_list_add {
     pang_add add;
 } pang_list_add;
 
+/* Run once, newest first, when it is certain that nothing landed. */
 typedef struct pang_lost_hook {
     struct pang_lost_hook *older;
     void (*fn)(void *arg);
     void *arg;
 } pang_lost_hook;
 
+/* Reading and writing are for the time until `ended`; after it only numbers and time are. */
 struct pang_txn {
     unsigned magic; /* PANG_TXN_MAGIC */
     pang_db *db;
@@ -59,13 +62,13 @@ struct pang_txn {
 
     /* Puts whose key holds a number to come: nothing can be read or replaced under it. */
     pang_list_put *slotted, **slotted_last;
-    pang_list_check *checks;
+    pang_list_check *checks; /* those asked for by name; what was read is in the touches */
     pang_list_add *adds;
     size_t n_slotted, n_checks, n_adds;
     pang_str appends[PANG_APPENDS_MAX];
     size_t n_appends;
 
-    bool has_id, id_kept;
+    bool has_id, id_kept; /* else commit takes a fresh id and lets it be forgotten */
     pang_id id;
     pang_str id_key, id_body;
 

@@ -155,8 +155,7 @@ static bool remember(reading *rd, size_t i, uint64_t hash, bool guess)
 
 static void ask(reading *rd, size_t index, uint64_t hash, pang_cache_token token)
 {
-    rd->questions[rd->n_questions++] =
-        (question){.index = index, .hash = hash, .token = token};
+    rd->questions[rd->n_questions++] = (question){.index = index, .hash = hash, .token = token};
 }
 
 /* Adds guesses as far as there is room. Those that were asked leave the list. */
@@ -210,8 +209,7 @@ static pang_code ask_store(reading *rd, question *questions, size_t n, pang_err 
                       ? (pang_ref){.key = questions[i].guess->key, .mode = PANG_REF_EXACT}
                       : rd->refs[questions[i].index];
     atomic_fetch_add_explicit(&db->gets, 1, memory_order_relaxed);
-    pang_code code =
-        pang_store_get(db->store, refs, n, txn->deadline_ms, txn->arena, answers, err);
+    pang_code code = pang_store_get(db->store, refs, n, txn->deadline_ms, txn->arena, answers, err);
     if (code != PANG_OK)
         return code;
     for (size_t i = 0; i < n; i++) {
@@ -271,14 +269,14 @@ static pang_code correct_ceiling(reading *rd, size_t i, pang_err *err)
         return PANG_OK;
     pang_ref ref = rd->refs[i];
     while (r->version != 0) {
-        const pang_touch *t =
-            pang_touch_of(txn, r->key, pang_cache_hash(&txn->db->cache, r->key), false);
+        const pang_touch *t = pang_touch_of(txn, r->key, pang_cache_hash(&txn->db->cache, r->key),
+                                            false);
         if (t == NULL || !t->deleted)
             break;
         ref.key = r->key;
         atomic_fetch_add_explicit(&txn->db->gets, 1, memory_order_relaxed);
-        pang_code code =
-            pang_store_get(txn->db->store, &ref, 1, txn->deadline_ms, txn->arena, r, err);
+        pang_code code = pang_store_get(txn->db->store, &ref, 1, txn->deadline_ms, txn->arena, r,
+                                        err);
         if (code != PANG_OK)
             return code;
     }
@@ -453,8 +451,7 @@ pang_code pang_txn_get(pang_txn *txn, const pang_ref *refs, size_t n, pang_read_
     uint64_t changes = atomic_load(&txn->db->cache.changes);
     if (!answer_from_cache(&rd))
         return pang_fail_memory(err);
-    pang_code code =
-        txn->db->exclusive ? get_exclusive(&rd, changes, err) : get_shared(&rd, err);
+    pang_code code = txn->db->exclusive ? get_exclusive(&rd, changes, err) : get_shared(&rd, err);
     return code != PANG_OK ? code : finish_reads(&rd, err);
 }
 

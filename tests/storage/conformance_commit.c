@@ -229,8 +229,7 @@ static void store_apply__a_commit_appends_to_several_sequences(void **state)
                 assert_int_equal(d->c.numbers[at++], i / (uint64_t)(s + 1));
         for (size_t s = 0; s < d->c.n_appends; s++) {
             uint64_t in_key = d->c.numbers[d->c.n_appends - 1 - s];
-            pang_record r =
-                get_one(w, 1, key_of(w, "%" PRIu64 "/%zu/%016" PRIx64, i, s, in_key));
+            pang_record r = get_one(w, 1, key_of(w, "%" PRIu64 "/%zu/%016" PRIx64, i, s, in_key));
             assert_int_equal(r.sequence, d->c.numbers[s]);
         }
     }

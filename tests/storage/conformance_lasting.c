@@ -67,8 +67,8 @@ static void commit_for_ever(world *w, int to)
             int slot = draft_append(d[i], key_of(w, "s"));
             draft_add(d[i], key_of(w, "n"), 1);
             for (int half = 0; half < 2; half++) {
-                pang_put *put =
-                    draft_put(d[i], key_of(w, "half%d/0000000000000000", half), PANG_STR("x"));
+                pang_put *put = draft_put(d[i], key_of(w, "half%d/0000000000000000", half),
+                                          PANG_STR("x"));
                 put->slot = put->key_slot = slot;
                 put->key_slot_at = put->key.len - PANG_SLOT_DIGITS;
             }

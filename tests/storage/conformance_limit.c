@@ -73,8 +73,8 @@ static void store_apply__bodies_of_all_sizes_come_back(void **state)
         draft_put(d, key_of(w, "b/%zu", i), noise(w, sizes[i], i));
     must_send(w, 0, d, PANG_COMMIT_OK);
     for (size_t i = 0; i < PANG_COUNT(sizes); i++)
-        assert_true(pang_str_equal(get_one(w, 1, key_of(w, "b/%zu", i)).body,
-                                   noise(w, sizes[i], i)));
+        assert_true(
+            pang_str_equal(get_one(w, 1, key_of(w, "b/%zu", i)).body, noise(w, sizes[i], i)));
 }
 
 static void store_apply__the_most_changes_of_a_commit_land(void **state)
@@ -107,26 +107,55 @@ static void spoil(world *w, draft *d, int way)
 {
     static pang_check many[PANG_COMMIT_OPS_MAX];
     switch (way) {
-    case 0: d->puts[0].key = long_key(w, PANG_KEY_MAX + 1, 'a'); break;
-    case 1: d->puts[0].key = (pang_str){0}; break;
-    case 2: d->puts[0].body = noise(w, PANG_BODY_MAX + 1, 3); break;
-    case 3: d->puts[0].kind = PANG_KIND_FIRST - 1; break;
-    case 4: d->puts[0].slot = (int)d->c.n_appends; break;
-    case 5: d->puts[0].slot = -2; break;
-    case 6: d->puts[0].key_slot = 0; d->puts[0].key_slot_at = d->puts[0].key.len - 15; break;
-    case 7: draft_append(d, d->appends[0]); break;
-    case 8: d->c.id_key = (pang_str){0}; break;
-    case 9: draft_check(d, long_key(w, PANG_KEY_MAX + 1, 'a'), 0); break;
-    case 10: draft_delete(d, (pang_str){0}); break;
-    case 11: draft_add(d, long_key(w, PANG_KEY_MAX + 1, 'a'), 1); break;
-    case 12: d->c.is_void = true; break;
+    case 0:
+        d->puts[0].key = long_key(w, PANG_KEY_MAX + 1, 'a');
+        break;
+    case 1:
+        d->puts[0].key = (pang_str){0};
+        break;
+    case 2:
+        d->puts[0].body = noise(w, PANG_BODY_MAX + 1, 3);
+        break;
+    case 3:
+        d->puts[0].kind = PANG_KIND_FIRST - 1;
+        break;
+    case 4:
+        d->puts[0].slot = (int)d->c.n_appends;
+        break;
+    case 5:
+        d->puts[0].slot = -2;
+        break;
+    case 6:
+        d->puts[0].key_slot = 0;
+        d->puts[0].key_slot_at = d->puts[0].key.len - 15;
+        break;
+    case 7:
+        draft_append(d, d->appends[0]);
+        break;
+    case 8:
+        d->c.id_key = (pang_str){0};
+        break;
+    case 9:
+        draft_check(d, long_key(w, PANG_KEY_MAX + 1, 'a'), 0);
+        break;
+    case 10:
+        draft_delete(d, (pang_str){0});
+        break;
+    case 11:
+        draft_add(d, long_key(w, PANG_KEY_MAX + 1, 'a'), 1);
+        break;
+    case 12:
+        d->c.is_void = true;
+        break;
     case 13:
         for (size_t i = 0; i < PANG_COUNT(many); i++)
             many[i] = (pang_check){.key = d->puts[0].key};
         d->c.checks = many;
         d->c.n_checks = PANG_COUNT(many);
         break;
-    case 14: d->puts[0].expires_ms = -1; break;
+    case 14:
+        d->puts[0].expires_ms = -1;
+        break;
     default: /* three bodies that fit alone */
         for (int i = 0; i < 3; i++)
             draft_put(d, key_of(w, "sum/%d", i), noise(w, PANG_BODY_MAX, 4));
@@ -197,7 +226,7 @@ typedef struct {
     int64_t counter, sequence;
 } model;
 
-static uint64_t throw(model *m, uint64_t sides)
+static uint64_t throw(model * m, uint64_t sides)
 {
     m->dice = m->dice * 6364136223846793005u + 1442695040888963407u;
     return (m->dice >> 33) % sides;
@@ -233,7 +262,7 @@ static void model_commit(model *m, int body)
             next.body[i] = body;
         }
     }
-    int64_t amount = (int64_t)throw(m, 5) - 2;
+    int64_t amount = (int64_t) throw(m, 5) - 2;
     draft_add(d, key_of(m->w, "model-counter"), amount);
     draft_append(d, key_of(m->w, "model-sequence"));
     must_send(m->w, body % 2, d, fails ? PANG_COMMIT_ABORTED : PANG_COMMIT_OK);
@@ -265,8 +294,8 @@ static void model_compare(model *m, int client)
     for (size_t i = 0; i < MODEL_KEYS; i++)
         refs[i] = (pang_ref){.key = model_key(m, i), .mode = PANG_REF_EXACT};
     refs[MODEL_KEYS] = (pang_ref){.key = key_of(m->w, "model-counter"), .mode = PANG_REF_EXACT};
-    refs[MODEL_KEYS + 1] =
-        (pang_ref){.key = key_of(m->w, "model-sequence"), .mode = PANG_REF_EXACT};
+    refs[MODEL_KEYS + 1] = (pang_ref){.key = key_of(m->w, "model-sequence"),
+                                      .mode = PANG_REF_EXACT};
     pang_err err = {0};
     assert_int_equal(pang_store_get(m->w->store[client], refs, MODEL_KEYS + 2, PANG_NO_DEADLINE,
                                     m->w->arena, records, &err),
@@ -286,10 +315,12 @@ static void model_compare_scan(model *m, int client)
         to = MODEL_KEYS;
     }
     bool descending = throw(m, 2) == 0;
-    row_list rows = scan_rows(m->w, client, (pang_query){
-        .prefix = all ? key_of(m->w, "model/") : key_of(m->w, "model/%zu/", group),
-        .descending = descending,
-    });
+    row_list rows = scan_rows(
+        m->w, client,
+        (pang_query){
+            .prefix = all ? key_of(m->w, "model/") : key_of(m->w, "model/%zu/", group),
+            .descending = descending,
+        });
     size_t n = 0;
     for (size_t k = from; k < to; k++) {
         size_t i = descending ? to - 1 - (k - from) : k;

@@ -66,17 +66,16 @@ static void store_get__many_refs_are_answered_in_their_order(void **state)
     for (int i = 0; i < PANG_GET_MAX; i++) /* 7 and 900 share no factor: some come twice */
         refs[i] = (pang_ref){.key = key_of(w, "n/%d", i * 7 % 900), .mode = PANG_REF_EXACT};
     pang_err err = {0};
-    assert_int_equal(pang_store_get(w->store[1], refs, PANG_GET_MAX, PANG_NO_DEADLINE, w->arena,
-                                    records, &err),
-                     PANG_OK);
+    assert_int_equal(
+        pang_store_get(w->store[1], refs, PANG_GET_MAX, PANG_NO_DEADLINE, w->arena, records, &err),
+        PANG_OK);
     for (int i = 0; i < PANG_GET_MAX; i++) {
         int n = i * 7 % 900;
         bool there = n < 800 && n % 2 == 0;
         assert_true(pang_str_equal(records[i].key, refs[i].key));
         assert_int_equal(records[i].version != 0, there);
         if (there)
-            assert_true(pang_str_equal(records[i].body,
-                                       pang_arena_printf(w->arena, "body %d", n)));
+            assert_true(pang_str_equal(records[i].body, pang_arena_printf(w->arena, "body %d", n)));
     }
 }
 
@@ -152,8 +151,8 @@ static void store_get__ceilings_and_exact_refs_mix(void **state)
         int expected = i % 3 != 0 ? (i / 5 + 1) * 5 : i % 5 == 0 ? i : 100;
         assert_int_equal(records[i].version != 0, expected < 100);
         if (expected < 100)
-            assert_true(pang_str_equal(records[i].body,
-                                       pang_arena_printf(w->arena, "%d", expected)));
+            assert_true(
+                pang_str_equal(records[i].body, pang_arena_printf(w->arena, "%d", expected)));
     }
 }
 
@@ -161,16 +160,16 @@ static void store_get__ceilings_and_exact_refs_mix(void **state)
 
 /* Keys that a text comparison, a signed char or a C string would order or cut wrongly. */
 static const pang_str odd_names[] = {
-    PANG_STR_INIT("\0"),     PANG_STR_INIT("\0\0"),   PANG_STR_INIT("\0\1"),
-    PANG_STR_INIT("\1"),     PANG_STR_INIT(" "),      PANG_STR_INIT("A"),
-    PANG_STR_INIT("Z"),      PANG_STR_INIT("_"),      PANG_STR_INIT("a"),
-    PANG_STR_INIT("a\0"),    PANG_STR_INIT("a\0b"),   PANG_STR_INIT("a\1"),
-    PANG_STR_INIT("a "),     PANG_STR_INIT("a%"),     PANG_STR_INIT("a/b"),
-    PANG_STR_INIT("aB"),     PANG_STR_INIT("aa"),     PANG_STR_INIT("ab"),
-    PANG_STR_INIT("a\x7f"),  PANG_STR_INIT("a\x80"),  PANG_STR_INIT("a\xc3\xa4"),
-    PANG_STR_INIT("a\xff"),  PANG_STR_INIT("a\xff\xff"), PANG_STR_INIT("b"),
-    PANG_STR_INIT("\x7f"),   PANG_STR_INIT("\x80"),   PANG_STR_INIT("\xc3\x84"),
-    PANG_STR_INIT("\xfe"),   PANG_STR_INIT("\xff"),   PANG_STR_INIT("\xff\0"),
+    PANG_STR_INIT("\0"),       PANG_STR_INIT("\0\0"),      PANG_STR_INIT("\0\1"),
+    PANG_STR_INIT("\1"),       PANG_STR_INIT(" "),         PANG_STR_INIT("A"),
+    PANG_STR_INIT("Z"),        PANG_STR_INIT("_"),         PANG_STR_INIT("a"),
+    PANG_STR_INIT("a\0"),      PANG_STR_INIT("a\0b"),      PANG_STR_INIT("a\1"),
+    PANG_STR_INIT("a "),       PANG_STR_INIT("a%"),        PANG_STR_INIT("a/b"),
+    PANG_STR_INIT("aB"),       PANG_STR_INIT("aa"),        PANG_STR_INIT("ab"),
+    PANG_STR_INIT("a\x7f"),    PANG_STR_INIT("a\x80"),     PANG_STR_INIT("a\xc3\xa4"),
+    PANG_STR_INIT("a\xff"),    PANG_STR_INIT("a\xff\xff"), PANG_STR_INIT("b"),
+    PANG_STR_INIT("\x7f"),     PANG_STR_INIT("\x80"),      PANG_STR_INIT("\xc3\x84"),
+    PANG_STR_INIT("\xfe"),     PANG_STR_INIT("\xff"),      PANG_STR_INIT("\xff\0"),
     PANG_STR_INIT("\xff\xff"),
 };
 enum { ODD = PANG_COUNT(odd_names) };
@@ -247,8 +246,8 @@ static void store_scan__after_and_until_need_not_exist_nor_lie_inside(void **sta
         const char *after, *until;
         size_t up, down;
     } cases[] = {
-        {"", "", 3, 3},       {"s/2", "", 2, 1},    {"", "s/4", 2, 1},   {"s/2", "s/4", 1, 0},
-        {"s/4", "s/2", 0, 1}, {"r/0", "", 3, 0},    {"t/9", "", 0, 3},   {"", "r/0", 0, 3},
+        {"", "", 3, 3},       {"s/2", "", 2, 1},    {"", "s/4", 2, 1},    {"s/2", "s/4", 1, 0},
+        {"s/4", "s/2", 0, 1}, {"r/0", "", 3, 0},    {"t/9", "", 0, 3},    {"", "r/0", 0, 3},
         {"", "t/9", 3, 0},    {"s/3", "s/3", 0, 0}, {"s/1", "s/5", 1, 0}, {"s/5", "s/1", 0, 1},
         {"s/", "", 3, 0},     {"r/0", "t/9", 3, 0}, {"t/9", "r/0", 0, 3},
     };
@@ -282,8 +281,8 @@ static void store_scan__pages_resume_where_they_stopped(void **state)
             for (;;) {
                 row_list page = scan_rows(w, seen % 2, q);
                 for (size_t i = 0; i < page.n; i++, seen++)
-                    assert_true(pang_str_equal(
-                        page.rows[i].key, key_of(w, "p/%03d", descending ? 99 - seen : seen)));
+                    assert_true(pang_str_equal(page.rows[i].key,
+                                               key_of(w, "p/%03d", descending ? 99 - seen : seen)));
                 if (page.n < limit)
                     break;
                 q.after = page.rows[page.n - 1].key;
@@ -318,8 +317,8 @@ static void store_scan__stops_when_it_is_told(void **state)
     int rows = 0;
     pang_err err = {0};
     pang_query q = {.prefix = key_of(w, "z/"), .limit = 10};
-    assert_int_equal(
-        pang_store_scan(w->store[0], &q, PANG_NO_DEADLINE, stop_at_third, &rows, &err), PANG_OK);
+    assert_int_equal(pang_store_scan(w->store[0], &q, PANG_NO_DEADLINE, stop_at_third, &rows, &err),
+                     PANG_OK);
     assert_int_equal(rows, 3);
     assert_int_equal(scan_rows(w, 0, q).n, 6); /* nothing is left open that would be in the way */
 }

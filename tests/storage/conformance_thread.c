@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/storage/conformance.h"
@@ -158,10 +157,12 @@ static bool raise_once(worker *me)
     pang_record r = {0};
     if (!get_quietly(me, &ref, 1, &r))
         return true;
-    int value = r.version == 0 ? 0 : atoi(pang_arena_cstr(w->arena, r.body));
+    int64_t value = 0;
+    if (r.version != 0 && !pang_str_to_int64(r.body, &value))
+        keep_wrong(me, "a body is not what was put");
     draft *d = draft_new(w);
     draft_check(d, ref.key, r.version);
-    draft_put(d, ref.key, pang_arena_printf(w->arena, "%d", value + 1));
+    draft_put(d, ref.key, pang_arena_printf(w->arena, "%" PRId64, value + 1));
     draft_add(d, key_of(w, "n"), 1);
     int slot = draft_append(d, key_of(w, "s"));
     pang_put *put = draft_put(d, key_of(w, "row/0000000000000000"), PANG_STR("x"));
@@ -188,7 +189,9 @@ static void store_apply__no_update_of_a_thread_is_lost(void **state)
     c = (crowd){0};
     run_crowd(w, &c, raise_in_turn);
     enum { ALL = THREADS * ROUNDS };
-    assert_int_equal(atoi(pang_arena_cstr(w->arena, get_one(w, 0, key_of(w, "x")).body)), ALL);
+    int64_t value = 0;
+    assert_true(pang_str_to_int64(get_one(w, 0, key_of(w, "x")).body, &value));
+    assert_int_equal(value, ALL);
     assert_int_equal(get_one(w, 1, key_of(w, "n")).value, ALL);
     row_list rows = scan_rows(w, 0, (pang_query){.prefix = key_of(w, "row/")});
     assert_int_equal(rows.n, ALL);

@@ -113,8 +113,8 @@ pang_record rig_peek(rig *r, const char *key)
     pang_ref ref = {.key = pang_str_from(key), .mode = PANG_REF_EXACT};
     pang_record record = {0};
     pang_err err = {0};
-    assert_int_equal(
-        pang_store_get(r->memory, &ref, 1, PANG_NO_DEADLINE, r->arena, &record, &err), PANG_OK);
+    assert_int_equal(pang_store_get(r->memory, &ref, 1, PANG_NO_DEADLINE, r->arena, &record, &err),
+                     PANG_OK);
     return record;
 }
 

@@ -407,8 +407,7 @@ static void test_cache__more_guesses_than_one_get_holds(void **state)
             for (int i = from; i < from + 100 && i < N; i++)
                 refs[n++] = (pang_ref){.key = pang_arena_printf(r->arena, "k%d", i),
                                        .mode = PANG_REF_EXACT};
-            assert_int_equal(pang_txn_get(txn, refs, n, PANG_READ_CHECKED, records, &err),
-                             PANG_OK);
+            assert_int_equal(pang_txn_get(txn, refs, n, PANG_READ_CHECKED, records, &err), PANG_OK);
         }
         count_gets(r->faults_a);
         assert_int_equal(pang_txn_finish(txn, &err), round == 2 ? PANG_ABORTED : PANG_OK);

@@ -43,8 +43,7 @@ static void *commit_member(void *arg)
 {
     member *m = arg;
     pang_err err;
-    pang_txn *txn =
-        pang_txn_begin(m->db, pang_str_from(m->scope), PANG_NO_DEADLINE, m->arena);
+    pang_txn *txn = pang_txn_begin(m->db, pang_str_from(m->scope), PANG_NO_DEADLINE, m->arena);
     char *body = pang_arena_alloc(m->arena, m->body_bytes);
     pang_txn_put(txn, PANG_KIND_FIRST, pang_arena_printf(m->arena, "own/%p", arg),
                  (pang_str){body, m->body_bytes});
@@ -111,7 +110,7 @@ static void run_crowd(rig *r, member *crowd, const char *const *scopes, const si
 static void test_group__scopes_take_turns(void **state)
 {
     rig *r = *state;
-    static const char *const scopes[] = {"big", "big", "big", "big", "big", "big", "big", "big",
+    static const char *const scopes[] = {"big", "big", "big", "big", "big", "big",   "big",  "big",
                                          "big", "big", "big", "big", "big", "small", "other"};
     enum { N = COUNT_OF(scopes) };
     member crowd[N];

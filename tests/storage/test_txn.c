@@ -416,8 +416,7 @@ static pang_code raise_x(pang_txn *txn, void *arg, pang_err *err)
         rig_put(w->r, w->r->b, "x", "disturbed");
     pang_txn_put(txn, PANG_KIND_FIRST, PANG_STR("x"),
                  pang_arena_printf(w->r->arena, "run %d", w->runs));
-    return w->answer == PANG_OK ? PANG_OK
-                                : pang_fail(err, w->answer, NULL, "as it was told");
+    return w->answer == PANG_OK ? PANG_OK : pang_fail(err, w->answer, NULL, "as it was told");
 }
 
 static void test_txn_run__tries_until_it_wins(void **state)
@@ -426,12 +425,12 @@ static void test_txn_run__tries_until_it_wins(void **state)
     pang_err err;
     for (int disturbances = 0; disturbances < 4; disturbances++) {
         work w = {.r = r, .disturbances = disturbances};
-        assert_int_equal(
-            pang_txn_run(r->a, SCOPE, PANG_NO_DEADLINE, r->arena, raise_x, &w, &err), PANG_OK);
+        assert_int_equal(pang_txn_run(r->a, SCOPE, PANG_NO_DEADLINE, r->arena, raise_x, &w, &err),
+                         PANG_OK);
         assert_int_equal(w.runs, disturbances + 1);
         assert_int_equal(w.lost, disturbances);
-        assert_true(pang_str_equal(rig_peek(r, "x").body,
-                                   pang_arena_printf(r->arena, "run %d", w.runs)));
+        assert_true(
+            pang_str_equal(rig_peek(r, "x").body, pang_arena_printf(r->arena, "run %d", w.runs)));
     }
 }
 
@@ -480,14 +479,13 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_txn__reads_repeat, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_txn__counters_are_no_condition_unless_checked, set_up,
                                     tear_down),
-    cmocka_unit_test_setup_teardown(test_txn__explicit_checks_are_asked_even_without_writes,
-                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_txn__explicit_checks_are_asked_even_without_writes, set_up,
+                                    tear_down),
     cmocka_unit_test_setup_teardown(test_txn__slots_get_their_numbers, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_txn__an_id_lands_once, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_txn__what_is_out_of_bounds_fails_as_a_whole, set_up,
                                     tear_down),
-    cmocka_unit_test_setup_teardown(test_txn__nothing_happens_past_the_deadline, set_up,
-                                    tear_down),
+    cmocka_unit_test_setup_teardown(test_txn__nothing_happens_past_the_deadline, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_txn__on_lost_runs_when_it_is_certain, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_txn__an_unknown_outcome_is_learnt, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_txn__an_outcome_that_stays_unknown_is_said_to_be, set_up,
