@@ -541,7 +541,10 @@ void pang_dispatch_run(pang_dispatcher *d, const pang_route *route, const pang_r
         answer->out = r.out; /* NULL for streams */
         return;
     }
-    if (answer->err.code != code)
+    if (code == PANG_CANCELLED && !atomic_load(&request->transport->cancelled))
+        answer->code = pang_fail(&answer->err, PANG_DEADLINE_EXCEEDED, NULL,
+                                 "the deadline has passed"); /* the caller is still there */
+    else if (answer->err.code != code)
         (void)pang_fail(&answer->err, code, NULL, "the call failed");
     if (code == PANG_UNAVAILABLE)
         answer->retry_after_s = PANG_RETRY_AFTER_S;

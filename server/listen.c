@@ -61,7 +61,9 @@ static pang_code make_folder_of(const char *path, pang_err *err)
     if (slash == NULL || slash == path)
         return PANG_OK;
     (void)snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
-    if (mkdir(folder, FOLDER_MODE) != 0 && errno != EEXIST)
+    if (mkdir(folder, FOLDER_MODE) == 0)
+        (void)chmod(folder, FOLDER_MODE); /* whatever the umask */
+    else if (errno != EEXIST)
         return pang_fail(err, PANG_UNAVAILABLE, NULL, "could not make folder \"%.256s\": %s", folder,
                          strerror(errno));
     return PANG_OK;

@@ -98,9 +98,11 @@ struct pang_rpc {
     unsigned n_started;
     atomic_bool stopping; /* no further call is asked for: asking again after a shutdown would
                              complete at once, for ever */
-    pthread_mutex_t lock; /* of drained */
-    pthread_cond_t wake;
-    bool drained;
+    atomic_uint calls; /* asked for and not yet given back: a handler may outlive its connection,
+                          and gRPC's shutdown waits for connections only */
+    pthread_mutex_t lock; /* of is_shut_down */
+    pthread_cond_t wake;  /* it is, or a call ended after `stopping` */
+    bool is_shut_down;
     tag shutdown;
 };
 
@@ -173,6 +175,7 @@ static bool request_call(queue *q)
     grpc_call_details_init(&c->details);
     c->state = REQUESTED;
     q->n_requested++;
+    atomic_fetch_add(&q->rpc->calls, 1);
     grpc_call_error failed = grpc_server_request_call(q->rpc->server, &c->grpc, &c->details,
                                                       &c->metadata, q->cq, q->cq,
                                                       &c->tags[TAG_NEW]);
@@ -226,6 +229,20 @@ static void recycle(call *c)
     q->n_free++;
 }
 
+static void wake_drain(pang_rpc *rpc, bool is_shut_down)
+{
+    (void)pthread_mutex_lock(&rpc->lock);
+    rpc->is_shut_down = rpc->is_shut_down || is_shut_down;
+    (void)pthread_cond_broadcast(&rpc->wake);
+    (void)pthread_mutex_unlock(&rpc->lock);
+}
+
+static void count_out(pang_rpc *rpc)
+{
+    if (atomic_fetch_sub(&rpc->calls, 1) == 1 && atomic_load(&rpc->stopping))
+        wake_drain(rpc, false);
+}
+
 /* A tag came back. */
 static void give_up(call *c)
 {
@@ -237,7 +254,9 @@ static void give_up(call *c)
         pang_dispatch_leave(c->queue->rpc->config.dispatcher, c->route);
     c->admitted = false;
     grpc_call_unref(c->grpc);
+    pang_rpc *rpc = c->queue->rpc;
     recycle(c);
+    count_out(rpc);
 }
 
 static void start_batch(call *c, const grpc_op *ops, size_t n, tag_kind kind)
@@ -546,6 +565,7 @@ static void on_new(call *c, bool ok)
     if (!ok) { /* the server stops */
         grpc_call_details_destroy(&c->details);
         call_free(c);
+        count_out(q->rpc);
         return;
     }
     request_calls(q);
@@ -572,19 +592,11 @@ static void sweep(queue *q)
     }
 }
 
-static void on_shutdown(pang_rpc *rpc)
-{
-    (void)pthread_mutex_lock(&rpc->lock);
-    rpc->drained = true;
-    (void)pthread_cond_broadcast(&rpc->wake);
-    (void)pthread_mutex_unlock(&rpc->lock);
-}
-
 static void on_event(pang_rpc *rpc, const grpc_event *event)
 {
     tag *t = event->tag;
     if (t == &rpc->shutdown) {
-        on_shutdown(rpc);
+        wake_drain(rpc, true);
         return;
     }
     switch (t->kind) {
@@ -724,9 +736,9 @@ static bool wait_drained(pang_rpc *rpc, int64_t ms)
     until.tv_nsec %= 1000000000;
     (void)pthread_mutex_lock(&rpc->lock);
     int failed = 0;
-    while (!rpc->drained && failed == 0)
+    while (!(rpc->is_shut_down && atomic_load(&rpc->calls) == 0) && failed == 0)
         failed = pthread_cond_timedwait(&rpc->wake, &rpc->lock, &until);
-    bool drained = rpc->drained;
+    bool drained = rpc->is_shut_down && atomic_load(&rpc->calls) == 0;
     (void)pthread_mutex_unlock(&rpc->lock);
     return drained;
 }

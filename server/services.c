@@ -3,8 +3,12 @@
  */
 #include "api/service.h"
 #include "server/ops.h"
+#include "server/svc_services.h"
 
 const pang_service *const pang_services[] = {
+    &pang_service_config,
+    &pang_service_namespace,
+    &pang_service_table,
     &pang_service_health,
     &pang_service_reflection,
     &pang_service_reflection_alpha,

@@ -17,6 +17,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { FOLDER_MODE = 0710 };
+
 /* ---- places ---- */
 
 static pang_str below(pang_arena *arena, pang_str folder, const char *name)
@@ -30,7 +32,10 @@ pang_code pang_setup_places(const pang_config *config, pang_arena *arena, pang_p
     char whole[PATH_MAX];
     pang_str given = pang_config_text(config, PANG_OPT_DATA_DIR);
     pang_str socket = pang_config_text(config, PANG_OPT_SOCKET);
-    if (mkdir(given.ptr, 0700) != 0 && errno != EEXIST)
+    /* The group may pass through, to the socket; each file in it has its own mode. */
+    if (mkdir(given.ptr, FOLDER_MODE) == 0)
+        (void)chmod(given.ptr, FOLDER_MODE);
+    else if (errno != EEXIST)
         return pang_fail(err, PANG_UNAVAILABLE, NULL, "could not make data folder \"%.256s\": %s",
                          given.ptr, strerror(errno));
     if (realpath(given.ptr, whole) == NULL || access(whole, R_OK | W_OK | X_OK) != 0)

@@ -14,7 +14,7 @@
 
 /* Where things are. All absolute; text is NUL-terminated. */
 typedef struct {
-    pang_str data;      /* the data folder, made (0700) when missing */
+    pang_str data;      /* the data folder, made (0710) when missing */
     pang_str lock;      /* <data>/run/server.lock */
     pang_str socket;    /* <data>/run/core.sock, or what was configured */
     pang_str warehouse; /* <data>/warehouse: of the demo catalog, and always permitted */

@@ -6,5 +6,6 @@
 
 const pang_store_ops *const pang_stores[] = {
     &pang_memory_ops,
+    &pang_sqlite_ops,
     NULL,
 };
