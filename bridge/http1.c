@@ -7,6 +7,7 @@
  * on its way LINGER, in which that is read and thrown away for a moment, since closing at once would
  * reset the connection and take the reply with it.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,11 +81,13 @@ static void add_text(pang_conn *conn, pang_str text)
         pang_conn_abort(conn);
 }
 
-static void add_printf(pang_conn *conn, const char *fmt, unsigned long long number,
-                       const char *text)
+static void PANG_PRINTF(2, 3) add_printf(pang_conn *conn, const char *fmt, ...)
 {
     char line[96];
-    int len = snprintf(line, sizeof line, fmt, number, text);
+    va_list args;
+    va_start(args, fmt);
+    int len = vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
     add_text(conn, (pang_str){line, (size_t)len});
 }
 
@@ -110,7 +113,7 @@ static void sink_head(pang_sink *sink, unsigned status, const pang_http_field *f
     h->chunked_reply = length < 0 && !h->facts.http10;
     if (length < 0 && h->facts.http10)
         h->facts.keep_alive = false;
-    add_printf(conn, "HTTP/1.1 %llu %s\r\n", status, pang_status_phrase(status));
+    add_printf(conn, "HTTP/1.1 %u %s\r\n", status, pang_status_phrase(status));
     add_date(conn);
     for (size_t i = 0; i < n; i++) {
         add_text(conn, fields[i].name);
@@ -121,7 +124,7 @@ static void sink_head(pang_sink *sink, unsigned status, const pang_http_field *f
     if (h->chunked_reply)
         add_text(conn, PANG_STR("transfer-encoding: chunked\r\n"));
     else if (!bodiless && length >= 0)
-        add_printf(conn, "content-length: %llu%s\r\n", (unsigned long long)length, "");
+        add_printf(conn, "content-length: %lld\r\n", (long long)length);
     if (!h->facts.keep_alive)
         add_text(conn, PANG_STR("connection: close\r\n"));
     else if (h->facts.http10)
@@ -141,7 +144,7 @@ static void sink_body(pang_sink *sink, pang_str bytes, bool last)
     h->suffix_sent = false;
     h->last_part = last;
     if (h->chunked_reply && bytes.len > 0)
-        add_printf(h->conn, "%llx\r\n%s", bytes.len, "");
+        add_printf(h->conn, "%zx\r\n", bytes.len);
     h->conn->tail = bytes;
     pang_conn_touch(h->conn);
 }
