@@ -8,7 +8,7 @@
  *
  * Names of one object must differ. Small objects are compared pairwise by hash; once an object has
  * more than SMALL_OBJECT names, they go into an open-addressing set whose hash is seeded, so that a
- * stranger cannot choose names that collide.
+ * stranger cannot choose names that collide. The seed is drawn only then: it is a system call.
  */
 #include "api/json.h"
 
@@ -32,13 +32,15 @@ typedef struct {
     bool wants_value; /* object: a name was given */
     bool had_any;     /* something stands in it already: a comma must come */
     size_t n_names;
+    uint64_t seed;    /* of the hashes; drawn when the names become a hash set */
+    uint64_t filter;  /* a bit per hash; one that is not set is of no name yet */
     size_t capacity;  /* of the names; > SMALL_OBJECT: it is a hash set */
     seen_name *names;
+    seen_name *small; /* names of a small object: kept for the next one of this depth */
 } level;
 
 typedef struct {
     level levels[PANG_JSON_DEPTH_MAX];
-    uint64_t seed;
     bool done; /* the outermost value is complete */
 } scan_state;
 
@@ -60,9 +62,23 @@ static pang_code fail_at(const pang_json_scanner *s, size_t at, pang_err *err, c
 
 /* ---- names of one object ---- */
 
-static uint64_t hash_name(const scan_state *state, pang_str name)
+/* Less than eight bytes as one number. Two loads that overlap instead of a call of memcpy. */
+static uint64_t read_tail(pang_str s)
 {
-    uint64_t hash = state->seed ^ (name.len * 0x9E3779B97F4A7C15u);
+    uint32_t first = 0, last = 0;
+    if (s.len >= 4) {
+        memcpy(&first, s.ptr, 4);
+        memcpy(&last, s.ptr + s.len - 4, 4);
+    } else {
+        for (size_t i = 0; i < s.len; i++)
+            first = first << 8 | (unsigned char)s.ptr[i];
+    }
+    return (uint64_t)first << 32 | last;
+}
+
+static uint64_t hash_name(uint64_t seed, pang_str name)
+{
+    uint64_t hash = seed ^ (name.len * 0x9E3779B97F4A7C15u);
     while (name.len >= 8) {
         uint64_t eight;
         memcpy(&eight, name.ptr, 8);
@@ -70,10 +86,7 @@ static uint64_t hash_name(const scan_state *state, pang_str name)
         hash ^= hash >> 29;
         name = pang_str_after(name, 8);
     }
-    uint64_t rest = 0;
-    if (name.len > 0)
-        memcpy(&rest, name.ptr, name.len);
-    hash = (hash ^ rest) * 0x94D049BB133111EBu;
+    hash = (hash ^ read_tail(name)) * 0x94D049BB133111EBu;
     return hash ^ (hash >> 32);
 }
 
@@ -100,12 +113,19 @@ static bool grow_names(pang_json_scanner *s, level *l)
     size_t capacity = l->capacity == 0              ? SMALL_OBJECT
                       : l->capacity == SMALL_OBJECT ? SET_FIRST
                                                     : l->capacity * 4;
-    seen_name *names = pang_arena_alloc_n(s->arena, capacity, sizeof *names);
+    seen_name *names = capacity == SMALL_OBJECT ? l->small : NULL;
+    if (names == NULL)
+        names = pang_arena_alloc_n(s->arena, capacity, sizeof *names);
     if (names == NULL)
         return false;
+    if (capacity == SMALL_OBJECT)
+        l->small = names;
+    if (capacity > SMALL_OBJECT && l->seed == 0)
+        pang_env_random(&pang_env_system, &l->seed, sizeof l->seed);
     for (size_t i = 0; i < l->capacity; i++) {
-        if (capacity > SMALL_OBJECT && l->names[i].name.ptr != NULL)
-            (void)set_insert(names, capacity, l->names[i].hash, l->names[i].name);
+        pang_str name = l->names[i].name;
+        if (name.ptr != NULL)
+            (void)set_insert(names, capacity, hash_name(l->seed, name), name);
     }
     l->names = names;
     l->capacity = capacity;
@@ -115,8 +135,6 @@ static bool grow_names(pang_json_scanner *s, level *l)
 static pang_code remember_name(pang_json_scanner *s, level *l, pang_str name, size_t at,
                                pang_err *err)
 {
-    scan_state *state = s->state;
-    uint64_t hash = hash_name(state, name);
     bool is_new = true;
     if (name.ptr == NULL)
         name.ptr = "";
@@ -126,11 +144,14 @@ static pang_code remember_name(pang_json_scanner *s, level *l, pang_str name, si
                                             : l->n_names * 2 >= l->capacity;
     if (full && !grow_names(s, l))
         return pang_fail_memory(err);
+    uint64_t hash = hash_name(l->seed, name);
     if (l->capacity > SMALL_OBJECT) {
         is_new = set_insert(l->names, l->capacity, hash, name);
     } else {
-        for (size_t i = 0; i < l->n_names && is_new; i++)
+        bool maybe = (l->filter >> (hash & 63) & 1) != 0;
+        for (size_t i = 0; maybe && i < l->n_names && is_new; i++)
             is_new = !same_name(&l->names[i], hash, name);
+        l->filter |= (uint64_t)1 << (hash & 63);
         l->names[l->n_names] = (seen_name){hash, name};
     }
     l->n_names++;
@@ -139,12 +160,17 @@ static pang_code remember_name(pang_json_scanner *s, level *l, pang_str name, si
 
 /* ---- strings ---- */
 
-static bool has_special(uint64_t eight)
+/* How many of eight bytes are plain before the first that is a quote, a backslash, a control
+ * character or no ASCII; 8: all. A borrow can only mark bytes behind a marked one, and the lowest
+ * mark is what counts (bytes lie in memory lowest first). */
+static unsigned count_plain(uint64_t eight)
 {
     const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
     uint64_t quote = eight ^ (ones * '"'), slash = eight ^ (ones * '\\');
     uint64_t control = (eight - ones * 0x20) & ~eight;
-    return ((((quote - ones) & ~quote) | ((slash - ones) & ~slash) | control | eight) & high) != 0;
+    uint64_t marks =
+        (((quote - ones) & ~quote) | ((slash - ones) & ~slash) | control | eight) & high;
+    return marks == 0 ? 8 : (unsigned)__builtin_ctzll(marks) / 8;
 }
 
 static int hex_digit(char c)
@@ -247,13 +273,13 @@ static pang_code find_string_end(pang_json_scanner *s, size_t *ret_end, bool *re
     bool ascii = true;
     *ret_escapes = false;
     while (at < source.len) {
-        uint64_t eight;
         if (source.len - at >= 8) {
+            uint64_t eight;
             memcpy(&eight, source.ptr + at, 8);
-            if (!has_special(eight)) {
-                at += 8;
+            unsigned plain = count_plain(eight);
+            at += plain;
+            if (plain == 8)
                 continue;
-            }
         }
         unsigned char c = (unsigned char)source.ptr[at];
         if (c == '"') {
@@ -306,8 +332,9 @@ static pang_code scan_string(pang_json_scanner *s, pang_err *err)
     pang_code code = find_string_end(s, &end, &escapes, err);
     if (code != PANG_OK)
         return code;
-    s->raw = pang_str_slice(s->source, s->at, end + 1 - s->at);
-    s->text = pang_str_slice(s->source, s->at + 1, end - s->at - 1);
+    const char *begin = s->source.ptr + s->at;
+    s->raw = (pang_str){begin, end + 1 - s->at};
+    s->text = (pang_str){begin + 1, end - s->at - 1};
     s->token = PANG_JSON_STRING;
     s->at = end + 1;
     return escapes ? decode_string(s, s->text, &s->text, err) : PANG_OK;
@@ -347,7 +374,7 @@ static pang_code scan_number(pang_json_scanner *s, pang_err *err)
         at += exponent;
     }
     s->token = PANG_JSON_NUMBER;
-    s->raw = s->text = pang_str_slice(source, s->at, at - s->at);
+    s->raw = s->text = (pang_str){source.ptr + s->at, at - s->at};
     s->at = at;
     return PANG_OK;
 }
@@ -394,7 +421,7 @@ static char peek(const pang_json_scanner *s)
 static void single(pang_json_scanner *s, pang_json_token token)
 {
     s->token = token;
-    s->raw = s->text = pang_str_slice(s->source, s->at, 1);
+    s->raw = s->text = (pang_str){s->source.ptr + s->at, 1};
     s->at++;
 }
 
@@ -416,7 +443,8 @@ static pang_code open_level(pang_json_scanner *s, bool is_object, pang_err *err)
     if (s->depth >= PANG_JSON_DEPTH_MAX)
         return fail_at(s, s->at, err, "nested too deep");
     single(s, is_object ? PANG_JSON_OBJECT_BEGIN : PANG_JSON_ARRAY_BEGIN);
-    state->levels[s->depth++] = (level){.is_object = is_object};
+    level *l = &state->levels[s->depth++];
+    *l = (level){.is_object = is_object, .small = l->small};
     return PANG_OK;
 }
 
@@ -496,7 +524,6 @@ pang_code pang_json_scan_next(pang_json_scanner *s, pang_err *err)
         s->state = state = pang_arena_alloc(s->arena, sizeof *state);
         if (state == NULL)
             return pang_fail_memory(err);
-        pang_env_random(&pang_env_system, &state->seed, sizeof state->seed);
     }
     skip_space(s);
     if (state->done) {

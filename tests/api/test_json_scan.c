@@ -147,6 +147,85 @@ static void test_scan__limits_of_depth_and_members(void **state)
     pang_arena_free(arena);
 }
 
+/* Memory of names is reused from object to object: what stood in the last one must not count. */
+static void test_scan__names_are_of_one_object(void **state)
+{
+    (void)state;
+    pang_arena *arena = pang_arena_new(64 << 20);
+    pang_err err;
+    static const size_t sizes[] = {3, 16, 17, 200, 1, 16, 40};
+    for (int doubled = -1; doubled < 7; doubled++) {
+        pang_buf buf = {.arena = arena};
+        for (int i = 0; i < 7; i++) {
+            pang_buf_add_char(&buf, i == 0 ? '[' : ',');
+            pang_buf_add(&buf, wide(arena, sizes[i], i == doubled));
+        }
+        pang_buf_add_char(&buf, ']');
+        bool fails = doubled >= 0 && sizes[doubled] > 1;
+        assert_int_equal(pang_json_check(pang_buf_str(&buf), arena, &err),
+                         fails ? PANG_INVALID_ARGUMENT : PANG_OK);
+    }
+    pang_arena_free(arena);
+}
+
+/* Every pair of positions, with names of every length around the steps of the hash. */
+static void test_scan__a_double_is_found_wherever_it_stands(void **state)
+{
+    (void)state;
+    pang_arena *arena = pang_arena_new(64 << 20);
+    pang_err err;
+    for (size_t n = 2; n <= 20; n++) {
+        for (size_t first = 0; first < n; first++) {
+            for (size_t second = first + 1; second < n; second++) {
+                pang_buf buf = {.arena = arena};
+                for (size_t i = 0; i < n; i++) {
+                    size_t as = i == second ? first : i;
+                    pang_buf_printf(&buf, "%c\"%.*s%c\":0", i == 0 ? '{' : ',', (int)as,
+                                    "abcdefghijklmnopqrstuvwxyz", (char)('A' + as));
+                }
+                pang_buf_add_char(&buf, '}');
+                if (pang_json_check(pang_buf_str(&buf), arena, &err) != PANG_INVALID_ARGUMENT)
+                    fail_msg("%zu names: %zu and %zu are one", n, first, second);
+                pang_arena_reset(arena);
+            }
+        }
+    }
+    pang_arena_free(arena);
+}
+
+/* The eight-byte step and the single one must agree at every offset. */
+static void test_scan__strings_end_where_they_end(void **state)
+{
+    (void)state;
+    static const struct {
+        pang_str special;
+        bool ok;
+    } cases[] = {
+        {PANG_STR_INIT("\x1f"), false},     {PANG_STR_INIT("\x20"), true},
+        {PANG_STR_INIT("\\\""), true},       {PANG_STR_INIT("!#[]"), true},
+        {PANG_STR_INIT("\x7f"), true},      {PANG_STR_INIT("\x80"), false},
+        {PANG_STR_INIT("\xc3\xa4"), true},  {PANG_STR_INIT("\xff"), false},
+        {PANG_STR_INIT("\""), false},       {PANG_STR_INIT("\\"), true},
+    };
+    pang_arena *arena = pang_arena_new(1 << 20);
+    pang_err err;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (size_t before = 0; before < 20; before++) {
+            for (size_t after = 1; after < 20; after++) {
+                pang_buf buf = {.arena = arena};
+                pang_buf_printf(&buf, "\"%.*s", (int)before, "xxxxxxxxxxxxxxxxxxxx");
+                pang_buf_add(&buf, cases[i].special);
+                pang_buf_printf(&buf, "%.*s\"", (int)after, "nnnnnnnnnnnnnnnnnnnn");
+                pang_code code = pang_json_check(pang_buf_str(&buf), arena, &err);
+                if ((code == PANG_OK) != cases[i].ok)
+                    fail_msg("case %zu, %zu before, %zu after", i, before, after);
+                pang_arena_reset(arena);
+            }
+        }
+    }
+    pang_arena_free(arena);
+}
+
 static void test_scan__no_memory_is_an_error(void **state)
 {
     (void)state;
@@ -189,6 +268,9 @@ int main(void)
         cmocka_unit_test(test_scan__names_the_position),
         cmocka_unit_test(test_scan__tokens_in_order_with_raw_and_decoded_text),
         cmocka_unit_test(test_scan__limits_of_depth_and_members),
+        cmocka_unit_test(test_scan__names_are_of_one_object),
+        cmocka_unit_test(test_scan__a_double_is_found_wherever_it_stands),
+        cmocka_unit_test(test_scan__strings_end_where_they_end),
         cmocka_unit_test(test_scan__no_memory_is_an_error),
         cmocka_unit_test(test_quote__what_it_writes_scans_back),
     };
