@@ -33,7 +33,7 @@ class Api:
     def method(self, service, name):
         return self.pool.FindServiceByName(service).FindMethodByName(name)
 
-    def call(self, service, name, timeout=CALL_S, **fields):
+    def call(self, service, name, /, timeout=CALL_S, **fields):
         method = self.method(service, name)
         stub = self.channel.unary_unary(
             "/%s/%s" % (service, name),
