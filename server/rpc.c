@@ -69,6 +69,8 @@ typedef struct call {
     grpc_slice status_details;
     grpc_metadata trailers[TRAILERS_MAX];
     size_t n_trailers;
+    atomic_bool is_answered; /* set behind all of the handler's writes: the queue's thread may read
+                                them. gRPC orders the two as well, where no tool can see it */
 
     const pang_route *route;
     pang_request request;
@@ -312,6 +314,7 @@ static void send_answer(call *c)
         .op = GRPC_OP_SEND_STATUS_FROM_SERVER,
         .data.send_status_from_server = {fill_trailers(c), c->trailers,
                                          (grpc_status_code)c->answer.code, &c->status_details}};
+    atomic_store_explicit(&c->is_answered, true, memory_order_release);
     start_batch(c, ops, n, TAG_ANSWER);
 }
 
@@ -324,6 +327,8 @@ static void drop_sent(call *c)
 
 static void on_answered(call *c)
 {
+    bool is_answered = atomic_load_explicit(&c->is_answered, memory_order_acquire);
+    assert(is_answered);
     drop_sent(c);
     grpc_slice_unref(c->status_details);
     for (size_t i = 0; i < c->n_trailers; i++)
@@ -531,6 +536,7 @@ static void begin_call(call *c)
     c->answer.retry_after_s = 0;
     c->transport.ops = &stream_ops;
     atomic_store(&c->transport.cancelled, false);
+    atomic_store_explicit(&c->is_answered, false, memory_order_relaxed);
     start_batch(c, &closed, 1, TAG_CLOSED);
     c->route = pang_dispatch_find(rpc->config.dispatcher, view(&c->details.method));
     if (c->route == NULL) {

@@ -67,8 +67,10 @@ void talk_begin(client *c, const char *path, int deadline_ms, talk *t)
     if (deadline_ms >= 0)
         until = gpr_time_add(gpr_now(GPR_CLOCK_REALTIME),
                              gpr_time_from_millis(deadline_ms, GPR_TIMESPAN));
-    t->call = grpc_channel_create_call(c->channel, NULL, GRPC_PROPAGATE_DEFAULTS, c->queue,
-                                       grpc_slice_from_copied_string(path), NULL, until, NULL);
+    grpc_slice method = grpc_slice_from_copied_string(path);
+    t->call = grpc_channel_create_call(c->channel, NULL, GRPC_PROPAGATE_DEFAULTS, c->queue, method,
+                                       NULL, until, NULL);
+    grpc_slice_unref(method);
     grpc_metadata_array_init(&t->initial);
     grpc_metadata_array_init(&t->trailing);
     const grpc_op status = {
