@@ -19,7 +19,7 @@ typedef struct {
     int64_t landed[TALL]; /* snapshot ids, in the order of their answers */
     unsigned tables[TALL];
     size_t n, conflicts;
-    char failure[512];
+    char failure[1024];
 } writer;
 
 static unsigned dice(writer *w)
