@@ -25,9 +25,23 @@ static pang_code refuse(pang_err *err, const char *what, const char *why)
                      why);
 }
 
-pang_code pang_percent_decode(pang_str raw, const char *what, pang_arena *arena, pang_str *ret,
-                              pang_err *err)
+static bool is_encoded(pang_str raw, pang_plus plus)
 {
+    for (size_t i = 0; i < raw.len; i++) {
+        char c = raw.ptr[i];
+        if (c == '%' || c == '\0' || (c == '+' && plus == PANG_PLUS_IS_BLANK))
+            return true;
+    }
+    return false;
+}
+
+pang_code pang_percent_decode(pang_str raw, pang_plus plus, const char *what, pang_arena *arena,
+                              pang_str *ret, pang_err *err)
+{
+    if (!is_encoded(raw, plus)) {
+        *ret = raw;
+        return pang_str_is_utf8(raw) ? PANG_OK : refuse(err, what, "not UTF-8");
+    }
     char *to = pang_arena_alloc_text(arena, raw.len + 1);
     size_t len = 0;
     if (to == NULL)
@@ -41,7 +55,7 @@ pang_code pang_percent_decode(pang_str raw, const char *what, pang_arena *arena,
                 return refuse(err, what, "a bad percent escape");
             c = (char)(high * 16 + low);
             i += 2;
-        } else if (c == '+') {
+        } else if (c == '+' && plus == PANG_PLUS_IS_BLANK) {
             c = ' ';
         }
         if (c == '\0')
@@ -81,8 +95,8 @@ pang_code pang_split_levels(pang_str raw, const char *what, pang_arena *arena, p
         if (n == LEVELS_MAX)
             return refuse(err, what, "too many levels");
         size_t at = find_separator(raw, &len);
-        pang_code code = pang_percent_decode(pang_str_slice(raw, 0, at), what, arena, &levels[n++],
-                                             err);
+        pang_code code = pang_percent_decode(pang_str_slice(raw, 0, at), PANG_PLUS_IS_BLANK, what,
+                                             arena, &levels[n++], err);
         if (code != PANG_OK)
             return code;
         raw = pang_str_after(raw, at + len);

@@ -99,6 +99,8 @@ static void add_common(pang_request *request, const reply *r, field_list *fields
     if (r->body.len > 0 || r->streamed)
         add(fields, PANG_STR("content-type"),
             r->content_type.len > 0 ? r->content_type : PANG_STR("application/json"));
+    if (request->id.len == 0) /* refused before its head was read */
+        request->id = pang_request_id(&request->head, request->arena);
     add(fields, PANG_STR("x-request-id"), request->id);
     add(fields, PANG_STR("x-content-type-options"), PANG_STR("nosniff"));
     if (request->worker->bridge->no_auth)

@@ -1,7 +1,8 @@
 /*
  * The matcher: a tree of segments built once. Each node has literal children and at most one for a
  * variable; matching tries the literal first and comes back to the variable, so that a namespace
- * may be called "rename". Leaves hold the bindings of one template, one per verb.
+ * may be called "rename". Leaves hold the bindings of one template, one per verb. A request is
+ * looked for with its verb, and only then without, to learn which verbs there are.
  */
 #include "bridge/route.h"
 
@@ -131,14 +132,29 @@ void pang_router_free(pang_router *router)
 
 /* ---- matching ---- */
 
-static const node *find(const node *at, const cut_path *path, size_t i)
+static const leaf *find_verb(const node *at, pang_str verb)
+{
+    for (size_t i = 0; i < at->n_leaves; i++) {
+        if (pang_str_equal(at->leaves[i].binding->verb, verb))
+            return &at->leaves[i];
+    }
+    return NULL;
+}
+
+/* True when a node answers a verb; the empty one stands for any. */
+static bool answers(const node *at, pang_str verb)
+{
+    return verb.len == 0 ? at->n_leaves > 0 : find_verb(at, verb) != NULL;
+}
+
+static const node *find(const node *at, const cut_path *path, size_t i, pang_str verb)
 {
     if (i == path->n)
-        return at->n_leaves > 0 ? at : NULL;
+        return answers(at, verb) ? at : NULL;
     const node *literal = find_literal(at, path->segments[i]);
-    const node *found = literal == NULL ? NULL : find(literal, path, i + 1);
+    const node *found = literal == NULL ? NULL : find(literal, path, i + 1, verb);
     if (found == NULL && at->variable != NULL && path->segments[i].len > 0)
-        found = find(at->variable, path, i + 1);
+        found = find(at->variable, path, i + 1, verb);
     return found;
 }
 
@@ -152,9 +168,9 @@ static cut_path without(const cut_path *path, size_t from, size_t n)
 }
 
 /* As it stands, then without a doubled prefix: /v1/c/v1/c/x and /v1/c/v1/x are /v1/c/x. */
-static const node *find_any(const pang_router *router, cut_path *path)
+static const node *find_doubled(const pang_router *router, cut_path *path, pang_str verb)
 {
-    const node *found = find(router->root, path, 0);
+    const node *found = find(router->root, path, 0, verb);
     bool doubled = path->n > 3 && pang_str_equal(path->segments[0], PANG_STR("v1")) &&
                    pang_str_equal(path->segments[2], PANG_STR("v1"));
     if (found != NULL || !doubled)
@@ -162,23 +178,15 @@ static const node *find_any(const pang_router *router, cut_path *path)
     cut_path shorter = without(path, 2, 1);
     if (path->n > 4 && pang_str_equal(path->segments[1], path->segments[3])) {
         cut_path shortest = without(path, 2, 2);
-        found = find(router->root, &shortest, 0);
+        found = find(router->root, &shortest, 0, verb);
         if (found != NULL)
             shorter = shortest;
     }
     if (found == NULL)
-        found = find(router->root, &shorter, 0);
-    *path = shorter;
+        found = find(router->root, &shorter, 0, verb);
+    if (found != NULL)
+        *path = shorter;
     return found;
-}
-
-static const leaf *find_verb(const node *at, pang_str verb)
-{
-    for (size_t i = 0; i < at->n_leaves; i++) {
-        if (pang_str_equal(at->leaves[i].binding->verb, verb))
-            return &at->leaves[i];
-    }
-    return NULL;
 }
 
 static pang_code fail_verb(const node *at, pang_str verb, pang_arena *arena, pang_str *ret_allow,
@@ -189,6 +197,8 @@ static pang_code fail_verb(const node *at, pang_str verb, pang_arena *arena, pan
         pang_buf_add(&allow, i == 0 ? PANG_STR("") : PANG_STR(", "));
         pang_buf_add(&allow, at->leaves[i].binding->verb);
     }
+    if (find_verb(at, PANG_STR("GET")) != NULL && find_verb(at, PANG_STR("HEAD")) == NULL)
+        pang_buf_add(&allow, PANG_STR(", HEAD"));
     *ret_allow = pang_buf_str(&allow);
     return pang_fail(err, PANG_UNIMPLEMENTED, "MethodNotAllowed",
                      "method %" PANG_STR_FMT " is not allowed here", PANG_STR_ARG(verb));
@@ -221,8 +231,10 @@ static pang_code bind(const cut_path *path, pang_arena *arena, pang_route_match 
         pang_route_variable *v = &ret->variables[ret->n_variables++];
         v->field = upb_MessageDef_FindFieldByNameWithSize(ret->method->in, name.ptr, name.len);
         v->raw = path->segments[i];
-        pang_code code = pang_percent_decode(v->raw, upb_FieldDef_Name(v->field), arena, &v->text,
-                                             err);
+        pang_plus plus = ret->method->dialect == PANG_DIALECT_ICEBERG ? PANG_PLUS_IS_BLANK
+                                                                      : PANG_PLUS_STAYS;
+        pang_code code = pang_percent_decode(v->raw, plus, upb_FieldDef_Name(v->field), arena,
+                                             &v->text, err);
         if (code != PANG_OK)
             return code;
         if (is_dots(v->text))
@@ -237,17 +249,23 @@ pang_code pang_router_match(const pang_router *router, pang_str verb, pang_str p
                             pang_err *err)
 {
     cut_path parts;
+    bool head = pang_str_equal(verb, PANG_STR("HEAD"));
     *ret = (pang_route_match){0};
-    const node *at = cut(path, &parts) ? find_any(router, &parts) : NULL;
-    if (at == NULL)
+    if (verb.len == 0 || !cut(path, &parts))
         return fail_route(verb, path, err);
-    const leaf *found = find_verb(at, verb);
-    if (found == NULL && pang_str_equal(verb, PANG_STR("HEAD"))) {
-        found = find_verb(at, PANG_STR("GET"));
-        ret->head = true;
+    pang_str wanted = verb;
+    const node *at = find_doubled(router, &parts, wanted);
+    if (at == NULL && head) {
+        wanted = PANG_STR("GET");
+        at = find_doubled(router, &parts, wanted);
+        ret->head = at != NULL;
     }
-    if (found == NULL)
-        return fail_verb(at, verb, arena, ret_allow, err);
+    if (at == NULL) {
+        at = find_doubled(router, &parts, PANG_STR(""));
+        return at == NULL ? fail_route(verb, path, err)
+                          : fail_verb(at, verb, arena, ret_allow, err);
+    }
+    const leaf *found = find_verb(at, wanted);
     ret->method = found->method;
     ret->binding = found->binding;
     return bind(&parts, arena, ret, err);

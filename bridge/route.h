@@ -50,12 +50,16 @@ PANG_MUST_CHECK pang_code pang_router_match(const pang_router *router, pang_str 
                                             pang_route_match *ret, pang_str *ret_allow,
                                             pang_err *err);
 
-/* Percent-decodes; "+" is a blank (Java's form encoding, in paths too). ERRORS: INVALID_ARGUMENT:
- * a bad escape, a NUL, no UTF-8. */
-PANG_MUST_CHECK pang_code pang_percent_decode(pang_str raw, const char *what, pang_arena *arena,
-                                              pang_str *ret, pang_err *err);
-/* Cuts a namespace at the unit separator, encoded ("%1F") or not, then decodes each level.
- * *ret is an array of *ret_n levels in arena. ERRORS: as pang_percent_decode. */
+/* What "+" stands for: a blank in queries, and in paths too where Java's form encoder wrote them. */
+typedef enum { PANG_PLUS_STAYS, PANG_PLUS_IS_BLANK } pang_plus;
+
+/* Percent-decodes once. *ret is in arena, or is `raw` when nothing is encoded. `what` names the text
+ * in errors. ERRORS: INVALID_ARGUMENT with reason "BadRequestException": a bad escape, a NUL, no
+ * UTF-8. */
+PANG_MUST_CHECK pang_code pang_percent_decode(pang_str raw, pang_plus plus, const char *what,
+                                              pang_arena *arena, pang_str *ret, pang_err *err);
+/* Cuts a namespace at the unit separator, encoded ("%1F") or not, then decodes each level, "+" as a
+ * blank. A dot is part of a name. *ret is an array of *ret_n levels in arena. ERRORS: as pang_percent_decode. */
 PANG_MUST_CHECK pang_code pang_split_levels(pang_str raw, const char *what, pang_arena *arena,
                                             pang_str **ret, size_t *ret_n, pang_err *err);
 

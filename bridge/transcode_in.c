@@ -3,7 +3,9 @@
  * where it stands is kept as a path of names and indexes, so that an error can name the field.
  *
  * A field can be filled from one place only: what the path or a header fills is skipped in the
- * body, so that a body cannot say something else than what was routed and will be authorised.
+ * body, so that a body cannot say something else than what was routed and will be authorised. And it
+ * is filled once: two spellings of one field, or two members of a oneof, are refused, for readers
+ * would differ in which of them counts.
  */
 #include <stdio.h>
 
@@ -12,7 +14,8 @@
 #include "api/wire.h"
 #include "bridge/transcode.h"
 
-enum { PLACE_MAX = PANG_JSON_DEPTH_MAX + 1 };
+/* Objects and arrays push a step each, and so does the member or entry that stands in them. */
+enum { PLACE_MAX = 2 * PANG_JSON_DEPTH_MAX + 2 };
 
 /* One step of the place in a body: a member's name, or an element's index. */
 typedef struct {
@@ -28,6 +31,7 @@ typedef struct {
     pang_json_scanner scan;
     step place[PLACE_MAX];
     size_t n_place;
+    uint64_t given; /* fields of the request message that query and body have filled */
     pang_err *err;
 } reader;
 
@@ -275,7 +279,31 @@ static bool is_bound(const reader *r, const upb_FieldDef *field)
     return false;
 }
 
-static pang_code put_member(reader *r, const upb_MessageDef *type, pang_buf *out)
+/* Marks a field in the set of its message's; false when it, or another of its oneof, is there. */
+static bool give(uint64_t *given, const upb_MessageDef *type, const upb_FieldDef *field)
+{
+    const upb_OneofDef *oneof = upb_FieldDef_RealContainingOneof(field);
+    for (int i = 0; i < upb_MessageDef_FieldCount(type); i++) {
+        const upb_FieldDef *other = upb_MessageDef_Field(type, i);
+        bool same = other == field ||
+                    (oneof != NULL && upb_FieldDef_RealContainingOneof(other) == oneof);
+        if (same && (*given >> i & 1) != 0)
+            return false;
+    }
+    *given |= (uint64_t)1 << upb_FieldDef_Index(field);
+    return true;
+}
+
+/* A member's value; null is absent. */
+static pang_code put_given(reader *r, const upb_MessageDef *type, const upb_FieldDef *field,
+                           uint64_t *given, pang_buf *out)
+{
+    if (r->scan.token != PANG_JSON_NULL && !give(given, type, field))
+        return fail_form(r, "the field is given twice");
+    return put_field(r, field, out);
+}
+
+static pang_code put_member(reader *r, const upb_MessageDef *type, uint64_t *given, pang_buf *out)
 {
     pang_str ignored;
     bool management = r->match->method->dialect == PANG_DIALECT_MANAGEMENT;
@@ -287,19 +315,19 @@ static pang_code put_member(reader *r, const upb_MessageDef *type, pang_buf *out
     if (code == PANG_OK && (field == NULL || is_bound(r, field)))
         code = pang_json_scan_skip(&r->scan, &ignored, r->err);
     else if (code == PANG_OK)
-        code = put_field(r, field, out);
+        code = put_given(r, type, field, given, out);
     if (code == PANG_OK)
         r->n_place--;
     return code;
 }
 
-static pang_code put_members(reader *r, const upb_MessageDef *type, pang_buf *out)
+static pang_code put_members(reader *r, const upb_MessageDef *type, uint64_t *given, pang_buf *out)
 {
     if (r->scan.token != PANG_JSON_OBJECT_BEGIN)
         return fail_type(r, "an object");
     pang_code code = next(r);
     while (code == PANG_OK && r->scan.token != PANG_JSON_OBJECT_END) {
-        code = put_member(r, type, out);
+        code = put_member(r, type, given, out);
         if (code == PANG_OK)
             code = next(r);
     }
@@ -313,7 +341,8 @@ static pang_code put_message(reader *r, const upb_FieldDef *field, pang_buf *out
     const upb_FieldDef *only = upb_MessageDef_FieldCount(type) == 1 ? upb_MessageDef_Field(type, 0)
                                                                     : NULL;
     bool unwrap = only != NULL && pang_schema_field(r->schema, only)->unwrap;
-    pang_code code = unwrap ? put_field(r, only, &inside) : put_members(r, type, &inside);
+    uint64_t given = 0;
+    pang_code code = unwrap ? put_field(r, only, &inside) : put_members(r, type, &given, &inside);
     if (code != PANG_OK)
         return code;
     pang_wire_add_bytes(out, upb_FieldDef_Number(field), pang_buf_str(&inside));
@@ -332,9 +361,10 @@ static pang_code put_body(reader *r, pang_str body, pang_buf *out)
     pang_code code = next(r);
     if (code != PANG_OK)
         return code;
-    code = whole ? put_members(r, type, out)
-                 : put_field(r, upb_MessageDef_FindFieldByNameWithSize(type, name.ptr, name.len),
-                             out);
+    code = whole ? put_members(r, type, &r->given, out)
+                 : put_given(r, type,
+                             upb_MessageDef_FindFieldByNameWithSize(type, name.ptr, name.len),
+                             &r->given, out);
     return code == PANG_OK ? next(r) : code; /* nothing may follow */
 }
 
@@ -388,11 +418,15 @@ static pang_code put_parameter(reader *r, pang_str name, pang_str raw, pang_buf 
     const pang_field_rule *rule = pang_schema_field(r->schema, field);
     if (is_bound(r, field) || rule->raw_json)
         return PANG_OK;
+    bool many = upb_FieldDef_IsRepeated(field) && !rule->namespace_levels;
+    if (!many && !give(&r->given, r->match->method->in, field))
+        return fail_form(r, "the parameter is given twice");
     pang_code code = PANG_OK;
     if (rule->namespace_levels) {
         code = put_levels(r, field, raw, out);
     } else {
-        code = pang_percent_decode(raw, upb_FieldDef_Name(field), r->arena, &text, r->err);
+        code = pang_percent_decode(raw, PANG_PLUS_IS_BLANK, upb_FieldDef_Name(field), r->arena,
+                                   &text, r->err);
         if (code == PANG_OK)
             code = put_text(r, field, text, out);
     }
@@ -410,8 +444,8 @@ static pang_code put_query(reader *r, pang_str query, pang_buf *out)
         if (++n > PANG_QUERY_PARAMETERS_MAX)
             return fail_form(r, "too many query parameters");
         size_t at = pang_str_find(pair, '=');
-        pang_code code = pang_percent_decode(pang_str_slice(pair, 0, at), "query parameter",
-                                             r->arena, &name, r->err);
+        pang_code code = pang_percent_decode(pang_str_slice(pair, 0, at), PANG_PLUS_IS_BLANK,
+                                             "query parameter", r->arena, &name, r->err);
         if (code == PANG_OK)
             code = put_parameter(r, name, pang_str_after(pair, at + 1), out);
         if (code != PANG_OK)
@@ -435,21 +469,40 @@ static pang_code put_path(reader *r, pang_buf *out)
     return code;
 }
 
+/* Fields of one name are one list (RFC 9110, 5.3). False when there is none. */
+static bool join_headers(reader *r, const pang_transcode_request *request, pang_str wanted,
+                         pang_str *ret)
+{
+    pang_buf all = {.arena = r->arena};
+    size_t n = 0;
+    for (size_t i = 0; i < request->n_headers; i++) {
+        if (!pang_str_equal_nocase(request->headers[i].name, wanted))
+            continue;
+        if (n == 1)
+            pang_buf_add(&all, *ret);
+        *ret = request->headers[i].value;
+        if (n++ > 0) {
+            pang_buf_add(&all, PANG_STR(", "));
+            pang_buf_add(&all, *ret);
+        }
+    }
+    if (n > 1)
+        *ret = pang_buf_str(&all);
+    return n > 0;
+}
+
 static pang_code put_headers(reader *r, const pang_transcode_request *request, pang_buf *out)
 {
     const upb_MessageDef *type = r->match->method->in;
     for (int i = 0; i < upb_MessageDef_FieldCount(type); i++) {
         const upb_FieldDef *field = upb_MessageDef_Field(type, i);
-        pang_str wanted = pang_schema_field(r->schema, field)->request_header;
-        for (size_t j = 0; wanted.len > 0 && j < request->n_headers; j++) {
-            if (!pang_str_equal_nocase(request->headers[j].name, wanted))
-                continue;
-            if (!pang_str_is_utf8(request->headers[j].value))
-                return pang_fail(r->err, PANG_INVALID_ARGUMENT, "BadRequestException",
-                                 "header %" PANG_STR_FMT " is not UTF-8", PANG_STR_ARG(wanted));
-            pang_wire_add_bytes(out, upb_FieldDef_Number(field), request->headers[j].value);
-            break;
-        }
+        pang_str wanted = pang_schema_field(r->schema, field)->request_header, value;
+        if (wanted.len == 0 || !join_headers(r, request, wanted, &value))
+            continue;
+        if (!pang_str_is_utf8(value))
+            return pang_fail(r->err, PANG_INVALID_ARGUMENT, "BadRequestException",
+                             "header %" PANG_STR_FMT " is not UTF-8", PANG_STR_ARG(wanted));
+        pang_wire_add_bytes(out, upb_FieldDef_Number(field), value);
     }
     return PANG_OK;
 }

@@ -344,6 +344,8 @@ static bool start_session(core_link *l)
     if (nghttp2_option_new(&option) != 0)
         return false;
     nghttp2_option_set_no_auto_window_update(option, 1);
+    /* A message of an error may end with a blank, which gRPC does not encode. */
+    nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
     int failed = nghttp2_session_client_new2(&l->session, l->upstream->callbacks, l, option);
     nghttp2_option_del(option);
     if (failed != 0)
