@@ -151,7 +151,7 @@ static pang_code add_message(pang_schema *schema, const upb_MessageDef *message,
 {
     pang_code code = depth > MESSAGE_NEST_MAX
                          ? refuse(err, "nested too deep", upb_MessageDef_FullName(message))
-                         : PANG_OK;
+                         : pang_schema_check_message(message, err);
     for (int i = 0; code == PANG_OK && i < upb_MessageDef_FieldCount(message); i++)
         code = add_field(schema, message, upb_MessageDef_Field(message, i), err);
     for (int i = 0; code == PANG_OK && i < upb_MessageDef_NestedMessageCount(message); i++)

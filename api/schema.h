@@ -6,7 +6,8 @@
  *
  * Load refuses the whole description, naming the method or field, when: a method has no rule or
  * one with an unset enum; a path variable, a check's object or a paging field is no field of its
- * message; two methods have one route; a field rule contradicts its field's type.
+ * message; two methods have one route; a field rule contradicts its field's type; a map's keys are
+ * no strings; a message has more than PANG_MESSAGE_FIELDS_MAX fields.
  */
 #ifndef PANG_API_SCHEMA_H
 #define PANG_API_SCHEMA_H
@@ -26,6 +27,7 @@ typedef struct pang_schema pang_schema;
 enum {
     PANG_BODY_DEFAULT = 1 << 20,    /* bytes of a request message where the rule says 0 */
     PANG_DEADLINE_DEFAULT = 30000,  /* ms of a call where the rule says 0 */
+    PANG_MESSAGE_FIELDS_MAX = 64,   /* fields of one message, so that a set of them is a word */
 };
 
 /* The enums below have the numbers of proto/pangolin/v1/rule.proto. */

@@ -138,6 +138,27 @@ pang_code pang_schema_check_method(const pang_schema *schema, const pang_schema_
     return code;
 }
 
+/* Code beside this one numbers a message's fields by their index. */
+pang_code pang_schema_check_message(const upb_MessageDef *message, pang_err *err)
+{
+    pang_str name = pang_str_from(upb_MessageDef_FullName(message));
+    int n = upb_MessageDef_FieldCount(message);
+    if (n > PANG_MESSAGE_FIELDS_MAX)
+        return refuse(err, name, "has too many", PANG_STR("fields"));
+    for (int i = 0; i < n; i++) {
+        const upb_FieldDef *field = upb_MessageDef_Field(message, i);
+        if (upb_FieldDef_Index(field) != (uint32_t)i)
+            return refuse(err, name, "libupb is not the one that was built for:",
+                          PANG_STR("index"));
+        if (upb_FieldDef_IsMap(field) &&
+            upb_FieldDef_Type(upb_MessageDef_FindFieldByNumber(
+                upb_FieldDef_MessageSubDef(field), 1)) != UPB_STRING)
+            return refuse(err, name, "a map's keys are no strings:",
+                          pang_str_from(upb_FieldDef_Name(field)));
+    }
+    return PANG_OK;
+}
+
 pang_code pang_schema_check_field(const upb_MessageDef *message, const upb_FieldDef *field,
                                   const pang_field_rule *rule, pang_err *err)
 {

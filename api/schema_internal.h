@@ -48,6 +48,7 @@ PANG_MUST_CHECK pang_code pang_schema_read_field(pang_arena *arena, pang_str opt
 PANG_MUST_CHECK pang_code pang_schema_check_method(const pang_schema *schema,
                                                    const pang_schema_method *method,
                                                    pang_err *err);
+PANG_MUST_CHECK pang_code pang_schema_check_message(const upb_MessageDef *message, pang_err *err);
 PANG_MUST_CHECK pang_code pang_schema_check_field(const upb_MessageDef *message,
                                                   const upb_FieldDef *field,
                                                   const pang_field_rule *rule, pang_err *err);

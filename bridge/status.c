@@ -1,7 +1,8 @@
 /*
  * Status codes. Iceberg's clients decide by the number in the body, so it is always that of the
  * HTTP status; 5xx on a commit makes them assume that it may have happened, so only what is really
- * unknown becomes one of those there.
+ * unknown becomes one of those there. A limit that was hit is 429 for that reason: every client may
+ * repeat that.
  * Source: Iceberg REST specification, ErrorModel and the responses of each operation.
  */
 #include "bridge/status.h"
@@ -16,11 +17,11 @@ static const struct {
     [PANG_CANCELLED] = {499, PANG_STR_INIT("RequestCancelledException")},
     [PANG_UNKNOWN] = {500, PANG_STR_INIT("CommitStateUnknownException")},
     [PANG_INVALID_ARGUMENT] = {400, PANG_STR_INIT("BadRequestException")},
-    [PANG_DEADLINE_EXCEEDED] = {504, PANG_STR_INIT("RequestTimeoutException")},
+    [PANG_DEADLINE_EXCEEDED] = {504, PANG_STR_INIT("GatewayTimeoutException")},
     [PANG_NOT_FOUND] = {404, PANG_STR_INIT("NotFoundException")},
     [PANG_ALREADY_EXISTS] = {409, PANG_STR_INIT("AlreadyExistsException")},
     [PANG_PERMISSION_DENIED] = {403, PANG_STR_INIT("ForbiddenException")},
-    [PANG_RESOURCE_EXHAUSTED] = {503, PANG_STR_INIT("ServiceUnavailableException")},
+    [PANG_RESOURCE_EXHAUSTED] = {429, PANG_STR_INIT("TooManyRequests")},
     [PANG_FAILED_PRECONDITION] = {409, PANG_STR_INIT("CommitFailedException")},
     [PANG_ABORTED] = {409, PANG_STR_INIT("CommitFailedException")},
     [PANG_OUT_OF_RANGE] = {400, PANG_STR_INIT("BadRequestException")},
@@ -47,6 +48,7 @@ static const struct {
     {PANG_STR_INIT("TooManyRequests"), 429},
     {PANG_STR_INIT("RequestHeaderFieldsTooLarge"), 431},
     {PANG_STR_INIT("SlowDownException"), 503},
+    {PANG_STR_INIT("NotImplementedException"), 501}, /* management; Iceberg has 406 */
     {PANG_STR_INIT("InsufficientStorage"), 507},
 };
 

@@ -14,8 +14,8 @@
 #include "api/wire.h"
 #include "bridge/transcode.h"
 
-/* Objects and arrays push a step each, and so does the member or entry that stands in them. */
-enum { PLACE_MAX = 2 * PANG_JSON_DEPTH_MAX + 2 };
+/* Each open object has one step, that of the member at hand, and each open array one. */
+enum { PLACE_MAX = PANG_JSON_DEPTH_MAX + 1 };
 
 /* One step of the place in a body: a member's name, or an element's index. */
 typedef struct {

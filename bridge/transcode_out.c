@@ -10,7 +10,7 @@
 #include "api/wire.h"
 #include "bridge/transcode.h"
 
-enum { FIELDS_MAX = 64, DEPTH_MAX = 32 };
+enum { FIELDS_MAX = PANG_MESSAGE_FIELDS_MAX, DEPTH_MAX = 32 };
 
 /* Where the occurrences of one field begin, and how many there are. */
 typedef struct {
@@ -30,20 +30,26 @@ static pang_code fail_message(const writer *w, const upb_MessageDef *type)
                      upb_MessageDef_FullName(type));
 }
 
+static pang_code fail_field(const writer *w, const upb_FieldDef *field)
+{
+    return pang_fail(w->err, PANG_INTERNAL, NULL, "the reply is malformed: %s",
+                     upb_FieldDef_FullName(field));
+}
+
 /* One pass over a message: where each field is. */
 static pang_code find_fields(const writer *w, const upb_MessageDef *type, pang_str message,
                              found_field found[FIELDS_MAX])
 {
     pang_wire_field f;
-    memset(found, 0, FIELDS_MAX * sizeof found[0]);
+    memset(found, 0, (size_t)upb_MessageDef_FieldCount(type) * sizeof found[0]);
     while (message.len > 0) {
         pang_str before = message;
         if (!pang_wire_next(&message, &f))
             return fail_message(w, type);
         const upb_FieldDef *field = upb_MessageDef_FindFieldByNumber(type, f.number);
-        size_t i = field == NULL ? FIELDS_MAX : upb_FieldDef_Index(field);
-        if (i >= FIELDS_MAX)
+        if (field == NULL)
             continue; /* a newer core's */
+        size_t i = upb_FieldDef_Index(field);
         if (found[i].n++ == 0)
             found[i].from = before;
     }
@@ -93,22 +99,30 @@ static pang_code write_scalar(const writer *w, const upb_FieldDef *field, uint64
     }
 }
 
+/* What is no UTF-8 would make the whole body unreadable. */
+static pang_code write_text(const writer *w, const upb_FieldDef *field, pang_str text)
+{
+    if (!pang_str_is_utf8(text))
+        return fail_field(w, field);
+    pang_json_quote(w->out, text);
+    return PANG_OK;
+}
+
 static pang_code write_value(const writer *w, const upb_FieldDef *field, const pang_wire_field *f,
                              unsigned depth)
 {
     int type = upb_FieldDef_Type(field);
     bool bytes = type == UPB_STRING || type == UPB_BYTES || type == UPB_MESSAGE;
     if (bytes != (f->wire == PANG_WIRE_BYTES))
-        return pang_fail(w->err, PANG_INTERNAL, NULL, "field %s is malformed",
-                         upb_FieldDef_FullName(field));
+        return fail_field(w, field);
     if (type == UPB_MESSAGE)
         return write_message(w, upb_FieldDef_MessageSubDef(field), f->bytes, depth + 1);
-    if (pang_schema_field(w->schema, field)->raw_json)
-        pang_buf_add(w->out, f->bytes);
-    else if (type == UPB_STRING)
-        pang_json_quote(w->out, f->bytes);
-    else
+    if (type == UPB_STRING)
+        return write_text(w, field, f->bytes);
+    if (!pang_schema_field(w->schema, field)->raw_json)
         return write_scalar(w, field, f->value);
+    /* Empty bytes are no JSON; the core leaves them out. */
+    pang_buf_add(w->out, f->bytes.len > 0 ? f->bytes : PANG_STR("null"));
     return PANG_OK;
 }
 
@@ -129,8 +143,7 @@ static pang_code write_packed(const writer *w, const upb_FieldDef *field, pang_s
     uint64_t value;
     while (bytes.len > 0) {
         if (!pang_wire_varint(&bytes, &value))
-            return pang_fail(w->err, PANG_INTERNAL, NULL, "field %s is malformed",
-                             upb_FieldDef_FullName(field));
+            return fail_field(w, field);
         pang_buf_add(w->out, *first ? PANG_STR("") : PANG_STR(","));
         *first = false;
         pang_code code = write_scalar(w, field, value);
@@ -171,15 +184,17 @@ static pang_code write_entry(const writer *w, const upb_FieldDef *field, pang_st
     int type = upb_FieldDef_Type(value_field);
     if (type != UPB_STRING && type != UPB_BYTES && type != UPB_MESSAGE)
         value.wire = PANG_WIRE_VARINT;
-    while (pang_wire_next(&entry, &f)) {
+    while (entry.len > 0) {
+        if (!pang_wire_next(&entry, &f))
+            return fail_field(w, field);
         if (f.number == 1)
             key = f.bytes;
         else if (f.number == 2)
             value = f;
     }
-    pang_json_quote(w->out, key);
+    pang_code code = write_text(w, field, key);
     pang_buf_add_char(w->out, ':');
-    return write_value(w, value_field, &value, depth);
+    return code == PANG_OK ? write_value(w, value_field, &value, depth) : code;
 }
 
 static pang_code write_map(const writer *w, const upb_FieldDef *field, const found_field *at,
@@ -211,18 +226,17 @@ static pang_code write_field(const writer *w, const upb_FieldDef *field, const f
 }
 
 /* What stands for a field that is always written and is absent. */
-static pang_str empty_value(const upb_FieldDef *field)
+static pang_code write_empty(const writer *w, const upb_FieldDef *field)
 {
-    if (upb_FieldDef_IsMap(field) || (!upb_FieldDef_IsRepeated(field) &&
-                                      upb_FieldDef_Type(field) == UPB_MESSAGE))
-        return PANG_STR("{}");
-    if (upb_FieldDef_IsRepeated(field))
-        return PANG_STR("[]");
+    if (upb_FieldDef_IsRepeated(field)) {
+        pang_buf_add(w->out, upb_FieldDef_IsMap(field) ? PANG_STR("{}") : PANG_STR("[]"));
+        return PANG_OK;
+    }
     switch (upb_FieldDef_Type(field)) {
-    case UPB_STRING: return PANG_STR("\"\"");
-    case UPB_BYTES: return PANG_STR("null");
-    case UPB_BOOL: return PANG_STR("false");
-    default: return PANG_STR("0");
+    case UPB_MESSAGE: pang_buf_add(w->out, PANG_STR("{}")); return PANG_OK;
+    case UPB_STRING: pang_buf_add(w->out, PANG_STR("\"\"")); return PANG_OK;
+    case UPB_BYTES: pang_buf_add(w->out, PANG_STR("null")); return PANG_OK;
+    default: return write_scalar(w, field, 0);
     }
 }
 
@@ -248,10 +262,7 @@ static pang_code write_fields(const writer *w, const upb_MessageDef *type,
         first = false;
         pang_json_quote(w->out, pang_str_from(upb_FieldDef_JsonName(field)));
         pang_buf_add_char(w->out, ':');
-        if (at->n == 0)
-            pang_buf_add(w->out, empty_value(field));
-        else
-            code = write_field(w, field, at, depth);
+        code = at->n == 0 ? write_empty(w, field) : write_field(w, field, at, depth);
     }
     pang_buf_add_char(w->out, '}');
     return code;
@@ -261,28 +272,35 @@ static pang_code write_message(const writer *w, const upb_MessageDef *type, pang
                                unsigned depth)
 {
     found_field found[FIELDS_MAX];
-    if (depth > DEPTH_MAX || upb_MessageDef_FieldCount(type) > FIELDS_MAX)
+    if (depth > DEPTH_MAX)
         return fail_message(w, type);
     pang_code code = find_fields(w, type, message, found);
     if (code != PANG_OK)
         return code;
     if (upb_MessageDef_FieldCount(type) == 1) {
         const upb_FieldDef *only = upb_MessageDef_Field(type, 0);
-        if (pang_schema_field(w->schema, only)->unwrap && found[0].n == 0) {
-            pang_buf_add(w->out, empty_value(only));
-            return PANG_OK;
-        }
         if (pang_schema_field(w->schema, only)->unwrap)
-            return write_field(w, only, &found[0], depth);
+            return found[0].n == 0 ? write_empty(w, only)
+                                   : write_field(w, only, &found[0], depth);
     }
     return write_fields(w, type, found, depth);
 }
 
 /* ---- whole replies ---- */
 
+/* True for what may stand in a header: a line's end in it would begin another header. */
+static bool is_header_value(pang_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.ptr[i] < 0x20 || (unsigned char)text.ptr[i] >= 0x7F)
+            return false;
+    }
+    return true;
+}
+
 /* Fills status and headers from the fields that are outside of the body. */
-static void read_outside(const writer *w, const upb_MessageDef *type, const found_field *found,
-                         pang_transcode_reply *ret)
+static pang_code read_outside(const writer *w, const upb_MessageDef *type,
+                              const found_field *found, pang_transcode_reply *ret)
 {
     for (int i = 0; i < upb_MessageDef_FieldCount(type); i++) {
         const upb_FieldDef *field = upb_MessageDef_Field(type, i);
@@ -294,9 +312,13 @@ static void read_outside(const writer *w, const upb_MessageDef *type, const foun
         pang_wire_field f = next_of(&from, upb_FieldDef_Number(field));
         if (rule->status_when_true != 0 && f.value != 0)
             ret->status = rule->status_when_true;
-        if (rule->response_header.len > 0 && ret->n_headers < PANG_REPLY_HEADERS_MAX)
-            ret->headers[ret->n_headers++] = (pang_http_field){rule->response_header, f.bytes};
+        if (rule->response_header.len == 0 || f.bytes.len == 0)
+            continue;
+        if (ret->n_headers == PANG_REPLY_HEADERS_MAX || !is_header_value(f.bytes))
+            return fail_field(w, field);
+        ret->headers[ret->n_headers++] = (pang_http_field){rule->response_header, f.bytes};
     }
+    return PANG_OK;
 }
 
 pang_code pang_transcode_out(const pang_schema *schema, const pang_schema_method *method,
@@ -307,12 +329,12 @@ pang_code pang_transcode_out(const pang_schema *schema, const pang_schema_method
     writer w = {.schema = schema, .out = &out, .err = err};
     found_field found[FIELDS_MAX];
     *ret = (pang_transcode_reply){.status = method->success};
-    if (upb_MessageDef_FieldCount(method->out) > FIELDS_MAX)
-        return fail_message(&w, method->out);
     pang_code code = find_fields(&w, method->out, message, found);
     if (code != PANG_OK)
         return code;
-    read_outside(&w, method->out, found, ret);
+    code = read_outside(&w, method->out, found, ret);
+    if (code != PANG_OK)
+        return code;
     if (ret->status == 204 || ret->status == 304)
         return PANG_OK;
     /* Text is about as long as the message: one block instead of a chain of growing ones. */
