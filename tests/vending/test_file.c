@@ -222,6 +222,21 @@ static void test_file__recovery_replaces(void **state)
     assert_true(pang_str_equal(body, PANG_STR("new")));
 }
 
+static void test_file__leftovers_of_a_dead_process_are_passed_over(void **state)
+{
+    (void)state;
+    char path[256];
+    pang_location one = at("left/new"), here = at("left/first");
+    assert_int_equal(files->ops->put(files, &here, PANG_STR("x"), PANG_LAZY, &err), PANG_OK);
+    for (int i = 0; i < 200; i++) {
+        (void)snprintf(path, sizeof path, "%s/left/.pangolin-%d-%d.tmp", root, (int)getpid(), i);
+        FILE *left = fopen(path, "w");
+        assert_non_null(left);
+        fclose(left);
+    }
+    assert_int_equal(files->ops->put(files, &one, PANG_STR("x"), PANG_LAZY, &err), PANG_OK);
+}
+
 static void test_objects__unknown_schemes_are_named(void **state)
 {
     (void)state;
@@ -245,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_file__nothing_leads_out_of_the_roots),
         cmocka_unit_test(test_file__a_root_is_not_a_prefix_of_its_siblings),
         cmocka_unit_test(test_file__recovery_replaces),
+        cmocka_unit_test(test_file__leftovers_of_a_dead_process_are_passed_over),
         cmocka_unit_test(test_objects__unknown_schemes_are_named),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
