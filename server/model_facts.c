@@ -210,7 +210,7 @@ pang_code pang_model_obsolete(const pang_json *base, const pang_json *document, 
     const pang_json *old = pang_json_get(base, "metadata-log");
     const pang_json *log = pang_json_get(document, "metadata-log");
     pang_str *list = pang_arena_alloc_n(arena, pang_json_size(old) + 1, sizeof *list), flag, text;
-    pang_json *kept = pang_json_object(arena);
+    pang_json *kept = pang_json_object(arena), *yes = pang_json_bool(true, arena);
     size_t n = 0;
     if (list == NULL || kept == NULL)
         return pang_fail_memory(err);
@@ -219,7 +219,7 @@ pang_code pang_model_obsolete(const pang_json *base, const pang_json *document, 
     bool enabled = pang_str_equal_nocase(flag, PANG_STR("true"));
     for (size_t i = 0; enabled && i < pang_json_size(log); i++) {
         text = pang_model_text(pang_json_at(log, i), "metadata-file");
-        if (!pang_json_set_str(kept, text, kept))
+        if (!pang_json_set_str(kept, text, yes))
             return pang_fail_memory(err);
     }
     for (size_t i = 0; enabled && i < pang_json_size(old); i++) {

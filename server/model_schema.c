@@ -78,6 +78,15 @@ static pang_code name_column(pang_model_schema *schema, const pang_model_column 
     return PANG_OK;
 }
 
+static pang_code no_type(const pang_json *node, const pang_model_path *at, pang_err *err)
+{
+    pang_str text;
+    if (!pang_json_to_str(node, &text))
+        return pang_model_bad(err, at, "type", "must be a string, or a struct, list or map");
+    return pang_model_illegal(err, "Cannot parse type string to primitive: %" PANG_STR_FMT,
+                              PANG_STR_ARG(text));
+}
+
 /* Adds a column and walks into its type. `tail` is its own name. */
 static pang_code add_column(walk *w, pang_model_column column, const place *where, pang_str tail,
                             bool skip_short, const pang_json *type_node,
@@ -96,11 +105,7 @@ static pang_code add_column(walk *w, pang_model_column column, const place *wher
     if (pang_arena_failed(schema->arena))
         return pang_fail_memory(w->err);
     if (!pang_type_parse(type_node, &column.type))
-        return pang_json_type_of(type_node) == PANG_JSON_IS_OBJECT
-                   ? pang_model_bad(w->err, at, "type", "must be struct, list or map")
-                   : pang_model_illegal(w->err,
-                                        "Cannot parse type string to primitive: %" PANG_STR_FMT,
-                                        PANG_STR_ARG(column.type.text));
+        return no_type(type_node, at, w->err);
     if (column.type.kind == PANG_TYPE_UNKNOWN && column.required)
         return pang_model_illegal(w->err,
                                   "Cannot create required field with unknown type: %" PANG_STR_FMT,
