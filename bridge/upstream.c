@@ -1,7 +1,8 @@
 /*
- * The gRPC client. Connections are made when the first call needs one and again after one died,
- * with a pause that grows; a call goes to the live connection with the fewest calls. nghttp2 keeps
- * what is past the core's stream limit until a stream is free.
+ * The gRPC client. A connection is made when a call needs one: on a unix socket that takes
+ * microseconds and is refused at once, so a core that comes back is found by the next call. A call
+ * goes to the live connection with the fewest calls; nghttp2 keeps what is past the core's stream
+ * limit until a stream is free.
  */
 #include "bridge/upstream.h"
 
@@ -23,8 +24,6 @@ enum {
     FRAME_MAX = 1 << 20,
     READ_BYTES = 64 * 1024,
     OUT_MAX = 512 * 1024, /* bytes gathered for one write */
-    PAUSE_FIRST_MS = 20,
-    PAUSE_LAST_MS = 1000,
     LATE_MS = 500, /* how long past its deadline a call may stay silent */
     TEXT_MAX = 1024,
 };
@@ -36,8 +35,6 @@ typedef struct core_link {
     nghttp2_session *session;
     pang_queue out;
     size_t calls;
-    int64_t again_ms;
-    int pause_ms;
     bool leaving; /* the core said GOAWAY: no new calls */
 } core_link;
 
@@ -249,10 +246,6 @@ static void drop_link(core_link *l)
     l->session = NULL;
     l->leaving = false;
     pang_queue_clear(&l->out);
-    l->pause_ms = l->pause_ms == 0 ? PAUSE_FIRST_MS : l->pause_ms * 2;
-    if (l->pause_ms > PAUSE_LAST_MS)
-        l->pause_ms = PAUSE_LAST_MS;
-    l->again_ms = pang_loop_now(l->upstream->loop) + l->pause_ms;
     /* Each `done` may start or cancel other calls, so the list is read anew every time. */
     for (pang_upstream_call *call = l->upstream->first; call != NULL;) {
         if (call->link != l) {
@@ -327,8 +320,6 @@ static void ready_link(pang_watch *watch, uint32_t events)
             drop_link(l);
             return;
         }
-        if (n > 0)
-            l->pause_ms = 0;
     }
     pang_loop_defer(l->upstream->loop, &l->flush);
 }
@@ -362,10 +353,6 @@ static void abandon_connect(core_link *l)
     l->watch.fd = -1;
     nghttp2_session_del(l->session);
     l->session = NULL;
-    l->pause_ms = l->pause_ms == 0 ? PAUSE_FIRST_MS : l->pause_ms * 2;
-    if (l->pause_ms > PAUSE_LAST_MS)
-        l->pause_ms = PAUSE_LAST_MS;
-    l->again_ms = pang_loop_now(l->upstream->loop) + l->pause_ms;
 }
 
 /* A unix socket connects at once or not at all. */
@@ -390,10 +377,9 @@ static bool connect_link(core_link *l)
 static core_link *choose(pang_upstream *upstream)
 {
     core_link *best = NULL;
-    int64_t now = pang_loop_now(upstream->loop);
     for (unsigned i = 0; i < upstream->n_links; i++) {
         core_link *l = &upstream->links[i];
-        if (l->watch.fd < 0 && (best == NULL || best->calls > 0) && now >= l->again_ms)
+        if (l->watch.fd < 0 && (best == NULL || best->calls > 0))
             (void)connect_link(l);
         if (l->watch.fd >= 0 && !l->leaving && (best == NULL || l->calls < best->calls))
             best = l;
