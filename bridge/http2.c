@@ -33,6 +33,7 @@ typedef struct stream {
     size_t header_bytes;
     pang_str body;         /* what of the reply is still to go */
     bool body_last, deferred, refused, body_over;
+    bool part_out;         /* a part was given that the request has not been told has left */
 } stream;
 
 typedef struct http2 {
@@ -183,6 +184,7 @@ static void sink_body(pang_sink *sink, pang_str bytes, bool last)
     stream *s = (stream *)sink;
     s->body = bytes;
     s->body_last = last;
+    s->part_out = !last;
     if (s->deferred) {
         s->deferred = false;
         (void)nghttp2_session_resume_data(s->session->session, s->id);
@@ -382,17 +384,15 @@ static void http2_readable(pang_conn *conn)
         pang_conn_abort(conn);
 }
 
-/* Parts of streamed lists that have left. */
+/* Parts of streamed lists that have left: each is told once. */
 static void tell_drained(http2 *h)
 {
     for (stream *s = h->streams, *next; s != NULL; s = next) {
         next = s->next;
-        if (s->deferred && s->request != NULL && s->body.len == 0 && !s->body_last) {
-            s->deferred = false;
-            pang_request_drained(s->request);
-            if (!s->deferred && s->body.len == 0)
-                s->deferred = true; /* nothing new yet */
-        }
+        if (!s->part_out || s->body.len > 0)
+            continue;
+        s->part_out = false;
+        pang_request_drained(s->request);
     }
 }
 
