@@ -267,12 +267,14 @@ static const upb_FieldDef *find_member(const reader *r, const upb_MessageDef *ty
     return found;
 }
 
-static bool is_bound(const reader *r, const upb_FieldDef *field)
+/* True for what neither query nor body may fill. The path fills the request itself only, not a
+ * message of its type inside of it. */
+static bool is_bound(const reader *r, const upb_FieldDef *field, bool outermost)
 {
     const pang_field_rule *rule = pang_schema_field(r->schema, field);
     if (rule->hidden || rule->request_header.len > 0)
         return true;
-    for (size_t i = 0; i < r->match->n_variables; i++) {
+    for (size_t i = 0; outermost && i < r->match->n_variables; i++) {
         if (r->match->variables[i].field == field)
             return true;
     }
@@ -312,7 +314,7 @@ static pang_code put_member(reader *r, const upb_MessageDef *type, uint64_t *giv
     if (field == NULL && management)
         return fail_form(r, "an unknown member");
     pang_code code = next(r);
-    if (code == PANG_OK && (field == NULL || is_bound(r, field)))
+    if (code == PANG_OK && (field == NULL || is_bound(r, field, given == &r->given)))
         code = pang_json_scan_skip(&r->scan, &ignored, r->err);
     else if (code == PANG_OK)
         code = put_given(r, type, field, given, out);
@@ -416,7 +418,7 @@ static pang_code put_parameter(reader *r, pang_str name, pang_str raw, pang_buf 
     if (field == NULL)
         return fail_form(r, "an unknown parameter");
     const pang_field_rule *rule = pang_schema_field(r->schema, field);
-    if (is_bound(r, field) || rule->raw_json)
+    if (is_bound(r, field, true) || rule->raw_json)
         return PANG_OK;
     bool many = upb_FieldDef_IsRepeated(field) && !rule->namespace_levels;
     if (!many && !give(&r->given, r->match->method->in, field))

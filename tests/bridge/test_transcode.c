@@ -1,6 +1,6 @@
 /*
- * bridge/route.c, transcode_in.c, transcode_out.c, status.c: requests to messages and back, checked
- * with the generated structs as a second opinion on the bytes.
+ * bridge/transcode_in.c, transcode_out.c over the real description: requests to messages and back,
+ * checked with the generated structs as a second opinion on the bytes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#include "bridge/status.h"
 #include "bridge/transcode.h"
 #include "pangolin/v1/namespace.pb-c.h"
 #include "pangolin/v1/table.pb-c.h"
@@ -37,113 +36,6 @@ static int teardown(void **state)
     pang_schema_free(schema);
     pang_arena_free(arena);
     return 0;
-}
-
-/* ---- routes ---- */
-
-static void test_route__paths_lead_to_methods(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *verb, *path, *method; /* method NULL: no match */
-    } cases[] = {
-        {"GET", "/v1/config", "ConfigService/GetConfig"},
-        {"GET", "/v1/demo/config", "ConfigService/GetConfig"},
-        {"GET", "/v1/demo/v1/config", "ConfigService/GetConfig"},
-        {"GET", "/v1/demo/namespaces", "NamespaceService/ListNamespaces"},
-        {"GET", "/v1/demo/v1/namespaces", "NamespaceService/ListNamespaces"},
-        {"GET", "/v1/demo/v1/demo/namespaces", "NamespaceService/ListNamespaces"},
-        {"POST", "/v1/demo/v1/demo/namespaces/a/tables", "TableService/CreateTable"},
-        {"GET", "/v1/demo/namespaces/namespaces", "NamespaceService/LoadNamespace"},
-        {"HEAD", "/v1/demo/namespaces/a", "NamespaceService/NamespaceExists"},
-        {"HEAD", "/v1/config", "ConfigService/GetConfig"},
-        {"POST", "/v1/demo/tables/rename", "TableService/RenameTable"},
-        {"POST", "/v1/demo/namespaces/a/tables/t", "TableService/CommitTable"},
-        {"POST", "/v1/demo/namespaces/a/tables/metrics", "TableService/CommitTable"},
-        {"GET", "/v1/demo/namespaces/a/tables/%2F", "TableService/LoadTable"},
-        {"POST", "/v1/demo/transactions/commit", "TableService/CommitTransaction"},
-        {"GET", "/v1", NULL},
-        {"GET", "/", NULL},
-        {"GET", "/v1/demo/namespaces/", NULL},
-        {"GET", "/v1//namespaces", NULL},
-        {"GET", "/v1/demo/nothing", NULL},
-        {"GET", "/v2/demo/namespaces", NULL},
-        {"GET", "/v1/a/v1/b/namespaces", NULL},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        pang_route_match match;
-        pang_str allow;
-        pang_code code = pang_router_match(router, pang_str_from(cases[i].verb),
-                                           pang_str_from(cases[i].path), arena, &match, &allow,
-                                           &err);
-        if ((code == PANG_OK) != (cases[i].method != NULL))
-            fail_msg("%s %s: %d %s", cases[i].verb, cases[i].path, code, err.message);
-        if (code == PANG_OK && !pang_str_ends(match.method->path, pang_str_from(cases[i].method)))
-            fail_msg("%s went to %.*s", cases[i].path, PANG_STR_ARG(match.method->path));
-    }
-}
-
-static void test_route__refusals_say_which(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *verb, *path;
-        unsigned status;
-        const char *message;
-    } cases[] = {
-        {"GET", "/v1/demo/nope", 400, "No route for request: GET v1/demo/nope"},
-        {"GET", "/favicon.ico", 404, "No route"},
-        {"PUT", "/v1/demo/namespaces", 405, "PUT is not allowed"},
-        {"GET", "/v1/demo/namespaces/%zz", 400, "bad percent escape"},
-        {"GET", "/v1/demo/namespaces/%4", 400, "bad percent escape"},
-        {"GET", "/v1/demo/namespaces/a%00b", 400, "a NUL"},
-        {"GET", "/v1/demo/namespaces/%c0%af", 400, "not UTF-8"},
-        {"GET", "/v1/demo/namespaces/%2e%2e", 400, "dots"},
-        {"GET", "/v1/demo/namespaces/.", 400, "dots"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        pang_route_match match;
-        pang_str allow = PANG_STR("");
-        pang_code code = pang_router_match(router, pang_str_from(cases[i].verb),
-                                           pang_str_from(cases[i].path), arena, &match, &allow,
-                                           &err);
-        assert_int_not_equal(code, PANG_OK);
-        assert_int_equal(pang_status_of(code, pang_str_from(err.reason)), cases[i].status);
-        if (strstr(err.message, cases[i].message) == NULL)
-            fail_msg("%s: %s", cases[i].path, err.message);
-        if (cases[i].status == 405)
-            assert_true(pang_str_equal(allow, PANG_STR("GET, POST")) ||
-                        pang_str_equal(allow, PANG_STR("POST, GET")));
-    }
-}
-
-static void test_route__levels_are_cut_before_they_are_decoded(void **state)
-{
-    (void)state;
-    static const struct {
-        pang_str raw;
-        size_t n;
-        const char *levels[3];
-    } cases[] = {
-        {PANG_STR_INIT("a"), 1, {"a"}},
-        {PANG_STR_INIT("a%1Fb"), 2, {"a", "b"}},
-        {PANG_STR_INIT("a%1fb\x1f"
-                       "c"), 3, {"a", "b", "c"}},
-        {PANG_STR_INIT("a%251Fb"), 1, {"a%1Fb"}},
-        {PANG_STR_INIT("a+b%2Bc%2Fd%1F%20"), 2, {"a b+c/d", " "}},
-        {PANG_STR_INIT("a.b"), 1, {"a.b"}},
-        {PANG_STR_INIT("a%1F"), 2, {"a", ""}},
-        {PANG_STR_INIT(""), 0, {NULL}},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        pang_str *levels;
-        size_t n;
-        assert_int_equal(pang_split_levels(cases[i].raw, "namespace", arena, &levels, &n, &err),
-                         PANG_OK);
-        assert_int_equal(n, cases[i].n);
-        for (size_t j = 0; j < n; j++)
-            assert_true(pang_str_equal(levels[j], pang_str_from(cases[i].levels[j])));
-    }
 }
 
 /* ---- requests ---- */
@@ -368,54 +260,15 @@ static void test_out__lists_come_in_parts(void **state)
     assert_true(pang_str_equal(pang_transcode_list_end(), PANG_STR("]}")));
 }
 
-/* ---- status ---- */
-
-static void test_status__codes_reasons_and_dialects(void **state)
-{
-    (void)state;
-    static const struct {
-        pang_code code;
-        const char *reason;
-        unsigned status;
-        const char *type;
-    } cases[] = {
-        {PANG_NOT_FOUND, "NoSuchTableException", 404, "NoSuchTableException"},
-        {PANG_FAILED_PRECONDITION, "", 409, "CommitFailedException"},
-        {PANG_FAILED_PRECONDITION, "NamespaceNotEmptyException", 409, "NamespaceNotEmptyException"},
-        {PANG_INVALID_ARGUMENT, "UnprocessableEntityException", 422, "UnprocessableEntityException"},
-        {PANG_UNKNOWN, "", 500, "CommitStateUnknownException"},
-        {PANG_UNIMPLEMENTED, "", 406, "UnsupportedOperationException"},
-        {PANG_RESOURCE_EXHAUSTED, "TooManyRequests", 429, "TooManyRequests"},
-        {(pang_code)77, "", 500, "InternalServerError"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        pang_str reason = pang_str_from(cases[i].reason);
-        assert_int_equal(pang_status_of(cases[i].code, reason), cases[i].status);
-        assert_true(pang_str_equal(pang_status_type(cases[i].code, reason),
-                                   pang_str_from(cases[i].type)));
-        assert_string_not_equal(pang_status_phrase(cases[i].status), "Unknown");
-    }
-    assert_true(pang_str_equal(
-        pang_status_body(PANG_DIALECT_ICEBERG, 404, PANG_STR("T"), PANG_STR("a\"b"), arena),
-        PANG_STR("{\"error\":{\"message\":\"a\\\"b\",\"type\":\"T\",\"code\":404}}")));
-    assert_true(pang_str_equal(
-        pang_status_body(PANG_DIALECT_MANAGEMENT, 404, PANG_STR("T"), PANG_STR("m"), arena),
-        PANG_STR("{\"error\":\"m\",\"type\":\"T\",\"code\":404}")));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_route__paths_lead_to_methods),
-        cmocka_unit_test(test_route__refusals_say_which),
-        cmocka_unit_test(test_route__levels_are_cut_before_they_are_decoded),
         cmocka_unit_test(test_in__a_create_request_from_all_places),
         cmocka_unit_test(test_in__queries_fill_typed_fields),
         cmocka_unit_test(test_in__what_is_wrong_is_named),
         cmocka_unit_test(test_out__a_load_reply_is_spliced),
         cmocka_unit_test(test_out__empty_lists_and_maps_are_written_where_clients_need_them),
         cmocka_unit_test(test_out__lists_come_in_parts),
-        cmocka_unit_test(test_status__codes_reasons_and_dialects),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
