@@ -54,7 +54,8 @@ static bool parse_unit(pang_str text, const char *const *units, const int64_t *f
             break;
         }
     }
-    return pang_str_to_int64(pang_str_trim(text), ret) && !__builtin_mul_overflow(*ret, factor, ret);
+    return pang_str_to_int64(pang_str_trim(text), ret) &&
+           !__builtin_mul_overflow(*ret, factor, ret);
 }
 
 static bool parse_bytes(pang_str text, int64_t *ret)
@@ -147,8 +148,8 @@ static pang_code refuse(const pang_option *option, const char *source, pang_err 
         return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "%s must be one of %s", source,
                          option->choices);
     default:
-        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "%s has too many elements (more than %d)",
-                         source, PANG_CONFIG_LIST_MAX);
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
+                         "%s has too many elements (more than %d)", source, PANG_CONFIG_LIST_MAX);
     }
 }
 
@@ -345,7 +346,8 @@ static pang_code read_line(pang_config *config, pang_str line, const char *path,
     }
     if (text.len >= 2 && text.ptr[0] == '"' && text.ptr[text.len - 1] == '"')
         text = pang_str_slice(text, 1, text.len - 2);
-    (void)snprintf(source, sizeof source, "%s (%.128s line %u)", pang_options[id].name, path, number);
+    (void)snprintf(source, sizeof source, "%s (%.128s line %u)", pang_options[id].name, path,
+                   number);
     return take(config, id, text, source, true, err);
 }
 
@@ -363,8 +365,10 @@ static pang_code read_whole(const char *path, char **ret, size_t *ret_len, pang_
         return pang_fail_memory(err);
     if (failed || len > PANG_CONFIG_FILE_MAX) {
         free(text);
-        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "could not read \"%.256s\" or it is "
-                         "larger than %d bytes", path, PANG_CONFIG_FILE_MAX);
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
+                         "could not read \"%.256s\" or it is "
+                         "larger than %d bytes",
+                         path, PANG_CONFIG_FILE_MAX);
     }
     *ret = text;
     *ret_len = len;
@@ -473,10 +477,11 @@ bool pang_config_is_set(const pang_config *config, pang_option_id id)
 
 static void print_help(unsigned program, const char *name, const char *about)
 {
-    printf("usage: %s [--NAME VALUE | --NAME=VALUE]...\n\n%s\n\n"
-           "Each option is a flag, an environment variable, and a line `name = value` of the file\n"
-           "that --config names. Flags win over the environment, the environment over the file.\n\n",
-           name, about);
+    printf(
+        "usage: %s [--NAME VALUE | --NAME=VALUE]...\n\n%s\n\n"
+        "Each option is a flag, an environment variable, and a line `name = value` of the file\n"
+        "that --config names. Flags win over the environment, the environment over the file.\n\n",
+        name, about);
     for (size_t i = 0; i < PANG_OPT_COUNT; i++) {
         const pang_option *option = &pang_options[i];
         if ((option->programs & program) == 0)
@@ -527,15 +532,16 @@ const pang_option pang_options[PANG_OPT_COUNT] = {
     [PANG_OPT_SOCKET] = {"socket", "PANGOLIN_SOCKET", PANG_OPTION_PATH, BOTH, "", 0, 0, NULL,
                          "unix socket between bridge and server; run/core.sock in the data folder "
                          "when not set"},
-    [PANG_OPT_NO_AUTH] = {"no-auth", "PANGOLIN_NO_AUTH", PANG_OPTION_BOOL, BOTH, "false", 0, 0, NULL,
+    [PANG_OPT_NO_AUTH] = {"no-auth", "PANGOLIN_NO_AUTH", PANG_OPTION_BOOL, BOTH, "false", 0, 0,
+                          NULL,
                           "evaluation mode: whoever reaches the address may do anything; loopback "
                           "only"},
     [PANG_OPT_LOG_FORMAT] = {"log-format", "LOG_FORMAT", PANG_OPTION_CHOICE, BOTH, "pretty", 0, 0,
                              "json|pretty", "form of the log's lines"},
-    [PANG_OPT_LOG_LEVEL] = {"log-level", "PANGOLIN_LOG_LEVEL", PANG_OPTION_CHOICE, BOTH, "info", 0, 0,
-                            "debug|info|warn|error", "what is logged at least"},
-    [PANG_OPT_REQUEST_TIMEOUT] = {"request-timeout", "PANGOLIN_REQUEST_TIMEOUT_SECS", PANG_OPTION_MS,
-                                  BOTH, "30s", 100, HOUR, NULL,
+    [PANG_OPT_LOG_LEVEL] = {"log-level", "PANGOLIN_LOG_LEVEL", PANG_OPTION_CHOICE, BOTH, "info", 0,
+                            0, "debug|info|warn|error", "what is logged at least"},
+    [PANG_OPT_REQUEST_TIMEOUT] = {"request-timeout", "PANGOLIN_REQUEST_TIMEOUT_SECS",
+                                  PANG_OPTION_MS, BOTH, "30s", 100, HOUR, NULL,
                                   "longest time of one request, where its rule allows more"},
     [PANG_OPT_MAX_BODY] = {"max-body", "PANGOLIN_MAX_BODY_BYTES", PANG_OPTION_BYTES, BOTH, "16MiB",
                            KIB, 64 * MIB, NULL, "largest request, where its rule allows more"},
@@ -550,10 +556,10 @@ const pang_option pang_options[PANG_OPT_COUNT] = {
                                "address to listen on"},
     [PANG_OPT_PORT] = {"port", "PORT", PANG_OPTION_INT, PANG_PROGRAM_BRIDGE, "8080", 0, 65535, NULL,
                        "port to listen on; 0 takes a free one"},
-    [PANG_OPT_TLS_CERT] = {"tls-cert", "PANGOLIN_TLS_CERT", PANG_OPTION_PATH, PANG_PROGRAM_BRIDGE, "",
-                           0, 0, NULL, "certificate chain (PEM); the listener then speaks TLS"},
-    [PANG_OPT_TLS_KEY] = {"tls-key", "PANGOLIN_TLS_KEY", PANG_OPTION_PATH, PANG_PROGRAM_BRIDGE, "", 0,
-                          0, NULL, "private key of the certificate (PEM)"},
+    [PANG_OPT_TLS_CERT] = {"tls-cert", "PANGOLIN_TLS_CERT", PANG_OPTION_PATH, PANG_PROGRAM_BRIDGE,
+                           "", 0, 0, NULL, "certificate chain (PEM); the listener then speaks TLS"},
+    [PANG_OPT_TLS_KEY] = {"tls-key", "PANGOLIN_TLS_KEY", PANG_OPTION_PATH, PANG_PROGRAM_BRIDGE, "",
+                          0, 0, NULL, "private key of the certificate (PEM)"},
     [PANG_OPT_BRIDGE_THREADS] = {"bridge-threads", "PANGOLIN_BRIDGE_THREADS", PANG_OPTION_INT,
                                  PANG_PROGRAM_BRIDGE, "0", 0, 256, NULL,
                                  "event loops of the bridge; 0 is one per core"},
@@ -593,14 +599,15 @@ const pang_option pang_options[PANG_OPT_COUNT] = {
                                   "take the client's address from X-Forwarded-For"},
     [PANG_OPT_METRICS] = {"metrics", "PANGOLIN_METRICS_ENABLED", PANG_OPTION_BOOL,
                           PANG_PROGRAM_BRIDGE, "true", 0, 0, NULL, "serve GET /metrics"},
-    [PANG_OPT_METRICS_ADDRESS] = {"metrics-address", "PANGOLIN_METRICS_ADDRESS", PANG_OPTION_TEXT,
-                                  PANG_PROGRAM_BRIDGE, "", 0, 0, NULL,
-                                  "host:port that alone serves /metrics; the main listener when not "
-                                  "set"},
-    [PANG_OPT_DATABASE_URL] = {"database-url", "DATABASE_URL", PANG_OPTION_SECRET,
-                               PANG_PROGRAM_SERVER, "", 0, 0, NULL,
-                               "memory:, sqlite:FILE, postgres://..., mongodb://...; pangolin.db in "
-                               "the data folder when not set"},
+    [PANG_OPT_METRICS_ADDRESS] =
+        {"metrics-address", "PANGOLIN_METRICS_ADDRESS", PANG_OPTION_TEXT, PANG_PROGRAM_BRIDGE, "",
+         0, 0, NULL,
+         "host:port that alone serves /metrics; the main listener when not "
+         "set"},
+    [PANG_OPT_DATABASE_URL] =
+        {"database-url", "DATABASE_URL", PANG_OPTION_SECRET, PANG_PROGRAM_SERVER, "", 0, 0, NULL,
+         "memory:, sqlite:FILE, postgres://..., mongodb://...; pangolin.db in "
+         "the data folder when not set"},
     [PANG_OPT_STORAGE_TYPE] = {"storage-type", "PANGOLIN_STORAGE_TYPE", PANG_OPTION_CHOICE,
                                PANG_PROGRAM_SERVER, "auto", 0, 0,
                                "auto|memory|sqlite|postgres|postgresql|mongodb|mongo",

@@ -103,14 +103,14 @@ typedef enum {
 } pang_option_type;
 
 typedef struct {
-    const char *name;  /* "data-dir": the flag is --data-dir, the file's key data-dir */
-    const char *env;   /* "PANGOLIN_DATA_DIR" */
+    const char *name; /* "data-dir": the flag is --data-dir, the file's key data-dir */
+    const char *env;  /* "PANGOLIN_DATA_DIR" */
     pang_option_type type;
-    unsigned programs; /* PANG_PROGRAM_... */
+    unsigned programs;    /* PANG_PROGRAM_... */
     const char *fallback; /* the default, spelt as a user would */
-    int64_t min, max;  /* of INT, BYTES, MS (in ms) */
+    int64_t min, max;     /* of INT, BYTES, MS (in ms) */
     const char *choices;
-    const char *help;  /* one line, a sentence's fragment */
+    const char *help; /* one line, a sentence's fragment */
 } pang_option;
 
 extern const pang_option pang_options[PANG_OPT_COUNT];

@@ -62,7 +62,8 @@ static pang_code seal(audit_row *row, const pang_call *call, pang_id server, pan
                       pang_err *err)
 {
     uint8_t digest[PANG_HASH_BYTES];
-    pang_str parts[] = {call->tenant_key, {(const char *)server.bytes, sizeof server.bytes},
+    pang_str parts[] = {call->tenant_key,
+                        {(const char *)server.bytes, sizeof server.bytes},
                         pang_record_pack(&row->base, call->arena)};
     if (parts[2].ptr == NULL)
         return pang_fail_memory(err);

@@ -212,10 +212,11 @@ static bool applies(const check *c, const void *message)
     if (field->type == PROTOBUF_C_TYPE_STRING)
         return pang_str_equal(pang_str_from(*(char *const *)value), c->rule->equals);
     if (field->type == PROTOBUF_C_TYPE_BOOL)
-        return pang_str_equal(*(const protobuf_c_boolean *)value ? PANG_STR("true") : PANG_STR("false"),
+        return pang_str_equal(*(const protobuf_c_boolean *)value ? PANG_STR("true")
+                                                                 : PANG_STR("false"),
                               c->rule->equals);
-    const ProtobufCEnumValue *name = protobuf_c_enum_descriptor_get_value(
-        field->descriptor, *(const int *)value);
+    const ProtobufCEnumValue *name = protobuf_c_enum_descriptor_get_value(field->descriptor,
+                                                                          *(const int *)value);
     return name != NULL && pang_str_equal(pang_str_from(name->name), c->rule->equals);
 }
 

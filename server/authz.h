@@ -27,8 +27,8 @@ typedef struct {
 } pang_access;
 
 typedef enum {
-    PANG_DENIED,  /* the caller may know that the object is there: 403 */
-    PANG_HIDDEN,  /* it may not: the answer is that of an absent object */
+    PANG_DENIED, /* the caller may know that the object is there: 403 */
+    PANG_HIDDEN, /* it may not: the answer is that of an absent object */
     PANG_ALLOWED,
 } pang_verdict;
 

@@ -76,8 +76,8 @@ bool pang_call_cancelled(const pang_call *call)
 
 static pang_code bad_method(pang_str path, const char *why, pang_err *err)
 {
-    return pang_fail(err, PANG_FAILED_PRECONDITION, NULL,
-                     "method \"%" PANG_STR_FMT "\" %s", PANG_STR_ARG(path), why);
+    return pang_fail(err, PANG_FAILED_PRECONDITION, NULL, "method \"%" PANG_STR_FMT "\" %s",
+                     PANG_STR_ARG(path), why);
 }
 
 static bool is_stream(const pang_schema_method *rule)
@@ -92,7 +92,8 @@ static pang_code check_row(const pang_schema_method *rule, const pang_method *ro
         return bad_method(rule->path, "has a handler for other messages", err);
     if (is_stream(rule) != (row->stream != NULL) || is_stream(rule) == (row->handle != NULL))
         return bad_method(rule->path, "has a handler of the wrong kind", err);
-    if (is_stream(rule) && (rule->effect != PANG_EFFECT_READ || rule->audit_class != PANG_AUDIT_NONE))
+    if (is_stream(rule) &&
+        (rule->effect != PANG_EFFECT_READ || rule->audit_class != PANG_AUDIT_NONE))
         return bad_method(rule->path, "is a stream that writes or is audited", err);
     return PANG_OK;
 }
@@ -100,8 +101,7 @@ static pang_code check_row(const pang_schema_method *rule, const pang_method *ro
 static void fill_limits(const pang_dispatcher *d, pang_route *route)
 {
     const pang_schema_method *rule = route->rule;
-    bool is_local = d->config.server->db == NULL ||
-                    pang_db_store(d->config.server->db)->ops->local;
+    bool is_local = d->config.server->db == NULL || pang_db_store(d->config.server->db)->ops->local;
     route->has_txn = rule->tenant != PANG_TENANT_NONE;
     route->audits = rule->audit_class == PANG_AUDIT_CHANGE ||
                     rule->audit_class == PANG_AUDIT_CREDENTIAL;
@@ -162,7 +162,8 @@ pang_code pang_dispatch_open(const pang_dispatch_config *config, pang_dispatcher
     if (code != PANG_OK)
         return code;
     if (config->evaluate == NULL && !config->evaluation)
-        return pang_fail(err, PANG_FAILED_PRECONDITION, NULL, "there is no evaluator of permissions");
+        return pang_fail(err, PANG_FAILED_PRECONDITION, NULL,
+                         "there is no evaluator of permissions");
     pang_dispatcher *d = calloc(1, sizeof *d);
     if (d == NULL)
         return pang_fail_memory(err);

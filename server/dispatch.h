@@ -17,9 +17,9 @@
 struct ProtobufCMessage;
 
 enum {
-    PANG_RETRY_AFTER_S = 1,         /* said to callers that were refused for load */
+    PANG_RETRY_AFTER_S = 1,                    /* said to callers that were refused for load */
     PANG_IDEMPOTENCY_LIFE_MS = 30 * 60 * 1000, /* PT30M, as /v1/config advertises */
-    PANG_PAUSE_MAX_MS = 64,         /* longest pause before a lost race is run again */
+    PANG_PAUSE_MAX_MS = 64,                    /* longest pause before a lost race is run again */
 };
 
 /* ---- what the transport lends ---- */
@@ -46,9 +46,9 @@ typedef struct {
     pang_str message; /* unary: the request, packed. All views borrow from the transport */
     pang_str authorization, tenant; /* as the client sent them */
     pang_str request_id, traceparent, client_address, user_agent;
-    int64_t deadline_ms;     /* mono clock; what the client asked for, or PANG_NO_DEADLINE */
-    pang_arena *arena;       /* the request message's */
-    pang_arena *attempt;     /* of one run of the handler: reset when it runs again */
+    int64_t deadline_ms; /* mono clock; what the client asked for, or PANG_NO_DEADLINE */
+    pang_arena *arena;   /* the request message's */
+    pang_arena *attempt; /* of one run of the handler: reset when it runs again */
     pang_transport *transport;
 } pang_request;
 
@@ -68,14 +68,14 @@ typedef struct pang_route pang_route; /* a method with its rule, handler and com
 typedef struct {
     const pang_server_env *server;
     const pang_service *const *services; /* NULL at its end; production: pang_services */
-    bool evaluation;          /* no authentication: everybody may do anything */
-    pang_evaluate_fn *evaluate; /* NULL: allow, which needs `evaluation` */
+    bool evaluation;                     /* no authentication: everybody may do anything */
+    pang_evaluate_fn *evaluate;          /* NULL: allow, which needs `evaluation` */
     void *evaluate_arg;
-    pang_id server_id;        /* numbers audit rows; stable over restarts */
-    unsigned in_flight_max;   /* calls admitted at once */
-    unsigned streams_max;     /* streaming calls among them, each of which holds a thread */
-    int64_t timeout_ms;       /* of one call, where its rule allows more */
-    size_t body_max;          /* of one request message, where its rule allows more */
+    pang_id server_id;      /* numbers audit rows; stable over restarts */
+    unsigned in_flight_max; /* calls admitted at once */
+    unsigned streams_max;   /* streaming calls among them, each of which holds a thread */
+    int64_t timeout_ms;     /* of one call, where its rule allows more */
+    size_t body_max;        /* of one request message, where its rule allows more */
 } pang_dispatch_config;
 
 /* Joins rules and handlers. ERRORS: FAILED_PRECONDITION naming the method (a handler without a

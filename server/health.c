@@ -5,13 +5,12 @@
  */
 #include "server/health.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "grpc/health/v1/health.pb-c.h"
 #include "server/ops.h"
+#include "server/worker.h"
 
 typedef Grpc__Health__V1__HealthCheckRequest check_request;
 typedef Grpc__Health__V1__HealthCheckResponse check_response;
@@ -32,8 +31,11 @@ pang_health *pang_health_new(void)
     if (health == NULL)
         return NULL;
     atomic_init(&health->state, PANG_STARTING);
+    if (!pang_condition_open(&health->changed)) {
+        free(health);
+        return NULL;
+    }
     (void)pthread_mutex_init(&health->lock, NULL);
-    (void)pthread_cond_init(&health->changed, NULL);
     return health;
 }
 
@@ -63,14 +65,9 @@ void pang_health_set(pang_health *health, pang_health_state state)
 /* Sleeps until the state is another one, a while at most. */
 static void wait_for_change(pang_health *health, pang_health_state seen)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += LOOK_EVERY_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
     (void)pthread_mutex_lock(&health->lock);
     if (pang_health_get(health) == seen)
-        (void)pthread_cond_timedwait(&health->changed, &health->lock, &until);
+        (void)pang_condition_wait(&health->changed, &health->lock, LOOK_EVERY_MS);
     (void)pthread_mutex_unlock(&health->lock);
 }
 

@@ -23,8 +23,8 @@ const ProtobufCFieldDescriptor *pang_idempotency_field(const pang_schema *schema
         pang_str header = pang_schema_field(schema, field)->request_header;
         if (!pang_str_equal_nocase(header, PANG_STR("Idempotency-Key")))
             continue;
-        const ProtobufCFieldDescriptor *found =
-            protobuf_c_message_descriptor_get_field(in, upb_FieldDef_Number(field));
+        const ProtobufCFieldDescriptor *found = protobuf_c_message_descriptor_get_field(
+            in, upb_FieldDef_Number(field));
         if (found != NULL && found->type == PROTOBUF_C_TYPE_STRING &&
             found->label != PROTOBUF_C_LABEL_REPEATED)
             return found;
@@ -82,8 +82,8 @@ static pang_code replay(const outcome_record *stored, pang_call *call, const pan
 }
 
 pang_code pang_idempotency_find(const pang_idempotency *idempotency, pang_call *call,
-                                const pang_method *row, const void *in, void *out,
-                                bool *ret_found, pang_err *err)
+                                const pang_method *row, const void *in, void *out, bool *ret_found,
+                                pang_err *err)
 {
     pang_str key;
     pang_record record;
@@ -113,8 +113,7 @@ pang_code pang_idempotency_find(const pang_idempotency *idempotency, pang_call *
 static pang_code store(const pang_idempotency *idempotency, pang_call *call,
                        outcome_record *outcome, pang_err *err)
 {
-    pang_put put = {.kind = PANG_KIND_IDEMPOTENCY, .slot = PANG_NO_SLOT,
-                    .key_slot = PANG_NO_SLOT};
+    pang_put put = {.kind = PANG_KIND_IDEMPOTENCY, .slot = PANG_NO_SLOT, .key_slot = PANG_NO_SLOT};
     pang_code code = key_of(idempotency, call, &put.key, err);
     if (code != PANG_OK)
         return code;
@@ -142,8 +141,8 @@ pang_code pang_idempotency_keep(const pang_idempotency *idempotency, pang_call *
 
 bool pang_idempotency_is_terminal(pang_code code)
 {
-    return code == PANG_INVALID_ARGUMENT || code == PANG_NOT_FOUND ||
-           code == PANG_ALREADY_EXISTS || code == PANG_FAILED_PRECONDITION;
+    return code == PANG_INVALID_ARGUMENT || code == PANG_NOT_FOUND || code == PANG_ALREADY_EXISTS ||
+           code == PANG_FAILED_PRECONDITION;
 }
 
 pang_code pang_idempotency_remember(const pang_idempotency *idempotency, pang_call *call,

@@ -4,7 +4,6 @@
 #include "server/jobs.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "api/log.h"
 #include "server/worker.h"
@@ -56,15 +55,9 @@ static int64_t work(pang_jobs *jobs)
 /* Sleeps; true when the thread shall end. */
 static bool rest(pang_jobs *jobs, int64_t ms)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
     (void)pthread_mutex_lock(&jobs->lock);
     if (!jobs->stopping && ms > 0)
-        (void)pthread_cond_timedwait(&jobs->wake, &jobs->lock, &until);
+        (void)pang_condition_wait(&jobs->wake, &jobs->lock, ms);
     bool stop = jobs->stopping;
     (void)pthread_mutex_unlock(&jobs->lock);
     return stop;
@@ -90,8 +83,9 @@ pang_code pang_jobs_start(pang_db *db, pang_state *state, pang_health *health, c
     *jobs = (pang_jobs){.db = db, .state = state, .health = health, .env = env};
     jobs->store_answers = true;
     (void)pthread_mutex_init(&jobs->lock, NULL);
-    (void)pthread_cond_init(&jobs->wake, NULL);
-    pang_code code = pang_thread_start("jobs", 0, run_jobs, jobs, &jobs->thread, err);
+    pang_code code = pang_condition_open(&jobs->wake) ? PANG_OK : pang_fail_memory(err);
+    if (code == PANG_OK)
+        code = pang_thread_start("jobs", 0, run_jobs, jobs, &jobs->thread, err);
     if (code != PANG_OK) {
         free(jobs);
         return code;

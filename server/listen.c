@@ -64,8 +64,8 @@ static pang_code make_folder_of(const char *path, pang_err *err)
     if (mkdir(folder, FOLDER_MODE) == 0)
         (void)chmod(folder, FOLDER_MODE); /* whatever the umask */
     else if (errno != EEXIST)
-        return pang_fail(err, PANG_UNAVAILABLE, NULL, "could not make folder \"%.256s\": %s", folder,
-                         strerror(errno));
+        return pang_fail(err, PANG_UNAVAILABLE, NULL, "could not make folder \"%.256s\": %s",
+                         folder, strerror(errno));
     return PANG_OK;
 }
 

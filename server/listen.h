@@ -16,11 +16,11 @@
 typedef struct pang_listener pang_listener;
 
 typedef struct {
-    const char *path;       /* of the socket; its folder is made, mode 0710, when missing */
-    const uid_t *uids;      /* users who may connect besides the server's own */
+    const char *path;  /* of the socket; its folder is made, mode 0710, when missing */
+    const uid_t *uids; /* users who may connect besides the server's own */
     size_t n_uids;
     unsigned connections_max;
-    unsigned per_process_max; /* connections of one peer process; 0: connections_max */
+    unsigned per_process_max;         /* connections of one peer process; 0: connections_max */
     void (*taken)(void *arg, int fd); /* gets the connection; the descriptor is its own */
     void *arg;
     pang_counters *counters; /* may be NULL */

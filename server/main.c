@@ -21,7 +21,7 @@
 
 enum {
     START_MEMORY = 1 << 20,
-    STREAMS_SHARE = 4, /* of the pool's threads, the part that streams may hold */
+    STREAMS_SHARE = 4,     /* of the pool's threads, the part that streams may hold */
     CONNECTIONS_SHARE = 2, /* of all connections, the part that one process may have */
     MESSAGE_SLACK = 64 << 10,
     HARD_STOP_MS = 5000, /* for calls to notice that they were cancelled */
@@ -144,8 +144,8 @@ static pang_code open_store(server *s, pang_err *err)
         .connections = (unsigned)pang_config_int(s->config, PANG_OPT_DATABASE_CONNECTIONS),
         .connect_timeout_ms = pang_config_int(s->config, PANG_OPT_DATABASE_CONNECT_TIMEOUT),
     };
-    pang_db_config cache = {.cache_bytes = (size_t)pang_config_int(s->config,
-                                                                   PANG_OPT_CACHE_BYTES)};
+    pang_db_config cache = {
+        .cache_bytes = (size_t)pang_config_int(s->config, PANG_OPT_CACHE_BYTES)};
     pang_code code = pang_setup_store_url(s->config, s->places.data, s->arena, &config.url, err);
     if (code == PANG_OK)
         code = pang_store_open(&config, &store, err);
@@ -295,7 +295,8 @@ static bool drain(server *s)
     if (s->listener != NULL)
         pang_listen_stop(s->listener);
     return s->rpc == NULL ||
-           pang_rpc_drain(s->rpc, pang_config_int(s->config, PANG_OPT_SHUTDOWN_GRACE), HARD_STOP_MS);
+           pang_rpc_drain(s->rpc, pang_config_int(s->config, PANG_OPT_SHUTDOWN_GRACE),
+                          HARD_STOP_MS);
 }
 
 static void close_all(server *s)
@@ -326,7 +327,7 @@ static void block_signals(sigset_t *ret)
         sigaddset(ret, (const int[]){SIGINT, SIGTERM, SIGHUP, SIGQUIT}[i]);
     /* Before the first thread, gRPC's own included, so that all inherit it. */
     (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
 }
 
 static void wait_for_stop(const sigset_t *signals)

@@ -13,7 +13,7 @@
 enum { CODES = 17, BUCKETS = 14 };
 
 /* Upper bounds in microseconds. */
-static const int64_t bounds[BUCKETS - 1] = {100,   250,    500,    1000,   2500,    5000,   10000,
+static const int64_t bounds[BUCKETS - 1] = {100,   250,   500,    1000,   2500,    5000,   10000,
                                             25000, 50000, 100000, 500000, 1000000, 5000000};
 
 typedef struct {
@@ -149,9 +149,11 @@ static void print_calls(const pang_counters *counters, pang_buf *to)
         for (unsigned code = 0; code < CODES; code++) {
             uint64_t n = read_number(&counters->methods[i].codes[code]);
             if (n > 0)
-                pang_buf_printf(to, "pangolin_rpc_total{method=\"%" PANG_STR_FMT "\",code=\"%s\"} "
-                                "%llu\n", PANG_STR_ARG(path_of(counters, i)),
-                                pang_code_name((pang_code)code), (unsigned long long)n);
+                pang_buf_printf(to,
+                                "pangolin_rpc_total{method=\"%" PANG_STR_FMT "\",code=\"%s\"} "
+                                "%llu\n",
+                                PANG_STR_ARG(path_of(counters, i)), pang_code_name((pang_code)code),
+                                (unsigned long long)n);
         }
     }
 }
@@ -166,11 +168,13 @@ static void print_durations(const pang_counters *counters, size_t i, pang_buf *t
         sum += read_number(&method->buckets[b]);
         if (b < BUCKETS - 1)
             (void)snprintf(bound, sizeof bound, "%g", (double)bounds[b] / 1e6);
-        pang_buf_printf(to, "pangolin_rpc_duration_seconds_bucket{method=\"%" PANG_STR_FMT
-                        "\",le=\"%s\"} %llu\n", PANG_STR_ARG(path), bound,
-                        (unsigned long long)sum);
+        pang_buf_printf(to,
+                        "pangolin_rpc_duration_seconds_bucket{method=\"%" PANG_STR_FMT
+                        "\",le=\"%s\"} %llu\n",
+                        PANG_STR_ARG(path), bound, (unsigned long long)sum);
     }
-    pang_buf_printf(to, "pangolin_rpc_duration_seconds_sum{method=\"%" PANG_STR_FMT "\"} %.6f\n"
+    pang_buf_printf(to,
+                    "pangolin_rpc_duration_seconds_sum{method=\"%" PANG_STR_FMT "\"} %.6f\n"
                     "pangolin_rpc_duration_seconds_count{method=\"%" PANG_STR_FMT "\"} %llu\n",
                     PANG_STR_ARG(path), (double)read_number(&method->microseconds) / 1e6,
                     PANG_STR_ARG(path), (unsigned long long)sum);

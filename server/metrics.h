@@ -17,9 +17,9 @@ typedef enum {
     PANG_COUNT_TABLE_COMMITS,
     PANG_COUNT_TABLE_COMMITS_SUCCEEDED,
     PANG_COUNT_TABLE_COMMITS_CONFLICTED,
-    PANG_COUNT_RERUNS,          /* handlers run again after a lost race */
-    PANG_COUNT_REFUSED,         /* calls that were not admitted */
-    PANG_COUNT_REPLAYS,         /* answers given again for an Idempotency-Key */
+    PANG_COUNT_RERUNS,  /* handlers run again after a lost race */
+    PANG_COUNT_REFUSED, /* calls that were not admitted */
+    PANG_COUNT_REPLAYS, /* answers given again for an Idempotency-Key */
     PANG_COUNT_AUDIT_ROWS,
     PANG_COUNT_METRICS_REPORTS, /* of engines */
     PANG_COUNT_CONNECTIONS,     /* accepted on the socket */

@@ -139,10 +139,10 @@ static pang_code answer_numbers(answer *to, char *extended, pang_arena *arena, p
 static pang_code answer_services(answer *to, pang_arena *arena, pang_err *err)
 {
     Grpc__Reflection__V1__ListServiceResponse *reply = pang_arena_alloc(arena, sizeof *reply);
-    Grpc__Reflection__V1__ServiceResponse *names =
-        pang_arena_alloc_n(arena, SERVICES_MAX, sizeof *names);
-    Grpc__Reflection__V1__ServiceResponse **list =
-        pang_arena_alloc_n(arena, SERVICES_MAX, sizeof(void *));
+    Grpc__Reflection__V1__ServiceResponse *names = pang_arena_alloc_n(arena, SERVICES_MAX,
+                                                                      sizeof *names);
+    Grpc__Reflection__V1__ServiceResponse **list = pang_arena_alloc_n(arena, SERVICES_MAX,
+                                                                      sizeof(void *));
     if (reply == NULL || names == NULL || list == NULL)
         return pang_fail_memory(err);
     grpc__reflection__v1__list_service_response__init(reply);
@@ -171,10 +171,10 @@ static pang_code fill_answer(const pang_schema *schema, question *asked, answer 
                            err);
     case ASKS(FILE_CONTAINING_EXTENSION):
         extension = asked->file_containing_extension;
-        return answer_file(to, schema,
-                           file_of_extension(schema, extension->containing_type,
-                                             extension->extension_number),
-                           arena, err);
+        return answer_file(
+            to, schema,
+            file_of_extension(schema, extension->containing_type, extension->extension_number),
+            arena, err);
     case ASKS(ALL_EXTENSION_NUMBERS_OF_TYPE):
         return answer_numbers(to, asked->all_extension_numbers_of_type, arena, err);
     case ASKS(LIST_SERVICES):

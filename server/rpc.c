@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/grpc.h>
@@ -30,10 +29,10 @@
 #include "api/log.h"
 
 enum {
-    FREE_MAX = 256,         /* call objects that a queue keeps */
-    EVENTS_PER_CLOCK = 64,  /* events between two looks at the clock */
+    FREE_MAX = 256,        /* call objects that a queue keeps */
+    EVENTS_PER_CLOCK = 64, /* events between two looks at the clock */
     TRAILERS_MAX = 2,
-    VALUE_MAX = 1024,       /* bytes of a metadata value that is used in logs and audit rows */
+    VALUE_MAX = 1024, /* bytes of a metadata value that is used in logs and audit rows */
     SECOND = 1000,
     MINUTE = 60 * SECOND,
 };
@@ -100,8 +99,8 @@ struct pang_rpc {
     unsigned n_started;
     atomic_bool stopping; /* no further call is asked for: asking again after a shutdown would
                              complete at once, for ever */
-    atomic_uint calls; /* asked for and not yet given back: a handler may outlive its connection,
-                          and gRPC's shutdown waits for connections only */
+    atomic_uint calls;    /* asked for and not yet given back: a handler may outlive its connection,
+                             and gRPC's shutdown waits for connections only */
     pthread_mutex_t lock; /* of is_shut_down */
     pthread_cond_t wake;  /* it is, or a call ended after `stopping` */
     bool is_shut_down;
@@ -178,9 +177,8 @@ static bool request_call(queue *q)
     c->state = REQUESTED;
     q->n_requested++;
     atomic_fetch_add(&q->rpc->calls, 1);
-    grpc_call_error failed = grpc_server_request_call(q->rpc->server, &c->grpc, &c->details,
-                                                      &c->metadata, q->cq, q->cq,
-                                                      &c->tags[TAG_NEW]);
+    grpc_call_error failed = grpc_server_request_call(
+        q->rpc->server, &c->grpc, &c->details, &c->metadata, q->cq, q->cq, &c->tags[TAG_NEW]);
     assert(failed == GRPC_CALL_OK);
     return true;
 }
@@ -310,10 +308,10 @@ static void send_answer(call *c)
     }
     c->status_details = failed ? grpc_slice_from_copied_string(c->answer.err.message)
                                : grpc_empty_slice();
-    ops[n++] = (grpc_op){
-        .op = GRPC_OP_SEND_STATUS_FROM_SERVER,
-        .data.send_status_from_server = {fill_trailers(c), c->trailers,
-                                         (grpc_status_code)c->answer.code, &c->status_details}};
+    ops[n++] = (grpc_op){.op = GRPC_OP_SEND_STATUS_FROM_SERVER,
+                         .data.send_status_from_server = {fill_trailers(c), c->trailers,
+                                                          (grpc_status_code)c->answer.code,
+                                                          &c->status_details}};
     atomic_store_explicit(&c->is_answered, true, memory_order_release);
     start_batch(c, ops, n, TAG_ANSWER);
 }
@@ -558,8 +556,7 @@ static void begin_call(call *c)
         start_handler(c);
         return;
     }
-    grpc_op message = {.op = GRPC_OP_RECV_MESSAGE,
-                       .data.recv_message.recv_message = &c->received};
+    grpc_op message = {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &c->received};
     c->state = RECEIVING;
     start_batch(c, &message, 1, TAG_MESSAGE);
 }
@@ -631,8 +628,8 @@ static void *run_queue(void *arg)
     int64_t sweep_at = 0;
     request_calls(q);
     for (;;) {
-        gpr_timespec until = gpr_time_add(
-            gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(PANG_RPC_SWEEP_MS, GPR_TIMESPAN));
+        gpr_timespec until = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                                          gpr_time_from_millis(PANG_RPC_SWEEP_MS, GPR_TIMESPAN));
         grpc_event event = grpc_completion_queue_next(q->cq, until, NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
@@ -705,7 +702,7 @@ pang_code pang_rpc_open(const pang_rpc_config *config, pang_rpc **ret, pang_err 
     assert(config->queues > 0);
     pang_rpc *rpc = calloc(1, sizeof *rpc);
     queue *queues = calloc(config->queues, sizeof *queues);
-    if (rpc == NULL || queues == NULL) {
+    if (rpc == NULL || queues == NULL || !pang_condition_open(&rpc->wake)) {
         free(rpc);
         free(queues);
         return pang_fail_memory(err);
@@ -714,7 +711,6 @@ pang_code pang_rpc_open(const pang_rpc_config *config, pang_rpc **ret, pang_err 
     rpc->config = *config;
     rpc->queues = queues;
     (void)pthread_mutex_init(&rpc->lock, NULL);
-    (void)pthread_cond_init(&rpc->wake, NULL);
     rpc->server = create_server(config);
     rpc->insecure = grpc_insecure_server_credentials_create();
     pang_code code = start_queues(rpc, err);
@@ -734,16 +730,11 @@ void pang_rpc_add(void *rpc, int fd)
 
 static bool wait_drained(pang_rpc *rpc, int64_t ms)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / SECOND;
-    until.tv_nsec += ms % SECOND * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    int64_t until = now_ms(rpc) + ms;
     (void)pthread_mutex_lock(&rpc->lock);
-    int failed = 0;
-    while (!(rpc->is_shut_down && atomic_load(&rpc->calls) == 0) && failed == 0)
-        failed = pthread_cond_timedwait(&rpc->wake, &rpc->lock, &until);
+    for (int64_t left = ms; left > 0 && !(rpc->is_shut_down && atomic_load(&rpc->calls) == 0);
+         left = until - now_ms(rpc))
+        (void)pang_condition_wait(&rpc->wake, &rpc->lock, left);
     bool drained = rpc->is_shut_down && atomic_load(&rpc->calls) == 0;
     (void)pthread_mutex_unlock(&rpc->lock);
     return drained;

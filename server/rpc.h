@@ -11,10 +11,10 @@
 #include "server/worker.h"
 
 enum {
-    PANG_RPC_STREAMS_MAX = 100,         /* calls at once on one connection */
-    PANG_RPC_METADATA_MAX = 16 * 1024,  /* bytes of a call's metadata, announced to the peer */
-    PANG_RPC_REQUESTS = 64,             /* calls that a queue is ready to take at any time */
-    PANG_RPC_SWEEP_MS = 250,            /* how often calls that never became whole are looked for */
+    PANG_RPC_STREAMS_MAX = 100,        /* calls at once on one connection */
+    PANG_RPC_METADATA_MAX = 16 * 1024, /* bytes of a call's metadata, announced to the peer */
+    PANG_RPC_REQUESTS = 64,            /* calls that a queue is ready to take at any time */
+    PANG_RPC_SWEEP_MS = 250,           /* how often calls that never became whole are looked for */
 };
 
 typedef struct pang_rpc pang_rpc;

@@ -56,16 +56,11 @@ static const struct {
     const char *spelt;  /* how a url of it begins */
     const char *scheme; /* api/storage.h's */
 } url_kinds[] = {
-    {"memory", "memory:", "memory:"},
-    {"sqlite", "sqlite:", "sqlite:"},
-    {"postgres", "postgres:", "postgres:"},
-    {"postgres", "postgresql:", "postgres:"},
-    {"postgresql", "postgres:", "postgres:"},
-    {"postgresql", "postgresql:", "postgres:"},
-    {"mongodb", "mongodb:", "mongodb:"},
-    {"mongodb", "mongodb+srv:", "mongodb+srv:"},
-    {"mongo", "mongodb:", "mongodb:"},
-    {"mongo", "mongodb+srv:", "mongodb+srv:"},
+    {"memory", "memory:", "memory:"},         {"sqlite", "sqlite:", "sqlite:"},
+    {"postgres", "postgres:", "postgres:"},   {"postgres", "postgresql:", "postgres:"},
+    {"postgresql", "postgres:", "postgres:"}, {"postgresql", "postgresql:", "postgres:"},
+    {"mongodb", "mongodb:", "mongodb:"},      {"mongodb", "mongodb+srv:", "mongodb+srv:"},
+    {"mongo", "mongodb:", "mongodb:"},        {"mongo", "mongodb+srv:", "mongodb+srv:"},
 };
 
 static bool is_sqlite_path(pang_str url)
@@ -151,8 +146,10 @@ pang_code pang_setup_server_id(pang_str data, const pang_env *env, pang_id *ret,
     ssize_t got = read(fd, text, sizeof text);
     close(fd);
     if (got < PANG_ID_HEX || !pang_id_parse((pang_str){text, PANG_ID_HEX}, ret))
-        return pang_fail(err, PANG_DATA_LOSS, NULL, "\"%.256s\" holds no id; remove it to make a "
-                         "new one", path);
+        return pang_fail(err, PANG_DATA_LOSS, NULL,
+                         "\"%.256s\" holds no id; remove it to make a "
+                         "new one",
+                         path);
     return PANG_OK;
 }
 

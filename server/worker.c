@@ -67,15 +67,31 @@ pang_code pang_thread_start(const char *name, size_t stack_bytes, void *(*fn)(vo
     return PANG_OK;
 }
 
-/* ---- the pool ---- */
+/* ---- conditions ---- */
 
-static struct timespec idle_until(void)
+bool pang_condition_open(pthread_cond_t *condition)
 {
-    struct timespec at;
-    (void)clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += PANG_POOL_IDLE_MS / 1000;
-    return at;
+    pthread_condattr_t attributes;
+    if (pthread_condattr_init(&attributes) != 0)
+        return false;
+    bool good = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
+                pthread_cond_init(condition, &attributes) == 0;
+    (void)pthread_condattr_destroy(&attributes);
+    return good;
 }
+
+bool pang_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t ms)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return pthread_cond_timedwait(condition, lock, &until) != ETIMEDOUT;
+}
+
+/* ---- the pool ---- */
 
 static void leave(pang_pool *pool, parked *self)
 {
@@ -96,9 +112,8 @@ static pang_job *park(pang_pool *pool, parked *self)
     pool->top = self;
     pool->n_parked++;
     while (self->job == NULL && !pool->closing) {
-        struct timespec until = idle_until();
-        int failed = pthread_cond_timedwait(&self->wake, &pool->lock, &until);
-        if (failed == ETIMEDOUT && self->job == NULL && pool->threads > PANG_POOL_KEEP)
+        bool woken = pang_condition_wait(&self->wake, &pool->lock, PANG_POOL_IDLE_MS);
+        if (!woken && self->job == NULL && pool->threads > PANG_POOL_KEEP)
             break;
     }
     if (self->job == NULL)
@@ -118,22 +133,11 @@ static pang_job *next_waiting(pang_pool *pool)
     return job;
 }
 
-static bool open_condition(pthread_cond_t *condition)
-{
-    pthread_condattr_t attributes;
-    if (pthread_condattr_init(&attributes) != 0)
-        return false;
-    bool good = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
-                pthread_cond_init(condition, &attributes) == 0;
-    (void)pthread_condattr_destroy(&attributes);
-    return good;
-}
-
 static void *run_thread(void *arg)
 {
     pang_pool *pool = arg;
     parked self = {0};
-    bool can_park = open_condition(&self.wake);
+    bool can_park = pang_condition_open(&self.wake);
     (void)pthread_mutex_lock(&pool->lock);
     for (;;) {
         pang_job *job = next_waiting(pool);

@@ -24,6 +24,12 @@ PANG_MUST_CHECK pang_code pang_thread_start(const char *name, size_t stack_bytes
                                             void *(*fn)(void *arg), void *arg, pthread_t *ret,
                                             pang_err *err);
 
+/* A condition whose waits are timed by the monotonic clock. False without memory. */
+bool pang_condition_open(pthread_cond_t *condition);
+/* REQUIRES: lock is held. Waits at most ms milliseconds; false when they are over. May wake for
+ * nothing, like any condition. */
+bool pang_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t ms);
+
 /* A piece of work; lives in the caller's struct, which may be gone once `run` returned. */
 typedef struct pang_job {
     struct pang_job *next;

@@ -27,8 +27,7 @@ static pang_code load(unsigned program, const char *const *args, const char *con
     int argc = 1;
     for (; args != NULL && *args != NULL; args++)
         argv[argc++] = *args;
-    pang_config_sources sources = {program, argc, (char *const *)argv,
-                                   (char *const *)environment};
+    pang_config_sources sources = {program, argc, (char *const *)argv, (char *const *)environment};
     return pang_config_load(&sources, ret, err);
 }
 
@@ -77,7 +76,8 @@ static void test_config__flags_over_environment_over_file_over_default(void **st
     assert_int_equal(load(PANG_PROGRAM_BRIDGE, WORDS("--port", "3", "--no-auth"),
                           WORDS(line, "PORT=2", "PANGOLIN_MAX_STREAMS=12", "OTHER=x",
                                 "PANGOLIN_MAX_HEADER_BYTES="),
-                          &config, &err), PANG_OK);
+                          &config, &err),
+                     PANG_OK);
     assert_int_equal(pang_config_int(config, PANG_OPT_PORT), 3);
     assert_int_equal(pang_config_int(config, PANG_OPT_MAX_STREAMS), 12);
     assert_int_equal(pang_config_int(config, PANG_OPT_IDLE_TIMEOUT), 120000);
@@ -98,7 +98,8 @@ static void test_config__lists_and_spellings(void **state)
     assert_int_equal(load(PANG_PROGRAM_BRIDGE,
                           WORDS("--cors-allowed-origins= https://a.example ,,https://b.example",
                                 "--max-body=1MiB", "--idle-timeout=1500MS", "--gzip=off"),
-                          NULL, &config, &err), PANG_OK);
+                          NULL, &config, &err),
+                     PANG_OK);
     assert_int_equal(pang_config_list(config, PANG_OPT_CORS_ORIGINS, &list), 2);
     assert_true(pang_str_equal(list[0], PANG_STR("https://a.example")));
     assert_true(pang_str_equal(list[1], PANG_STR("https://b.example")));
@@ -165,10 +166,11 @@ static void test_config__faults_of_the_file_name_the_line(void **state)
         pang_config *config;
         pang_err err = {0};
         write_file(path, cases[i].text);
-        assert_int_equal(load(PANG_PROGRAM_SERVER, WORDS("--config", path), NULL, &config,
-                              &err), PANG_INVALID_ARGUMENT);
+        assert_int_equal(load(PANG_PROGRAM_SERVER, WORDS("--config", path), NULL, &config, &err),
+                         PANG_INVALID_ARGUMENT);
         unlink(path);
-        if (strstr(err.message, cases[i].part) == NULL || strstr(err.detail, cases[i].detail) == NULL)
+        if (strstr(err.message, cases[i].part) == NULL ||
+            strstr(err.detail, cases[i].detail) == NULL)
             fail_msg("case %zu: \"%s\" (%s)", i, err.message, err.detail);
     }
 }

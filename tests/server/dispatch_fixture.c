@@ -40,12 +40,12 @@ static pang_code create(pang_call *call, const void *in, void *out, pang_err *er
         return pang_fail(err, f->fail, f->reason, "told to fail");
     response->n_properties = 1;
     response->properties = pang_arena_alloc(call->arena, sizeof(void *));
-    Pangolin__V1__CreateNamespaceResponse__PropertiesEntry *property =
-        pang_arena_alloc(call->arena, sizeof *property);
+    Pangolin__V1__CreateNamespaceResponse__PropertiesEntry *property = pang_arena_alloc(
+        call->arena, sizeof *property);
     assert_non_null(response->properties);
     assert_non_null(property);
     pangolin__v1__create_namespace_response__properties_entry__init(property);
-    property->key = (char *)(uintptr_t)"location";
+    property->key = (char *)(uintptr_t) "location";
     property->value = (char *)(uintptr_t)pang_arena_printf(call->arena, "run-%u", run).ptr;
     response->properties[0] = property;
     if (f->keeps)
@@ -61,12 +61,12 @@ static pang_code replay(pang_call *call, const void *in, pang_str kept, void *ou
     fixture_of(call)->replays++;
     response->n_properties = 1;
     response->properties = pang_arena_alloc(call->arena, sizeof(void *));
-    Pangolin__V1__CreateNamespaceResponse__PropertiesEntry *property =
-        pang_arena_alloc(call->arena, sizeof *property);
+    Pangolin__V1__CreateNamespaceResponse__PropertiesEntry *property = pang_arena_alloc(
+        call->arena, sizeof *property);
     assert_non_null(response->properties);
     assert_non_null(property);
     pangolin__v1__create_namespace_response__properties_entry__init(property);
-    property->key = (char *)(uintptr_t)"location";
+    property->key = (char *)(uintptr_t) "location";
     property->value = pang_arena_cstr(call->arena, kept);
     response->properties[0] = property;
     return PANG_OK;
@@ -184,8 +184,11 @@ void fixture_open(fixture *f, bool with_evaluator)
     assert_int_equal(pang_db_open(store, NULL, &f->db, &err), PANG_OK);
     assert_int_equal(pang_schema_load(pang_schema_linked(), &f->schema, &err), PANG_OK);
     assert_int_equal(pang_counters_open(f->schema, &f->counters, &err), PANG_OK);
-    f->shared = (pang_server_env){.env = &f->env, .db = f->db, .schema = f->schema,
-                                  .counters = f->counters, .state = (void *)f};
+    f->shared = (pang_server_env){.env = &f->env,
+                                  .db = f->db,
+                                  .schema = f->schema,
+                                  .counters = f->counters,
+                                  .state = (void *)f};
     f->verdict = PANG_ALLOWED;
     pang_dispatch_config config = config_of(f, services);
     config.evaluate = with_evaluator ? evaluate : NULL;
@@ -250,7 +253,7 @@ outcome fixture_create(fixture *f, const char *name, const char *key)
     uint8_t packed[512];
     create_request request = PANGOLIN__V1__CREATE_NAMESPACE_REQUEST__INIT;
     char *level = (char *)(uintptr_t)name;
-    request.prefix = (char *)(uintptr_t)"demo";
+    request.prefix = (char *)(uintptr_t) "demo";
     request.n_namespace_ = 1;
     request.namespace_ = &level;
     request.idempotency_key = (char *)(uintptr_t)(key ? key : "");
@@ -264,7 +267,7 @@ outcome fixture_load(fixture *f, const char *name)
     uint8_t packed[512];
     load_request request = PANGOLIN__V1__LOAD_NAMESPACE_REQUEST__INIT;
     char *level = (char *)(uintptr_t)name;
-    request.prefix = (char *)(uintptr_t)"demo";
+    request.prefix = (char *)(uintptr_t) "demo";
     request.n_namespace_ = 1;
     request.namespace_ = &level;
     size_t size = pangolin__v1__load_namespace_request__pack(&request, packed);
@@ -295,7 +298,8 @@ size_t fixture_count(fixture *f, uint32_t kind, pang_arena *arena, pang_record *
     counting c = {.kind = kind, .arena = arena, .last = ret_last};
     pang_err err;
     pang_query query = {.prefix = NIL_SCOPE, .limit = PANG_SCAN_MAX};
-    assert_int_equal(pang_store_scan(pang_db_store(f->db), &query, PANG_NO_DEADLINE, count_row, &c,
-                                     &err), PANG_OK);
+    assert_int_equal(
+        pang_store_scan(pang_db_store(f->db), &query, PANG_NO_DEADLINE, count_row, &c, &err),
+        PANG_OK);
     return c.n;
 }

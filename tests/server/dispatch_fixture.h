@@ -36,10 +36,10 @@ typedef struct fixture {
 
     /* Steers: what create does on its n-th run. */
     unsigned runs;
-    unsigned lose;        /* this many runs report a lost race */
-    pang_code fail;       /* then it ends with this */
+    unsigned lose;  /* this many runs report a lost race */
+    pang_code fail; /* then it ends with this */
     const char *reason;
-    bool keeps;           /* it sets pang_call.keep */
+    bool keeps; /* it sets pang_call.keep */
     bool load_writes;
     void (*inside)(struct fixture *f); /* runs within the first run */
     unsigned replays;

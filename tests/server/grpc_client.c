@@ -25,7 +25,7 @@ client client_open(const char *socket_path)
     (void)snprintf(target, sizeof target, "unix:%s", socket_path);
     grpc_channel_credentials *insecure = grpc_insecure_credentials_create();
     grpc_arg args[] = {
-        {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)"grpc.use_local_subchannel_pool"},
+        {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t) "grpc.use_local_subchannel_pool"},
         {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_MAX_SEND_MESSAGE_LENGTH},
         {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS},
         {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_MAX_RECONNECT_BACKOFF_MS},
@@ -55,7 +55,8 @@ void client_close(client *c)
 static bool step(talk *t, const grpc_op *ops, size_t n)
 {
     MUST(grpc_call_start_batch(t->call, ops, n, STEP(t), NULL) == GRPC_CALL_OK);
-    return grpc_completion_queue_pluck(t->of->queue, STEP(t), gpr_inf_future(GPR_CLOCK_REALTIME), NULL)
+    return grpc_completion_queue_pluck(t->of->queue, STEP(t), gpr_inf_future(GPR_CLOCK_REALTIME),
+                                       NULL)
                .success != 0;
 }
 

@@ -87,9 +87,13 @@ static void test_find__compares_whole_paths(void **state)
     fixture *f = *state;
     assert_non_null(pang_dispatch_find(f->dispatcher, PANG_STR(PING)));
     static const pang_str others[] = {
-        PANG_STR_INIT(PING "\0"), PANG_STR_INIT(PING "/"), PANG_STR_INIT("/" PING),
-        PANG_STR_INIT(""), PANG_STR_INIT("/pangolin.v1.OperationsService/ping"),
-        PANG_STR_INIT("pangolin.v1.OperationsService/Ping"), PANG_STR_INIT(PING "?x"),
+        PANG_STR_INIT(PING "\0"),
+        PANG_STR_INIT(PING "/"),
+        PANG_STR_INIT("/" PING),
+        PANG_STR_INIT(""),
+        PANG_STR_INIT("/pangolin.v1.OperationsService/ping"),
+        PANG_STR_INIT("pangolin.v1.OperationsService/Ping"),
+        PANG_STR_INIT(PING "?x"),
     };
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         assert_null(pang_dispatch_find(f->dispatcher, others[i]));
@@ -99,11 +103,13 @@ static void test_run__malformed_messages_never_reach_a_handler(void **state)
 {
     fixture *f = *state;
     static const pang_str packed[] = {
-        PANG_STR_INIT("\x0a\x05" "ab"),          /* longer than what is there */
-        PANG_STR_INIT("\x0a\x02" "a\0"),         /* a NUL in a string */
-        PANG_STR_INIT("\x0a\x02\xc3\x28"),       /* not UTF-8 */
+        PANG_STR_INIT("\x0a\x05"
+                      "ab"), /* longer than what is there */
+        PANG_STR_INIT("\x0a\x02"
+                      "a\0"),                                          /* a NUL in a string */
+        PANG_STR_INIT("\x0a\x02\xc3\x28"),                             /* not UTF-8 */
         PANG_STR_INIT("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), /* an endless varint */
-        PANG_STR_INIT("\x0f"),                   /* an unknown wire type */
+        PANG_STR_INIT("\x0f"),                                         /* an unknown wire type */
     };
     for (size_t i = 0; i < sizeof packed / sizeof packed[0]; i++)
         assert_int_equal(fixture_call(f, CREATE, packed[i], PANG_NO_DEADLINE).code,
@@ -139,7 +145,8 @@ static void test_run__a_change_and_its_audit_row_are_one_commit(void **state)
     assert_string_equal(row->objects[0]->name, "demo/d");
     /* The digest is over the row's own bytes before it. */
     uint8_t digest[PANG_HASH_BYTES], server[16] = {1, 2, 3};
-    pang_str parts[] = {NIL_SCOPE, {(char *)server, sizeof server},
+    pang_str parts[] = {NIL_SCOPE,
+                        {(char *)server, sizeof server},
                         pang_str_slice(record.body, 0, record.body.len - PANG_HASH_BYTES - 2)};
     assert_int_equal(pang_hash(parts, 3, digest, NULL), PANG_OK);
     assert_int_equal(row->digest.len, PANG_HASH_BYTES);
@@ -245,8 +252,9 @@ static void test_admit__bounded_but_for_health(void **state)
 static void test_admit__described_but_not_handled(void **state)
 {
     fixture *f = *state;
-    assert_int_equal(fixture_call(f, "/pangolin.v1.TableService/LoadTable", PANG_STR(""),
-                                  PANG_NO_DEADLINE).code, PANG_UNIMPLEMENTED);
+    assert_int_equal(
+        fixture_call(f, "/pangolin.v1.TableService/LoadTable", PANG_STR(""), PANG_NO_DEADLINE).code,
+        PANG_UNIMPLEMENTED);
 }
 
 static void test_routes__what_waits(void **state)
@@ -256,8 +264,8 @@ static void test_routes__what_waits(void **state)
     assert_false(pang_route_waits(pang_dispatch_find(f->dispatcher, PANG_STR(LOAD))));
     assert_false(pang_route_waits(pang_dispatch_find(f->dispatcher, PANG_STR(PING))));
     /* A credential is audited, in a commit, before it leaves. */
-    assert_true(pang_route_waits(pang_dispatch_find(
-        f->dispatcher, PANG_STR("/pangolin.v1.TableService/LoadCredentials"))));
+    assert_true(pang_route_waits(
+        pang_dispatch_find(f->dispatcher, PANG_STR("/pangolin.v1.TableService/LoadCredentials"))));
 }
 
 /* ---- with an evaluator ---- */

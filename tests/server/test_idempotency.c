@@ -62,10 +62,9 @@ static void test_key__another_request_with_it_is_refused(void **state)
 static void test_key__must_be_a_uuid(void **state)
 {
     fixture *f = *state;
-    static const char *const keys[] = {"x", "01890a5d-ac96-774b-bcce-b302099a805",
-                                       "01890a5dac96774bbcceb302099a8057",
-                                       "01890a5d-ac96-774b-bcce-b302099a805g",
-                                       "01890a5d-ac96-774b-bcce-b302099a80577"};
+    static const char *const keys[] = {
+        "x", "01890a5d-ac96-774b-bcce-b302099a805", "01890a5dac96774bbcceb302099a8057",
+        "01890a5d-ac96-774b-bcce-b302099a805g", "01890a5d-ac96-774b-bcce-b302099a80577"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         outcome got = fixture_create(f, "a", keys[i]);
         assert_int_equal(got.code, PANG_INVALID_ARGUMENT);
@@ -98,9 +97,9 @@ static void test_key__terminal_errors_are_remembered(void **state)
 static void test_key__transient_errors_are_not(void **state)
 {
     fixture *f = *state;
-    static const pang_code codes[] = {PANG_UNAVAILABLE, PANG_RESOURCE_EXHAUSTED, PANG_INTERNAL,
-                                      PANG_UNKNOWN, PANG_DEADLINE_EXCEEDED,
-                                      PANG_PERMISSION_DENIED, PANG_UNAUTHENTICATED};
+    static const pang_code codes[] = {
+        PANG_UNAVAILABLE,       PANG_RESOURCE_EXHAUSTED, PANG_INTERNAL,       PANG_UNKNOWN,
+        PANG_DEADLINE_EXCEEDED, PANG_PERMISSION_DENIED,  PANG_UNAUTHENTICATED};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         f->fail = codes[i];
         assert_int_equal(fixture_create(f, "a", key).code, codes[i]);

@@ -128,9 +128,12 @@ static const pang_method rows[] = {
 static const pang_service steered = {"pangolin.v1.NamespaceService", rows,
                                      sizeof rows / sizeof rows[0]};
 
-const pang_service *const pang_services[] = {
-    &steered, &pang_service_health, &pang_service_operations, &pang_service_reflection,
-    &pang_service_reflection_alpha, NULL};
+const pang_service *const pang_services[] = {&steered,
+                                             &pang_service_health,
+                                             &pang_service_operations,
+                                             &pang_service_reflection,
+                                             &pang_service_reflection_alpha,
+                                             NULL};
 
 static void open_dispatcher(host *h)
 {
@@ -144,8 +147,11 @@ static void open_dispatcher(host *h)
     MUST(pang_counters_open(h->schema, &h->counters, &err) == PANG_OK);
     h->health = pang_health_new();
     MUST(h->health != NULL);
-    h->shared = (pang_server_env){.env = &pang_env_system, .db = h->db, .schema = h->schema,
-                                  .counters = h->counters, .health = h->health};
+    h->shared = (pang_server_env){.env = &pang_env_system,
+                                  .db = h->db,
+                                  .schema = h->schema,
+                                  .counters = h->counters,
+                                  .health = h->health};
     pang_dispatch_config config = {
         .server = &h->shared,
         .services = pang_services,
@@ -225,8 +231,8 @@ static pang_str command(const char *word, uint8_t packed[256])
     char *level = (char *)(uintptr_t)word;
     request.n_namespace_ = 1;
     request.namespace_ = &level;
-    return (pang_str){(char *)packed, pangolin__v1__create_namespace_request__pack(&request,
-                                                                                   packed)};
+    return (pang_str){(char *)packed,
+                      pangolin__v1__create_namespace_request__pack(&request, packed)};
 }
 
 static int call_status(client *c, const char *path, pang_str message, int deadline_ms)
@@ -373,8 +379,8 @@ static void test_call__more_than_the_bound_is_refused_but_health_answers(void **
     assert_int_equal(r.status, GRPC_STATUS_RESOURCE_EXHAUSTED);
     assert_string_equal(r.retry_after, "1");
     reply_free(&r);
-    assert_int_equal(call_status(&h->client, "/grpc.health.v1.Health/Check", PANG_STR(""),
-                                 PATIENCE_MS), 0);
+    assert_int_equal(
+        call_status(&h->client, "/grpc.health.v1.Health/Check", PANG_STR(""), PATIENCE_MS), 0);
     atomic_store(&gate, true);
     for (size_t i = 0; i < IN_FLIGHT; i++)
         assert_int_equal(talk_end(&talks[i]).status, 0);
@@ -424,8 +430,9 @@ static void test_watch__tells_every_change_and_ends_with_the_server(void **state
 static void test_check__unknown_service(void **state)
 {
     host *h = *state;
-    assert_int_equal(call_status(&h->client, "/grpc.health.v1.Health/Check", PANG_STR("\x0a\x01x"),
-                                 PATIENCE_MS), GRPC_STATUS_NOT_FOUND);
+    assert_int_equal(
+        call_status(&h->client, "/grpc.health.v1.Health/Check", PANG_STR("\x0a\x01x"), PATIENCE_MS),
+        GRPC_STATUS_NOT_FOUND);
 }
 
 static void test_streams__are_bounded(void **state)
@@ -473,40 +480,43 @@ static void check_reflection(host *h, const char *path)
     talk_begin(&h->client, path, PATIENCE_MS, &t);
     asked.message_request_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES;
-    asked.list_services = (char *)(uintptr_t)"";
+    asked.list_services = (char *)(uintptr_t) "";
     answer *got = ask(&t, &asked);
     assert_int_equal(got->list_services_response->n_service, 5);
     grpc__reflection__v1__server_reflection_response__free_unpacked(got, NULL);
 
     asked.message_request_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL;
-    asked.file_containing_symbol = (char *)(uintptr_t)"pangolin.v1.OperationsService";
+    asked.file_containing_symbol = (char *)(uintptr_t) "pangolin.v1.OperationsService";
     got = ask(&t, &asked);
-    assert_int_equal(got->message_response_case,
-                     GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE);
+    assert_int_equal(
+        got->message_response_case,
+        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE);
     /* The file, rule.proto, descriptor.proto. */
     assert_int_equal(got->file_descriptor_response->n_file_descriptor_proto, 3);
     assert_memory_equal(got->file_descriptor_response->file_descriptor_proto[0].data + 2,
                         "pangolin/v1/operations.proto", 28);
     grpc__reflection__v1__server_reflection_response__free_unpacked(got, NULL);
 
-    asked.file_containing_symbol = (char *)(uintptr_t)"no.such.Symbol";
+    asked.file_containing_symbol = (char *)(uintptr_t) "no.such.Symbol";
     got = ask(&t, &asked);
-    assert_int_equal(got->message_response_case,
-                     GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE);
+    assert_int_equal(
+        got->message_response_case,
+        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE);
     assert_int_equal(got->error_response->error_code, PANG_NOT_FOUND);
     grpc__reflection__v1__server_reflection_response__free_unpacked(got, NULL);
 
     Grpc__Reflection__V1__ExtensionRequest extension =
         GRPC__REFLECTION__V1__EXTENSION_REQUEST__INIT;
-    extension.containing_type = (char *)(uintptr_t)"google.protobuf.MethodOptions";
+    extension.containing_type = (char *)(uintptr_t) "google.protobuf.MethodOptions";
     extension.extension_number = 51234;
     asked.message_request_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_EXTENSION;
     asked.file_containing_extension = &extension;
     got = ask(&t, &asked);
-    assert_int_equal(got->message_response_case,
-                     GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE);
+    assert_int_equal(
+        got->message_response_case,
+        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE);
     grpc__reflection__v1__server_reflection_response__free_unpacked(got, NULL);
     talk_cancel(&t);
     (void)talk_end(&t);
