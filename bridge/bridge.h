@@ -35,6 +35,7 @@ typedef struct {
     size_t max_streams, max_header, max_body;
     int64_t header_ms, body_ms, idle_ms, request_ms, grace_ms;
     bool gzip, metrics_on, trust_forwarded, no_auth;
+    bool metrics_apart; /* /metrics has a listener of its own, and is nowhere else */
     const pang_str *cors_origins;
     size_t n_cors_origins;
     struct pang_worker *workers;

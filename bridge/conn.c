@@ -307,7 +307,7 @@ static bool refuse(pang_worker *worker, int fd, pang_refusal why)
     return false;
 }
 
-bool pang_conn_open(pang_worker *worker, int fd)
+bool pang_conn_open(pang_worker *worker, int fd, bool apart)
 {
     pang_bridge *bridge = worker->bridge;
     char peer[48];
@@ -321,7 +321,7 @@ bool pang_conn_open(pang_worker *worker, int fd)
     }
     pang_conn *conn = calloc(1, sizeof *conn);
     bool ready = conn != NULL;
-    if (ready && bridge->tls != NULL)
+    if (ready && bridge->tls != NULL && !apart)
         ready = (conn->tls = pang_tls_accept(bridge->tls, fd)) != NULL;
     if (ready) {
         memcpy(conn->peer, peer, sizeof peer);
@@ -329,6 +329,7 @@ bool pang_conn_open(pang_worker *worker, int fd)
         conn->flush.run = run_flush;
         conn->worker = worker;
         conn->want_read = true;
+        conn->apart = apart;
         conn->wrote_ms = pang_loop_now(worker->loop);
         pang_conn_wait(conn, PANG_WAITS_HANDSHAKE);
         ready = pang_loop_add(worker->loop, &conn->watch);

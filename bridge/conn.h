@@ -42,6 +42,7 @@ struct pang_conn {
     pang_conn *prev, *next;
     pang_tls_session *tls;
     bool handshaken, tls_read_wants_write, closing, eof, want_read;
+    bool apart; /* came to the listener of /metrics */
     const pang_protocol *protocol; /* NULL until it is known */
     void *state;                   /* the protocol's */
     pang_queue in, out;
@@ -59,7 +60,7 @@ enum {
 };
 
 /* Takes the descriptor. False when it was refused (and closed). */
-bool pang_conn_open(pang_worker *worker, int fd);
+bool pang_conn_open(pang_worker *worker, int fd, bool apart);
 /* Writes at the end of this turn. */
 void pang_conn_touch(pang_conn *conn);
 /* Sets what it waits for; the clock of the wait starts anew. */

@@ -298,6 +298,8 @@ static bool open_request(http1 *h)
     h->request = pang_request_new(h->conn->worker, &h->sink, pang_str_from(h->conn->peer));
     if (h->request == NULL)
         pang_conn_abort(h->conn);
+    else if (h->conn->apart)
+        pang_request_set_apart(h->request);
     h->facts = (pang_http1_facts){.keep_alive = false};
     return h->request != NULL;
 }
@@ -347,7 +349,8 @@ static bool take_head(http1 *h)
         return false;
     if (!open_request(h))
         return false;
-    if (end > max || (end == 0 && bytes.len > max)) {
+    size_t line = pang_str_find(bytes, '\n'), whole = end == 0 ? bytes.len : end;
+    if (whole > max || (end > 0 && end - line > conn->worker->bridge->max_header)) {
         refuse_head(h, PANG_RESOURCE_EXHAUSTED, "RequestHeaderFieldsTooLarge",
                     "the request's header is too large");
         return false;

@@ -85,6 +85,8 @@ static stream *open_stream(http2 *h, int32_t id)
         free(s);
         return NULL;
     }
+    if (h->conn->apart)
+        pang_request_set_apart(s->request);
     s->next = h->streams;
     if (s->next != NULL)
         s->next->prev = s;
@@ -291,7 +293,7 @@ static void head_done(stream *s, bool last)
                             "the request's header is too large");
         return;
     }
-    if (is_grpc(head)) {
+    if (is_grpc(head) && !s->session->conn->apart) {
         start_tunnel(s);
         if (last && s->tunnel != NULL)
             pang_tunnel_close(s->tunnel);

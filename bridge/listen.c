@@ -135,56 +135,102 @@ pang_code pang_listen(pang_bridge *bridge, const char *host, unsigned port, unsi
     return code;
 }
 
+pang_code pang_listen_metrics(pang_bridge *bridge, pang_str text, pang_err *err)
+{
+    char host[256];
+    uint64_t port;
+    struct addrinfo *to;
+    unsigned bound;
+    size_t colon = text.len;
+    while (colon > 0 && text.ptr[colon - 1] != ':')
+        colon--;
+    if (colon < 2 || colon > sizeof host || !pang_str_to_uint64(pang_str_after(text, colon), &port) ||
+        port > UINT16_MAX)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
+                         "metrics-address: expected host:port, found \"%" PANG_STR_FMT "\"",
+                         PANG_STR_ARG(text));
+    (void)snprintf(host, sizeof host, "%.*s", (int)(colon - 1), text.ptr);
+    pang_code code = resolve(host, (unsigned)port, &to, err);
+    if (code != PANG_OK)
+        return code;
+    code = check_free(to, (unsigned)port, err);
+    if (code == PANG_OK)
+        code = bind_one(to, false, &bridge->workers[0].metrics_listener.fd, &bound, err);
+    freeaddrinfo(to);
+    bridge->metrics_apart = true;
+    return code;
+}
+
 /* ---- accepting ---- */
 
-static void run_out(pang_worker *worker)
+static void run_out(pang_worker *worker, pang_watch *listener)
 {
-    int fd;
     PANG_LOG(WARN, "out of descriptors", PANG_LOG_NUMBER("connections", worker->n_conns));
     if (worker->reserve_fd >= 0) {
         close(worker->reserve_fd);
-        fd = accept4(worker->listener.fd, NULL, NULL, SOCK_CLOEXEC);
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0)
             close(fd);
         worker->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
     pang_metrics_refused(worker->metrics, PANG_REFUSED_LIMIT);
     worker->accept_again_ms = pang_loop_now(worker->loop) + REST_MS;
-    pang_loop_change(worker->loop, &worker->listener, 0);
+    pang_loop_change(worker->loop, listener, 0);
 }
 
-static void ready_listener(pang_watch *watch, uint32_t events)
+static void accept_some(pang_worker *worker, pang_watch *listener, bool apart)
 {
-    pang_worker *worker = (pang_worker *)((char *)watch - offsetof(pang_worker, listener));
-    (void)events;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        int fd = accept4(watch->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            (void)pang_conn_open(worker, fd);
+            (void)pang_conn_open(worker, fd, apart);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            run_out(worker);
+            run_out(worker, listener);
         if (errno != EINTR && errno != ECONNABORTED)
             return;
     }
 }
 
+static void ready_listener(pang_watch *watch, uint32_t events)
+{
+    (void)events;
+    accept_some((pang_worker *)((char *)watch - offsetof(pang_worker, listener)), watch, false);
+}
+
+static void ready_metrics(pang_watch *watch, uint32_t events)
+{
+    (void)events;
+    accept_some((pang_worker *)((char *)watch - offsetof(pang_worker, metrics_listener)), watch,
+                true);
+}
+
 bool pang_listen_start(pang_worker *worker)
 {
     worker->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    worker->listener.events = EPOLLIN;
+    worker->listener.events = worker->metrics_listener.events = EPOLLIN;
     worker->listener.ready = ready_listener;
-    return pang_loop_add(worker->loop, &worker->listener);
+    worker->metrics_listener.ready = ready_metrics;
+    return pang_loop_add(worker->loop, &worker->listener) &&
+           (worker->metrics_listener.fd < 0 ||
+            pang_loop_add(worker->loop, &worker->metrics_listener));
+}
+
+static void stop_one(pang_worker *worker, pang_watch *listener)
+{
+    if (listener->fd < 0)
+        return;
+    if (worker->loop != NULL)
+        pang_loop_remove(worker->loop, listener);
+    close(listener->fd);
+    listener->fd = -1;
 }
 
 void pang_listen_stop(pang_worker *worker)
 {
-    if (worker->listener.fd < 0)
-        return;
-    pang_loop_remove(worker->loop, &worker->listener);
-    close(worker->listener.fd);
-    worker->listener.fd = -1;
+    stop_one(worker, &worker->listener);
+    stop_one(worker, &worker->metrics_listener);
     if (worker->reserve_fd >= 0)
         close(worker->reserve_fd);
     worker->reserve_fd = -1;
@@ -197,4 +243,6 @@ void pang_listen_sweep(pang_worker *worker, int64_t now_ms)
         return;
     worker->accept_again_ms = 0;
     pang_loop_change(worker->loop, &worker->listener, EPOLLIN);
+    if (worker->metrics_listener.fd >= 0)
+        pang_loop_change(worker->loop, &worker->metrics_listener, EPOLLIN);
 }

@@ -122,7 +122,8 @@ static pang_code make_workers(const pang_config *config, pang_bridge *bridge, pa
         return pang_fail_memory(err);
     bridge->n_workers = (size_t)n;
     for (size_t i = 0; i < bridge->n_workers; i++)
-        bridge->workers[i].listener.fd = bridge->workers[i].reserve_fd = -1;
+        bridge->workers[i].listener.fd = bridge->workers[i].metrics_listener.fd =
+            bridge->workers[i].reserve_fd = -1;
     pang_code code = PANG_OK;
     for (size_t i = 0; code == PANG_OK && i < bridge->n_workers; i++)
         code = make_worker(bridge, &bridge->workers[i], err);
@@ -233,6 +234,9 @@ static pang_code prepare(const pang_config *config, pang_bridge *bridge, char **
     if (code == PANG_OK)
         code = pang_listen(bridge, pang_config_text(config, PANG_OPT_BIND_ADDRESS).ptr,
                            (unsigned)pang_config_int(config, PANG_OPT_PORT), ret_port, err);
+    pang_str metrics = pang_config_text(config, PANG_OPT_METRICS_ADDRESS);
+    if (code == PANG_OK && metrics.len > 0)
+        code = pang_listen_metrics(bridge, metrics, err);
     return code;
 }
 

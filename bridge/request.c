@@ -41,6 +41,11 @@ pang_request *pang_request_new(pang_worker *worker, pang_sink *sink, pang_str pe
     return request;
 }
 
+void pang_request_set_apart(pang_request *request)
+{
+    request->apart = true;
+}
+
 pang_arena *pang_request_arena(pang_request *request)
 {
     return request->arena;
@@ -145,6 +150,11 @@ bool pang_request_begin(pang_request *request)
     request->only_head = pang_str_equal(request->head.verb, PANG_STR("HEAD"));
     if (pang_request_page(request))
         return true; /* a body is read and forgotten */
+    if (request->apart) {
+        pang_request_refuse(request, PANG_NOT_FOUND, "NotFoundException",
+                            "only /metrics and /health are served here");
+        return false;
+    }
     pang_code code = pang_router_match(request->worker->bridge->router, request->head.verb,
                                        request->path, request->arena, &request->match, &allow,
                                        &err);

@@ -32,6 +32,8 @@ typedef struct {
 
 /* A request from `peer` (its address as text, copied). NULL without memory. */
 pang_request *pang_request_new(pang_worker *worker, pang_sink *sink, pang_str peer);
+/* The request came to the listener of /metrics: it may ask for that and health, nothing else. */
+void pang_request_set_apart(pang_request *request);
 pang_arena *pang_request_arena(pang_request *request);
 /* To be filled before pang_request_begin. */
 pang_request_head *pang_request_head_of(pang_request *request);

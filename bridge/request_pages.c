@@ -73,7 +73,8 @@ bool pang_request_page(pang_request *request)
         return true;
     }
     if (pang_str_equal(request->path, PANG_STR("/metrics")) &&
-        request->worker->bridge->metrics_on) {
+        request->worker->bridge->metrics_on &&
+        request->apart == request->worker->bridge->metrics_apart) {
         ask_metrics(request);
         return true;
     }

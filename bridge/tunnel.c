@@ -179,9 +179,21 @@ static int64_t read_timeout(pang_str text, int64_t fallback)
     return fallback;
 }
 
+static void refuse_large(pang_tunnel *t)
+{
+    pang_upstream_cancel(t->call);
+    t->call = NULL;
+    if (!t->over)
+        end(t, PANG_RESOURCE_EXHAUSTED, PANG_STR("message is too large"), PANG_STR(""));
+}
+
 bool pang_tunnel_send(pang_tunnel *t, pang_str bytes)
 {
     pang_str rest = bytes;
+    if (t->call == NULL) { /* over: what still comes is thrown away */
+        (void)nghttp2_session_consume(t->session, t->stream, bytes.len);
+        return true;
+    }
     while (rest.len > 0) {
         if (t->left > 0) {
             size_t n = t->left < rest.len ? (size_t)t->left : rest.len;
@@ -196,14 +208,12 @@ bool pang_tunnel_send(pang_tunnel *t, pang_str bytes)
         t->n_prefix = 0;
         t->left = (uint64_t)t->prefix[1] << 24 | (uint64_t)t->prefix[2] << 16 |
                   (uint64_t)t->prefix[3] << 8 | t->prefix[4];
-        if (t->left > PANG_PASS_MESSAGE_MAX)
-            return false;
+        if (t->left > PANG_PASS_MESSAGE_MAX) {
+            refuse_large(t);
+            return true;
+        }
     }
-    if (t->call != NULL && !pang_upstream_send(t->call, bytes))
-        return false;
-    if (t->call == NULL)
-        (void)nghttp2_session_consume(t->session, t->stream, bytes.len);
-    return true;
+    return pang_upstream_send(t->call, bytes);
 }
 
 void pang_tunnel_close(pang_tunnel *t)

@@ -43,6 +43,7 @@ typedef struct {
     pid_t pid;          /* 0: not running */
     int64_t started_ms, again_ms; /* mono clock; again_ms: when to start it, if not running */
     int pause_ms;
+    bool again; /* it has ended before */
 } child;
 
 enum { SERVER, BRIDGE, CHILDREN };
@@ -204,8 +205,9 @@ static bool plan_restart(supervisor *s, child *c, int status)
     int64_t now = now_ms();
     describe(status, how, sizeof how);
     bool cannot = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CANNOT_START;
-    if (cannot && !s->ready)
-        return false; /* it has said why */
+    if (cannot && (!s->ready || !c->again))
+        return false; /* it has said why; who answered then was another on the same port */
+    c->again = true;
     c->pause_ms = now - c->started_ms > STEADY_MS || c->pause_ms == 0 ? PAUSE_FIRST_MS
                                                                      : c->pause_ms * 2;
     if (c->pause_ms > PAUSE_LAST_MS)

@@ -83,9 +83,10 @@ bool pang_model_drop(pang_model_build *b, const char *part, const char *name,
 pang_code pang_model_current_schema(pang_model_build *b, const pang_model_schema **ret,
                                     pang_err *err)
 {
-    int64_t id;
+    int64_t id = 0; /* as in Java's builder: DuckDB adds specs before it sets the schema */
     const pang_json *node = NULL;
-    if (pang_model_has_int(b->doc, "current-schema-id", &id))
+    bool is_set = pang_model_has_int(b->doc, "current-schema-id", &id);
+    if (is_set || b->base == NULL)
         node = pang_model_find(pang_json_get(b->doc, "schemas"), "schema-id", id);
     if (node == NULL)
         return pang_model_invalid(err, "Invalid table: no current schema has been set");
