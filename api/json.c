@@ -110,9 +110,10 @@ static bool read_into(level *top, struct json_object *value)
     int failed;
     if (json_object_is_type(top->container, json_type_array))
         failed = json_object_array_add(top->container, value);
-    else /* the scanner has refused duplicates */
+    else /* the scanner has refused duplicates; the name lives in the tree's own arena */
         failed = json_object_object_add_ex(top->container, top->name, value,
-                                           JSON_C_OBJECT_ADD_KEY_IS_NEW);
+                                           JSON_C_OBJECT_ADD_KEY_IS_NEW |
+                                               JSON_C_OBJECT_ADD_CONSTANT_KEY);
     if (failed != 0)
         json_object_put(value);
     return failed == 0;
