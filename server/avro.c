@@ -6,10 +6,8 @@
 
 #include <string.h>
 
-#include <zlib.h>
-#include <zstd.h>
-
 #include "server/avro_schema.h"
+#include "server/zip.h"
 
 enum {
     SYNC_BYTES = 16,
@@ -224,62 +222,18 @@ static bool read_head(reader *r, head *ret)
     return true;
 }
 
-static bool inflate_block(pang_str packed, pang_buf *to)
+static pang_code expand(const head *h, pang_str packed, pang_arena *arena, pang_str *ret,
+                        pang_err *err)
 {
-    z_stream stream = {0};
-    int outcome = Z_OK;
-    if (packed.len > UINT32_MAX / 2 || inflateInit2(&stream, -15) != Z_OK)
-        return false;
-    stream.next_in = (Bytef *)(uintptr_t)packed.ptr;
-    stream.avail_in = (uInt)packed.len;
-    for (size_t room = packed.len * 4 + 1024; outcome == Z_OK && to->len < BLOCK_MAX;) {
-        char *at = pang_buf_room(to, room);
-        if (at == NULL)
-            break;
-        stream.next_out = (Bytef *)at;
-        stream.avail_out = (uInt)room;
-        outcome = inflate(&stream, Z_NO_FLUSH);
-        to->len += room - stream.avail_out;
-    }
-    inflateEnd(&stream);
-    return outcome == Z_STREAM_END;
-}
-
-static bool zstd_block(pang_str packed, pang_buf *to)
-{
-    ZSTD_DStream *stream = ZSTD_createDStream();
-    ZSTD_inBuffer in = {packed.ptr, packed.len, 0};
-    size_t outcome = stream == NULL ? 0 : 1;
-    bool done = false;
-    while (stream != NULL && !done && to->len < BLOCK_MAX) {
-        size_t room = ZSTD_DStreamOutSize();
-        char *at = pang_buf_room(to, room);
-        if (at == NULL)
-            break;
-        ZSTD_outBuffer out = {at, room, 0};
-        outcome = ZSTD_decompressStream(stream, &out, &in);
-        to->len += out.pos;
-        if (ZSTD_isError(outcome) || (outcome != 0 && out.pos == 0 && in.pos == in.size))
-            break;
-        done = outcome == 0;
-    }
-    ZSTD_freeDStream(stream);
-    return done;
-}
-
-static bool expand(const head *h, pang_str packed, pang_arena *arena, pang_str *ret)
-{
-    pang_buf to = {.arena = arena};
-    bool done;
-    *ret = packed;
-    if (pang_str_equal(h->codec, PANG_STR("null")))
-        return true;
     if (pang_str_equal(h->codec, PANG_STR("deflate")))
-        done = inflate_block(packed, &to);
-    else
-        done = pang_str_equal(h->codec, PANG_STR("zstandard")) && zstd_block(packed, &to);
-    *ret = pang_buf_str(&to);
-    return done;
+        return pang_inflate(packed, BLOCK_MAX, arena, ret, err);
+    if (pang_str_equal(h->codec, PANG_STR("zstandard")))
+        return pang_unzstd(packed, BLOCK_MAX, arena, ret, err);
+    if (!pang_str_equal(h->codec, PANG_STR("null")))
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
+                         "avro codec is not known: %" PANG_STR_FMT, PANG_STR_ARG(h->codec));
+    *ret = packed;
+    return PANG_OK;
 }
 
 /* One block's records; false when it is damaged, *ret_stop when the caller has enough. */
@@ -299,8 +253,13 @@ static bool read_block(walk *w, pang_str block, int64_t count, pang_avro_fn *fn,
     return true;
 }
 
-static bool read_blocks(reader *r, const head *h, walk *w, pang_arena *scratch, pang_avro_fn *fn,
-                        void *arg)
+static pang_code fail_damaged(pang_err *err)
+{
+    return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "avro file is damaged");
+}
+
+static pang_code read_blocks(reader *r, const head *h, walk *w, pang_arena *scratch,
+                             pang_avro_fn *fn, void *arg, pang_err *err)
 {
     bool stop = false;
     while (!stop && r->at < r->end) {
@@ -309,11 +268,14 @@ static bool read_blocks(reader *r, const head *h, walk *w, pang_arena *scratch, 
         pang_arena_reset(scratch);
         if (!read_long(r, &count) || count < 0 || !read_bytes(r, &packed) ||
             !read_exact(r, SYNC_BYTES, &sync) || memcmp(sync.ptr, h->sync, SYNC_BYTES) != 0)
-            return false;
-        if (!expand(h, packed, scratch, &block) || !read_block(w, block, count, fn, arg, &stop))
-            return false;
+            return fail_damaged(err);
+        pang_code code = expand(h, packed, scratch, &block, err);
+        if (code == PANG_OK && !read_block(w, block, count, fn, arg, &stop))
+            code = fail_damaged(err);
+        if (code != PANG_OK)
+            return code;
     }
-    return true;
+    return PANG_OK;
 }
 
 pang_code pang_avro_read(pang_str file, const char *const *paths, size_t n, pang_arena *arena,
@@ -332,10 +294,7 @@ pang_code pang_avro_read(pang_str file, const char *const *paths, size_t n, pang
     pang_arena *scratch = pang_arena_new((size_t)BLOCK_MAX * 2);
     if (scratch == NULL)
         return pang_fail_memory(err);
-    if (!read_blocks(&r, &h, &w, scratch, fn, arg))
-        code = pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
-                         "avro file is damaged, or its codec \"%" PANG_STR_FMT "\" is not known",
-                         PANG_STR_ARG(h.codec));
+    code = read_blocks(&r, &h, &w, scratch, fn, arg, err);
     pang_arena_free(scratch);
     return code;
 }

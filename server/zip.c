@@ -15,6 +15,7 @@ enum {
     LEVEL = 1,
     KEPT = 4,              /* contexts of each kind that are kept for reuse */
     GZIP_WINDOW = 15 + 16, /* zlib: the largest window, a gzip head */
+    RAW_WINDOW = -15,      /* the same, no head at all */
     FIRST_TEXT = 1 << 16,  /* bytes first tried when expanding gzip, which does not say */
 };
 
@@ -167,25 +168,78 @@ static int expand(z_stream *stream, pang_buf *to, size_t max_bytes)
     }
 }
 
-pang_code pang_gunzip(pang_str bytes, size_t max_bytes, pang_arena *arena, pang_str *ret,
-                      pang_err *err)
+static pang_code fail_expand(int outcome, size_t max_bytes, const char *what, pang_err *err)
+{
+    if (outcome == Z_MEM_ERROR)
+        return pang_fail_memory(err);
+    if (outcome == Z_BUF_ERROR)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
+                         "%s is too large when expanded: at most %zu bytes", what, max_bytes);
+    return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException", "%s is damaged or cut",
+                     what);
+}
+
+static pang_code expand_all(pang_str bytes, int window, const char *what, size_t max_bytes,
+                            pang_arena *arena, pang_str *ret, pang_err *err)
 {
     z_stream stream = {0};
     pang_buf to = {.arena = arena};
-    if (bytes.len > UINT32_MAX / 2 || inflateInit2(&stream, GZIP_WINDOW) != Z_OK)
+    if (bytes.len > UINT32_MAX / 2 || inflateInit2(&stream, window) != Z_OK)
         return pang_fail_memory(err);
     stream.next_in = (Bytef *)(uintptr_t)bytes.ptr;
     stream.avail_in = (uInt)bytes.len;
     int outcome = expand(&stream, &to, max_bytes);
     inflateEnd(&stream);
-    if (outcome == Z_MEM_ERROR)
-        return pang_fail_memory(err);
-    if (outcome == Z_BUF_ERROR)
-        return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
-                         "file is too large when expanded: at most %zu bytes", max_bytes);
     if (outcome != Z_OK)
-        return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
-                         "file is no gzip, or was cut");
+        return fail_expand(outcome, max_bytes, what, err);
+    *ret = pang_buf_str(&to);
+    return PANG_OK;
+}
+
+pang_code pang_gunzip(pang_str bytes, size_t max_bytes, pang_arena *arena, pang_str *ret,
+                      pang_err *err)
+{
+    return expand_all(bytes, GZIP_WINDOW, "gzip file", max_bytes, arena, ret, err);
+}
+
+pang_code pang_inflate(pang_str bytes, size_t max_bytes, pang_arena *arena, pang_str *ret,
+                       pang_err *err)
+{
+    return expand_all(bytes, RAW_WINDOW, "deflate block", max_bytes, arena, ret, err);
+}
+
+/* As expand, for zstd. */
+static int expand_zstd(ZSTD_DStream *stream, ZSTD_inBuffer *in, pang_buf *to, size_t max_bytes)
+{
+    size_t room = ZSTD_DStreamOutSize();
+    for (;;) {
+        char *at = pang_buf_room(to, room);
+        if (at == NULL)
+            return Z_MEM_ERROR;
+        ZSTD_outBuffer out = {at, room, 0};
+        size_t left = ZSTD_decompressStream(stream, &out, in);
+        to->len += out.pos;
+        if (to->len > max_bytes)
+            return Z_BUF_ERROR;
+        if (left == 0)
+            return Z_OK;
+        if (ZSTD_isError(left) || (out.pos == 0 && in->pos == in->size))
+            return Z_DATA_ERROR;
+    }
+}
+
+pang_code pang_unzstd(pang_str bytes, size_t max_bytes, pang_arena *arena, pang_str *ret,
+                      pang_err *err)
+{
+    ZSTD_DStream *stream = ZSTD_createDStream();
+    ZSTD_inBuffer in = {bytes.ptr, bytes.len, 0};
+    pang_buf to = {.arena = arena};
+    if (stream == NULL)
+        return pang_fail_memory(err);
+    int outcome = expand_zstd(stream, &in, &to, max_bytes);
+    ZSTD_freeDStream(stream);
+    if (outcome != Z_OK)
+        return fail_expand(outcome, max_bytes, "zstd block", err);
     *ret = pang_buf_str(&to);
     return PANG_OK;
 }

@@ -1,7 +1,7 @@
 /*
  * Zip: the two compressions of metadata documents. zstd for records in the store, gzip for files
  * whose table asks for it.
- * Called by server/metadata.c and server/files.c. Threads: any. Lifetime: results live in the
+ * Called by server/metadata.c, files.c and avro.c. Threads: any. Lifetime: results live in the
  * arena.
  */
 #ifndef PANG_SERVER_ZIP_H
@@ -28,6 +28,12 @@ PANG_MUST_CHECK pang_code pang_gzip(pang_str text, pang_arena *arena, pang_str *
 bool pang_is_gzip(pang_str bytes);
 /* ERRORS: INVALID_ARGUMENT (no gzip, or more than max_bytes inside), RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_gunzip(pang_str bytes, size_t max_bytes, pang_arena *arena,
+                                      pang_str *ret, pang_err *err);
+/* Deflate without a head, and zstd whose head need not say the size: the codecs of Avro's blocks.
+ * ERRORS: as pang_gunzip. */
+PANG_MUST_CHECK pang_code pang_inflate(pang_str bytes, size_t max_bytes, pang_arena *arena,
+                                       pang_str *ret, pang_err *err);
+PANG_MUST_CHECK pang_code pang_unzstd(pang_str bytes, size_t max_bytes, pang_arena *arena,
                                       pang_str *ret, pang_err *err);
 
 #endif
