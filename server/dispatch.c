@@ -436,8 +436,9 @@ static pang_code run_unary(run *r, pang_err *err)
         if (code != PANG_ABORTED)
             return code;
         pang_count(r->call.server->counters, PANG_COUNT_RERUNS);
-        if (++r->call.attempt == PANG_TXN_TRIES)
+        if (r->call.attempt + 1 == PANG_TXN_TRIES)
             return give_up(r, err);
+        r->call.attempt++;
         pang_arena_reset(r->call.arena);
         pause_before(r, r->call.attempt);
         code = PANG_OK;

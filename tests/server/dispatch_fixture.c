@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "storage/backends.h"
+#include "storage/faulty.h"
 
 const pang_store_ops *const pang_stores[] = {&pang_memory_ops, NULL};
 
@@ -25,6 +26,10 @@ static pang_code create(pang_call *call, const void *in, void *out, pang_err *er
     pang_keys keys = {.arena = call->arena, .scope = call->tenant_key};
     pang_record record;
     unsigned run = f->runs++;
+    if (call->attempt == 0)
+        f->used_at_start = pang_arena_used(call->arena);
+    else if (f->lose > 0)
+        assert_int_equal(pang_arena_used(call->arena), f->used_at_start); /* it was reset */
     pang_str key = pang_key_setting(&keys, pang_str_from(request->namespace_[0]));
     pang_code code = pang_txn_get_one(call->txn, key, &record, err);
     if (code != PANG_OK)
@@ -174,14 +179,17 @@ void fixture_open(fixture *f, bool with_evaluator)
     static const pang_service service = {"test", rows, sizeof rows / sizeof rows[0]};
     static const pang_service *const services[] = {&service, NULL};
     pang_err err;
-    pang_store *store;
+    pang_store *store, *second;
     memset(f, 0, sizeof *f);
     f->clock = (pang_env_fixed){.wall_ms = 1700000000000, .mono_ms = 5000, .seed = 7};
     f->env = pang_env_from_fixed(&f->clock);
     pang_store_config memory = {.url = PANG_STR("memory:"), .env = &f->env};
-    assert_int_equal(pang_store_open(&memory, &store, &err), PANG_OK);
-    assert_int_equal(pang_store_migrate(store, &err), PANG_OK);
+    assert_int_equal(pang_store_open(&memory, &f->inner, &err), PANG_OK);
+    assert_int_equal(pang_store_migrate(f->inner, &err), PANG_OK);
+    assert_int_equal(pang_faulty_wrap(f->inner, false, false, &store, &err), PANG_OK);
+    assert_int_equal(pang_faulty_wrap(f->inner, false, false, &second, &err), PANG_OK);
     assert_int_equal(pang_db_open(store, NULL, &f->db, &err), PANG_OK);
+    assert_int_equal(pang_db_open(second, NULL, &f->other, &err), PANG_OK);
     assert_int_equal(pang_schema_load(pang_schema_linked(), &f->schema, &err), PANG_OK);
     assert_int_equal(pang_counters_open(f->schema, &f->counters, &err), PANG_OK);
     f->shared = (pang_server_env){.env = &f->env,
@@ -202,6 +210,8 @@ void fixture_close(fixture *f)
     pang_counters_close(f->counters);
     pang_schema_free(f->schema);
     pang_db_close(f->db);
+    pang_db_close(f->other);
+    pang_store_close(f->inner);
 }
 
 static void copy_out(outcome *to, const char *path, const pang_answer *answer)
@@ -275,6 +285,21 @@ outcome fixture_load(fixture *f, const char *name)
                         (pang_str){(char *)packed, size}, PANG_NO_DEADLINE);
 }
 
+void fixture_other_sets(fixture *f, const char *name, bool exists)
+{
+    pang_arena *arena = pang_arena_new(ARENA_BYTES);
+    pang_keys keys = {.arena = arena, .scope = NIL_SCOPE};
+    pang_str key = pang_key_setting(&keys, pang_str_from(name));
+    pang_txn *txn = pang_txn_begin(f->other, NIL_SCOPE, PANG_NO_DEADLINE, arena);
+    assert_non_null(txn);
+    if (exists)
+        pang_txn_put(txn, KIND_NAME, key, PANG_STR("another's"));
+    else
+        pang_txn_delete(txn, key);
+    assert_int_equal(pang_txn_commit(txn, NULL), PANG_OK);
+    pang_arena_free(arena);
+}
+
 typedef struct {
     uint32_t kind;
     size_t n;
@@ -298,8 +323,7 @@ size_t fixture_count(fixture *f, uint32_t kind, pang_arena *arena, pang_record *
     counting c = {.kind = kind, .arena = arena, .last = ret_last};
     pang_err err;
     pang_query query = {.prefix = NIL_SCOPE, .limit = PANG_SCAN_MAX};
-    assert_int_equal(
-        pang_store_scan(pang_db_store(f->db), &query, PANG_NO_DEADLINE, count_row, &c, &err),
-        PANG_OK);
+    assert_int_equal(pang_store_scan(f->inner, &query, PANG_NO_DEADLINE, count_row, &c, &err),
+                     PANG_OK);
     return c.n;
 }

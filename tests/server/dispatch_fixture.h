@@ -28,7 +28,9 @@ typedef Pangolin__V1__LoadNamespaceResponse load_response;
 typedef struct fixture {
     pang_env_fixed clock;
     pang_env env;
+    pang_store *inner; /* under both */
     pang_db *db;
+    pang_db *other;    /* another server's, on the same store */
     pang_schema *schema;
     pang_counters *counters;
     pang_server_env shared;
@@ -36,6 +38,7 @@ typedef struct fixture {
 
     /* Steers: what create does on its n-th run. */
     unsigned runs;
+    size_t used_at_start; /* of the attempt's arena, when create began */
     unsigned lose;  /* this many runs report a lost race */
     pang_code fail; /* then it ends with this */
     const char *reason;
@@ -70,6 +73,9 @@ outcome fixture_call(fixture *f, const char *path, pang_str packed, int64_t dead
 /* CreateNamespace of one level in catalog "demo". key may be NULL. */
 outcome fixture_create(fixture *f, const char *name, const char *key);
 outcome fixture_load(fixture *f, const char *name);
+
+/* Another server makes or removes the record behind a name. */
+void fixture_other_sets(fixture *f, const char *name, bool exists);
 
 /* How many records of a kind the nil tenant has; the last one's body in *ret_last. */
 size_t fixture_count(fixture *f, uint32_t kind, pang_arena *arena, pang_record *ret_last);

@@ -199,6 +199,21 @@ static void test_run__a_real_race_is_seen_by_the_second(void **state)
     assert_int_equal(f->runs, 3);
 }
 
+static void test_run__a_verdict_on_a_stale_record_is_none(void **state)
+{
+    fixture *f = *state;
+    fixture_other_sets(f, "a", true);
+    assert_int_equal(fixture_load(f, "a").code, PANG_OK);
+    fixture_other_sets(f, "a", false);
+    assert_int_equal(fixture_load(f, "a").code, PANG_NOT_FOUND); /* the cache said otherwise */
+    fixture_other_sets(f, "a", true);
+    assert_int_equal(fixture_load(f, "a").code, PANG_OK);
+    fixture_other_sets(f, "a", false);
+    f->runs = 0;
+    assert_int_equal(fixture_create(f, "a", NULL).code, PANG_OK); /* not ALREADY_EXISTS */
+    assert_int_equal(f->runs, 2);
+}
+
 static void test_run__a_read_cannot_write(void **state)
 {
     fixture *f = *state;
@@ -328,6 +343,7 @@ int main(void)
         CASE(test_run__a_lost_race_runs_again_from_the_start),
         CASE(test_run__races_are_lost_only_so_often),
         CASE(test_run__a_real_race_is_seen_by_the_second),
+        CASE(test_run__a_verdict_on_a_stale_record_is_none),
         CASE(test_run__a_read_cannot_write),
         CASE(test_run__a_deadline_that_has_passed),
         CASE(test_deadline__the_first_of_three),
