@@ -52,6 +52,16 @@ void pang_conn_wait(pang_conn *conn, pang_waits waits)
 {
     conn->waits = waits;
     conn->since_ms = pang_loop_now(conn->worker->loop);
+    conn->came = 0;
+}
+
+void pang_conn_came(pang_conn *conn, size_t n)
+{
+    conn->came += n;
+    if (conn->came < PANG_PROGRESS_BYTES)
+        return;
+    conn->came = 0;
+    conn->since_ms = pang_loop_now(conn->worker->loop);
 }
 
 bool pang_conn_flushed(const pang_conn *conn)
@@ -63,7 +73,9 @@ bool pang_conn_flushed(const pang_conn *conn)
 static void ask(pang_conn *conn)
 {
     uint32_t events = 0;
-    bool room = pang_queue_len(&conn->in) < PANG_CONN_IN_MAX;
+    /* A client that takes no replies is not listened to: what it says might need more of them. */
+    bool room = pang_queue_len(&conn->in) < PANG_CONN_IN_MAX &&
+                pang_queue_len(&conn->out) < PANG_CONN_OUT_MAX;
     if (conn->want_read && room && !conn->eof && !conn->closing)
         events |= EPOLLIN;
     if (!pang_conn_flushed(conn) || conn->tls_read_wants_write)
@@ -123,6 +135,10 @@ static void took(pang_conn *conn, size_t n)
     if (first > 0)
         pang_queue_take(&conn->out, first);
     conn->tail = pang_str_after(conn->tail, n - first);
+    conn->left += n;
+    if (conn->left < PANG_PROGRESS_BYTES && !pang_conn_flushed(conn))
+        return;
+    conn->left = 0;
     conn->wrote_ms = pang_loop_now(conn->worker->loop);
 }
 
@@ -367,6 +383,8 @@ void pang_conn_sweep(pang_worker *worker, int64_t now_ms)
         bool slow_write = !pang_conn_flushed(conn) &&
                           now_ms - conn->wrote_ms > PANG_WRITE_TIMEOUT_MS;
         bool slow_read = now_ms - conn->since_ms > limit_of(conn);
+        if (conn->protocol != NULL && conn->protocol->sweep != NULL && !conn->closing)
+            conn->protocol->sweep(conn, now_ms);
         if (!slow_write && !slow_read)
             continue;
         if (conn->waits != PANG_WAITS_NEXT || slow_write)

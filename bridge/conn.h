@@ -22,6 +22,8 @@ typedef struct {
     void (*writable)(pang_conn *conn);
     /* The bridge is going away: finish what is under way, take nothing new. */
     void (*drain)(pang_conn *conn);
+    /* Now and then: end what is too slow. May be NULL. */
+    void (*sweep)(pang_conn *conn, int64_t now_ms);
     /* The connection is gone: free what is yours. */
     void (*closed)(pang_conn *conn);
 } pang_protocol;
@@ -30,7 +32,7 @@ typedef struct {
 typedef enum {
     PANG_WAITS_HANDSHAKE, /* for TLS or the first bytes; from its beginning */
     PANG_WAITS_HEAD,      /* for the rest of a header; from its first byte */
-    PANG_WAITS_BODY,      /* for more of a body; from the last byte */
+    PANG_WAITS_BODY,      /* for more of a body; from the last PANG_PROGRESS_BYTES */
     PANG_WAITS_CORE,      /* for the core: the call has its own deadline */
     PANG_WAITS_NEXT,      /* idle */
 } pang_waits;
@@ -50,13 +52,15 @@ struct pang_conn {
                            `writable` once it is gone */
     pang_waits waits;
     int64_t since_ms;   /* when this wait began */
-    int64_t wrote_ms;   /* when a byte last left, or there was nothing to send */
+    int64_t wrote_ms;   /* when PANG_PROGRESS_BYTES had last left, or there was nothing to send */
+    size_t came, left;  /* bytes since then */
     char peer[48];
 };
 
 enum {
     PANG_CONN_IN_MAX = 64 * 1024,   /* bytes read ahead of the protocol */
     PANG_CONN_OUT_MAX = 256 * 1024, /* bytes a protocol should queue at once */
+    PANG_PROGRESS_BYTES = 1024,     /* fewer, in all the time that is allowed, are a drip */
 };
 
 /* Takes the descriptor. False when it was refused (and closed). */
@@ -65,6 +69,8 @@ bool pang_conn_open(pang_worker *worker, int fd, bool apart);
 void pang_conn_touch(pang_conn *conn);
 /* Sets what it waits for; the clock of the wait starts anew. */
 void pang_conn_wait(pang_conn *conn, pang_waits waits);
+/* n bytes of a body came: the wait goes on, from now if they were enough to be called progress. */
+void pang_conn_came(pang_conn *conn, size_t n);
 /* More, or no more, is read from the socket. */
 void pang_conn_read(pang_conn *conn, bool on);
 /* Closes once all that is queued has left. */

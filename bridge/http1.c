@@ -203,7 +203,7 @@ static bool take_body(http1 *h)
     bool wanted = pang_request_body(h->request, bytes);
     h->left -= bytes.len;
     pang_queue_take(&h->conn->in, bytes.len);
-    pang_conn_wait(h->conn, PANG_WAITS_BODY);
+    pang_conn_came(h->conn, bytes.len);
     return wanted;
 }
 
@@ -253,7 +253,6 @@ static bool chunk_step(http1 *h)
     }
     if (!take_line(h, CHUNK_LINE_MAX - 2, line, &len))
         return false;
-    pang_conn_wait(h->conn, PANG_WAITS_BODY);
     if (h->phase == CHUNK_SIZE) {
         if (!read_hex((pang_str){line, len}, &h->left)) { /* extensions too are refused */
             refuse(h, "a chunk's size");

@@ -3,8 +3,9 @@
  * gRPC's, a tunnel (tunnel.c).
  *
  * What a peer may do is bounded here and does not depend on its acknowledging our settings: streams
- * at once, bytes of a header block, streams that it opens and resets. nghttp2 itself bounds pings,
- * settings and continuation frames.
+ * at once, bytes of a header block, streams that it opens and resets, frames that mean nothing,
+ * time without progress of each stream. nghttp2 itself bounds continuation frames and what waits to
+ * be acknowledged.
  */
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
@@ -20,6 +21,9 @@ enum {
     CONNECTION_WINDOW = 1 << 20,
     RESET_BUDGET = 1000,       /* streams ended early by the client, then */
     RESETS_PER_SECOND = 33,    /* the budget grows again */
+    FRAME_BUDGET = 1000,       /* frames that carry nothing: pings, settings, priorities, ... */
+    FRAMES_PER_SECOND = 100,
+    ACK_TIMEOUT_MS = 10000,    /* for the client to acknowledge our settings */
     OVERHEAD = 32,             /* RFC 9113, 6.5.2: a field counts 32 bytes more than it has */
 };
 
@@ -32,17 +36,25 @@ typedef struct stream {
     pang_tunnel *tunnel;
     size_t header_bytes;
     pang_str body;         /* what of the reply is still to go */
-    bool body_last, deferred, refused, body_over;
+    bool body_last, deferred, refused, head_over, body_over;
     bool part_out;         /* a part was given that the request has not been told has left */
+    int64_t moved_ms;      /* when it last got on */
+    size_t moved_bytes;    /* since then */
 } stream;
+
+/* What a client may do for nothing, and gets back as time passes. */
+typedef struct {
+    int64_t left, since_ms;
+} budget;
 
 typedef struct http2 {
     pang_conn *conn;
     nghttp2_session *session;
     stream *streams;
     size_t n_streams;
-    int64_t budget, budget_ms; /* of early resets */
-    bool draining, broken;
+    budget resets, frames;
+    int64_t opened_ms;
+    bool acknowledged, draining, broken;
 } http2;
 
 static const pang_sink sink_ops;
@@ -57,16 +69,10 @@ static stream *stream_of(nghttp2_session *session, int32_t id)
     return nghttp2_session_get_stream_user_data(session, id);
 }
 
-/* The connection's wait follows from its streams. */
+/* While there are streams, each has its own clock. */
 static void set_wait(http2 *h)
 {
-    bool reading = false;
-    for (stream *s = h->streams; s != NULL; s = s->next)
-        reading = reading || (!s->body_over && s->tunnel == NULL);
-    pang_waits waits = h->n_streams == 0 ? PANG_WAITS_NEXT
-                       : reading         ? PANG_WAITS_BODY
-                                         : PANG_WAITS_CORE;
-    pang_conn_wait(h->conn, waits);
+    pang_conn_wait(h->conn, h->n_streams == 0 ? PANG_WAITS_NEXT : PANG_WAITS_CORE);
 }
 
 /* ---- streams ---- */
@@ -79,6 +85,7 @@ static stream *open_stream(http2 *h, int32_t id)
     s->sink = sink_ops;
     s->session = h;
     s->id = id;
+    s->moved_ms = pang_loop_now(h->conn->worker->loop);
     s->request = pang_request_new(h->conn->worker, &s->sink, pang_str_from(h->conn->peer));
     if (s->request == NULL || nghttp2_session_set_stream_user_data(h->session, id, s) != 0) {
         pang_request_free(s->request);
@@ -110,6 +117,16 @@ static void close_stream(stream *s)
     free(s);
 }
 
+/* It got on. A drip does not count: PANG_PROGRESS_BYTES do, together. */
+static void moved(stream *s, size_t n)
+{
+    s->moved_bytes += n;
+    if (s->moved_bytes < PANG_PROGRESS_BYTES)
+        return;
+    s->moved_bytes = 0;
+    s->moved_ms = pang_loop_now(s->session->conn->worker->loop);
+}
+
 static void reset(stream *s, uint32_t why)
 {
     (void)nghttp2_submit_rst_stream(s->session->session, NGHTTP2_FLAG_NONE, s->id, why);
@@ -136,6 +153,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size
     (void)arg;
     if (s == NULL)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    moved(s, size);
     if (s->tunnel != NULL)
         return pang_tunnel_read(s->tunnel, to, size, flags);
     size_t n = s->body.len < size ? s->body.len : size;
@@ -201,16 +219,46 @@ static void sink_abort(pang_sink *sink)
 
 /* ---- what comes ---- */
 
-/* Early resets are paid from a budget that grows slowly: CVE-2023-44487. */
-static bool pay_reset(http2 *h)
+static bool pay(const http2 *h, budget *b, int64_t most, int64_t per_second)
 {
     int64_t now = pang_loop_now(h->conn->worker->loop);
-    h->budget += (now - h->budget_ms) * RESETS_PER_SECOND / 1000;
-    if (now - h->budget_ms >= 1000 / RESETS_PER_SECOND + 1)
-        h->budget_ms = now;
-    if (h->budget > RESET_BUDGET)
-        h->budget = RESET_BUDGET;
-    return --h->budget >= 0;
+    int64_t grown = (now - b->since_ms) * per_second / 1000;
+    if (grown > 0) {
+        b->since_ms = now;
+        b->left = b->left + grown > most ? most : b->left + grown;
+    }
+    return --b->left >= 0;
+}
+
+static void calm_down(http2 *h)
+{
+    if (h->broken)
+        return;
+    pang_metrics_refused(h->conn->worker->metrics, PANG_REFUSED_PROTOCOL);
+    (void)nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
+    h->broken = true;
+    pang_conn_touch(h->conn);
+}
+
+/* Frames that cost the sender nothing and us some work. */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
+{
+    http2 *h = arg;
+    bool idle = false;
+    (void)session;
+    switch (hd->type) {
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_RST_STREAM:
+    case NGHTTP2_GOAWAY:
+    case NGHTTP2_WINDOW_UPDATE: break;
+    case NGHTTP2_DATA:
+        idle = hd->length == 0 && (hd->flags & NGHTTP2_FLAG_END_STREAM) == 0;
+        break;
+    default: idle = true; break;
+    }
+    if (idle && !pay(h, &h->frames, FRAME_BUDGET, FRAMES_PER_SECOND))
+        calm_down(h);
+    return 0;
 }
 
 static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -255,8 +303,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     if (s == NULL || s->request == NULL || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0; /* trailers of a request mean nothing here */
     pang_request_head *head = pang_request_head_of(s->request);
-    s->header_bytes += name_len + value_len + OVERHEAD;
-    if (s->header_bytes > h->conn->worker->bridge->max_header + PANG_URL_MAX ||
+    bool path = name_len == 5 && memcmp(name, ":path", 5) == 0; /* has a limit of its own */
+    s->header_bytes += name_len + (path ? 0 : value_len) + OVERHEAD;
+    if (s->header_bytes > h->conn->worker->bridge->max_header || value_len > UINT16_MAX ||
         head->n_headers >= PANG_HEADERS_MAX - 1)
         s->refused = true;
     if (!s->refused)
@@ -265,11 +314,43 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return 0;
 }
 
+/* "application/grpc", "application/grpc+proto", but not "application/grpc-web". */
 static bool is_grpc(const pang_request_head *head)
 {
+    static const pang_str name = PANG_STR_INIT("application/grpc");
     pang_str type = pang_head_find(head, PANG_STR("content-type"));
-    return pang_str_starts(type, PANG_STR("application/grpc")) &&
-           pang_str_equal(head->verb, PANG_STR("POST"));
+    pang_str rest = pang_str_after(type, name.len);
+    return pang_str_starts(type, name) && pang_str_equal(head->verb, PANG_STR("POST")) &&
+           (rest.len == 0 || rest.ptr[0] == '+' || rest.ptr[0] == ';');
+}
+
+/* Exactly one host, however often it is said. */
+static bool has_one_host(const pang_request_head *head)
+{
+    pang_str host = pang_head_find(head, PANG_STR("host"));
+    for (size_t i = 0; i < head->n_headers; i++) {
+        if (pang_str_equal(head->headers[i].name, PANG_STR("host")) &&
+            !pang_str_equal_nocase(head->headers[i].value, host))
+            return false;
+    }
+    return host.len > 0;
+}
+
+/* NULL, or why the head is refused. */
+static const char *fault_of(const pang_request_head *head)
+{
+    if (head->target.len == 0 || head->target.ptr[0] != '/' ||
+        pang_str_find(head->target, '#') < head->target.len)
+        return "invalid request: the target";
+    return has_one_host(head) ? NULL : "invalid request: exactly one host is needed";
+}
+
+/* A body too large is refused before it comes. nghttp2 has checked that the length is a number. */
+static void expect_body(stream *s, const pang_request_head *head)
+{
+    uint64_t length;
+    if (pang_str_to_uint64(pang_head_find(head, PANG_STR("content-length")), &length))
+        (void)pang_request_expect(s->request, length);
 }
 
 /* The tunnel takes the stream over; the request gives its arena with it. */
@@ -286,11 +367,21 @@ static void start_tunnel(stream *s)
 static void head_done(stream *s, bool last)
 {
     pang_request_head *head = pang_request_head_of(s->request);
+    s->head_over = true;
     s->body_over = last;
-    if (s->refused || head->target.len > PANG_URL_MAX) {
-        s->body_over = true;
+    if (s->refused) {
         pang_request_refuse(s->request, PANG_RESOURCE_EXHAUSTED, "RequestHeaderFieldsTooLarge",
                             "the request's header is too large");
+        return;
+    }
+    if (head->target.len > PANG_URL_MAX) {
+        pang_request_refuse(s->request, PANG_RESOURCE_EXHAUSTED, "UriTooLong",
+                            "the request's target is too long");
+        return;
+    }
+    const char *fault = fault_of(head);
+    if (fault != NULL) {
+        pang_request_refuse(s->request, PANG_INVALID_ARGUMENT, "BadRequestException", fault);
         return;
     }
     if (is_grpc(head) && !s->session->conn->apart) {
@@ -299,13 +390,12 @@ static void head_done(stream *s, bool last)
             pang_tunnel_close(s->tunnel);
         return;
     }
-    if (head->target.len == 0 || head->target.ptr[0] != '/') {
-        pang_request_refuse(s->request, PANG_INVALID_ARGUMENT, "BadRequestException",
-                            "invalid request: the target");
+    if (!pang_request_begin(s->request))
         return;
-    }
-    if (pang_request_begin(s->request) && last)
+    if (last)
         pang_request_end(s->request);
+    else
+        expect_body(s, head);
 }
 
 static void stream_ends(stream *s)
@@ -322,11 +412,12 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     http2 *h = arg;
     stream *s = stream_of(session, frame->hd.stream_id);
     bool last = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
-    if (frame->hd.type == NGHTTP2_RST_STREAM && s != NULL && !pay_reset(h)) {
-        pang_metrics_refused(h->conn->worker->metrics, PANG_REFUSED_PROTOCOL);
-        (void)nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
-        h->broken = true;
-    }
+    if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0)
+        h->acknowledged = true;
+    /* CVE-2023-44487: streams that are opened only to be reset. */
+    if (frame->hd.type == NGHTTP2_RST_STREAM && s != NULL &&
+        !pay(h, &h->resets, RESET_BUDGET, RESETS_PER_SECOND))
+        calm_down(h);
     if (s == NULL)
         return 0;
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
@@ -341,10 +432,11 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
                    size_t len, void *arg)
 {
     stream *s = stream_of(session, id);
-    http2 *h = arg;
     pang_str part = {(const char *)bytes, len};
     (void)flags;
-    pang_conn_wait(h->conn, h->conn->waits);
+    (void)arg;
+    if (s != NULL)
+        moved(s, len);
     if (s != NULL && s->tunnel != NULL) {
         if (!pang_tunnel_send(s->tunnel, part))
             reset(s, NGHTTP2_INTERNAL_ERROR);
@@ -354,6 +446,18 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     /* Refused: the reply is on its way, what still comes is thrown away. */
     if (s != NULL && s->request != NULL && !pang_request_answered(s->request))
         (void)pang_request_body(s->request, part);
+    return 0;
+}
+
+/* A reply that ends before its request: what still would come is not wanted (RFC 9113, 8.1). */
+static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+    stream *s = stream_of(session, frame->hd.stream_id);
+    bool ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
+                (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    (void)arg;
+    if (s != NULL && ends && !s->body_over)
+        reset(s, NGHTTP2_NO_ERROR);
     return 0;
 }
 
@@ -426,6 +530,42 @@ static void http2_drain(pang_conn *conn)
     pang_conn_touch(conn);
 }
 
+/* A stream that waits for its client, too long. */
+static void sweep_stream(stream *s, int64_t now)
+{
+    const pang_bridge *bridge = s->session->conn->worker->bridge;
+    int64_t still = now - s->moved_ms;
+    bool sending = s->tunnel != NULL ? pang_tunnel_sends(s->tunnel) : s->body.len > 0;
+    bool receiving = s->tunnel == NULL && !s->body_over;
+    if (sending ? still <= PANG_WRITE_TIMEOUT_MS : !receiving || still <= bridge->body_ms)
+        return;
+    pang_metrics_refused(s->session->conn->worker->metrics, PANG_REFUSED_TIMEOUT);
+    if (receiving && !sending && !pang_request_answered(s->request))
+        pang_request_refuse(s->request, PANG_DEADLINE_EXCEEDED, "RequestTimeoutException",
+                            "the request's body did not come in time");
+    else
+        reset(s, NGHTTP2_CANCEL);
+    s->moved_ms = now;
+}
+
+static void http2_sweep(pang_conn *conn, int64_t now)
+{
+    http2 *h = state_of(conn);
+    bool late = !h->acknowledged && now - h->opened_ms > ACK_TIMEOUT_MS;
+    for (stream *s = h->streams, *next; s != NULL; s = next) {
+        next = s->next;
+        late = late || (!s->head_over && now - s->moved_ms > conn->worker->bridge->header_ms);
+        if (s->head_over)
+            sweep_stream(s, now);
+    }
+    if (!late || h->broken)
+        return;
+    pang_metrics_refused(conn->worker->metrics, PANG_REFUSED_TIMEOUT);
+    (void)nghttp2_session_terminate_session(h->session, NGHTTP2_SETTINGS_TIMEOUT);
+    h->broken = true;
+    pang_conn_touch(conn);
+}
+
 static void http2_closed(pang_conn *conn)
 {
     http2 *h = state_of(conn);
@@ -456,6 +596,8 @@ static nghttp2_session *new_session(http2 *h)
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
     if (nghttp2_session_server_new2(&session, callbacks, h, option) == 0 &&
         (nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings,
                                  sizeof settings / sizeof settings[0]) != 0 ||
@@ -475,8 +617,9 @@ bool pang_http2_start(pang_conn *conn)
     if (h == NULL)
         return false;
     h->conn = conn;
-    h->budget = RESET_BUDGET;
-    h->budget_ms = pang_loop_now(conn->worker->loop);
+    h->opened_ms = pang_loop_now(conn->worker->loop);
+    h->resets = (budget){RESET_BUDGET, h->opened_ms};
+    h->frames = (budget){FRAME_BUDGET, h->opened_ms};
     h->session = new_session(h);
     if (h->session == NULL) {
         free(h);
@@ -494,5 +637,6 @@ const pang_protocol pang_http2 = {
     .readable = http2_readable,
     .writable = http2_writable,
     .drain = http2_drain,
+    .sweep = http2_sweep,
     .closed = http2_closed,
 };

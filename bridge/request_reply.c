@@ -176,8 +176,7 @@ void pang_request_fail(pang_request *request, pang_code code, pang_str reason, p
     r.body = pang_status_body(dialect_of(request), r.status, type, message, request->arena);
     /* A client must not repeat a request that may have happened. */
     bool repeatable = r.status == 429 || (r.status == 503 && code != PANG_UNKNOWN);
-    if (repeatable)
-        r.retry_after = retry_after.len > 0 ? retry_after : PANG_STR("1");
+    r.retry_after = retry_after.len == 0 && repeatable ? PANG_STR("1") : retry_after;
     if (r.status >= 500)
         PANG_LOG(WARN, "request failed", PANG_LOG_TEXT("request_id", request->id),
                  PANG_LOG_TEXT("method", request->head.verb), PANG_LOG_TEXT("path", request->path),

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bridge/status.h"
+
 struct pang_tunnel {
     pang_conn *conn;
     nghttp2_session *session;
@@ -17,13 +19,18 @@ struct pang_tunnel {
     pang_arena *arena;
     pang_upstream_call *call;
     pang_queue queue; /* from the core to the client */
-    bool answered, over, deferred;
+    bool answered, over, deferred, counted;
+    pang_code code;
+    int route; /* for metrics */
+    int64_t begun_ms;
+    size_t message_max;
+    pang_str id;
     /* Where the client's stream stands: bytes of the prefix, then of the message. */
     uint8_t prefix[5];
     size_t n_prefix;
     uint64_t left;
     /* How the call ended. */
-    char status[8], message[1024], reason[64];
+    char status[8], message[1024], reason[64], retry_after[16];
 };
 
 static nghttp2_nv field(const char *name, pang_str value)
@@ -51,12 +58,13 @@ static void answer(pang_tunnel *t)
     nghttp2_nv list[] = {
         field(":status", PANG_STR("200")),
         field("content-type", PANG_STR("application/grpc")),
+        field("x-request-id", t->id),
     };
     nghttp2_data_provider body = {.source.ptr = t, .read_callback = read_reply};
     if (t->answered)
         return;
     t->answered = true;
-    (void)nghttp2_submit_response(t->session, t->stream, list, 2, &body);
+    (void)nghttp2_submit_response(t->session, t->stream, list, 3, &body);
     pang_conn_touch(t->conn);
 }
 
@@ -71,13 +79,15 @@ static void wake(pang_tunnel *t)
 
 static void add_trailers(pang_tunnel *t)
 {
-    nghttp2_nv list[3];
+    nghttp2_nv list[4];
     size_t n = 0;
     list[n++] = field("grpc-status", pang_str_from(t->status));
     if (t->message[0] != '\0')
         list[n++] = field("grpc-message", pang_str_from(t->message));
     if (t->reason[0] != '\0')
         list[n++] = field("pangolin-reason", pang_str_from(t->reason));
+    if (t->retry_after[0] != '\0')
+        list[n++] = field("pangolin-retry-after", pang_str_from(t->retry_after));
     (void)nghttp2_submit_trailer(t->session, t->stream, list, n);
 }
 
@@ -112,6 +122,7 @@ static void on_started(void *arg)
 static void end(pang_tunnel *t, pang_code code, pang_str message, pang_str reason)
 {
     size_t n = 0;
+    t->code = code;
     (void)snprintf(t->status, sizeof t->status, "%d", (int)code);
     (void)snprintf(t->reason, sizeof t->reason, "%.*s", PANG_STR_ARG(reason));
     /* Percent-encoded, as gRPC wants it. */
@@ -145,6 +156,8 @@ static void on_done(void *arg, const pang_upstream_status *status)
 {
     pang_tunnel *t = arg;
     t->call = NULL;
+    (void)snprintf(t->retry_after, sizeof t->retry_after, "%.*s",
+                   PANG_STR_ARG(status->retry_after));
     end(t, status->code, status->message, status->reason);
 }
 
@@ -179,12 +192,25 @@ static int64_t read_timeout(pang_str text, int64_t fallback)
     return fallback;
 }
 
-static void refuse_large(pang_tunnel *t)
+static void refuse(pang_tunnel *t, pang_code code, pang_str why)
 {
     pang_upstream_cancel(t->call);
     t->call = NULL;
     if (!t->over)
-        end(t, PANG_RESOURCE_EXHAUSTED, PANG_STR("message is too large"), PANG_STR(""));
+        end(t, code, why, PANG_STR(""));
+}
+
+/* The five bytes before a message are there. False when the message is refused. */
+static bool check_prefix(pang_tunnel *t)
+{
+    t->n_prefix = 0;
+    t->left = (uint64_t)t->prefix[1] << 24 | (uint64_t)t->prefix[2] << 16 |
+              (uint64_t)t->prefix[3] << 8 | t->prefix[4];
+    if (t->prefix[0] != 0)
+        refuse(t, PANG_UNIMPLEMENTED, PANG_STR("compressed messages are not supported"));
+    else if (t->left > t->message_max)
+        refuse(t, PANG_RESOURCE_EXHAUSTED, PANG_STR("the message is too large"));
+    return t->call != NULL;
 }
 
 bool pang_tunnel_send(pang_tunnel *t, pang_str bytes)
@@ -205,13 +231,8 @@ bool pang_tunnel_send(pang_tunnel *t, pang_str bytes)
         rest = pang_str_after(rest, 1);
         if (t->n_prefix < sizeof t->prefix)
             continue;
-        t->n_prefix = 0;
-        t->left = (uint64_t)t->prefix[1] << 24 | (uint64_t)t->prefix[2] << 16 |
-                  (uint64_t)t->prefix[3] << 8 | t->prefix[4];
-        if (t->left > PANG_PASS_MESSAGE_MAX) {
-            refuse_large(t);
+        if (!check_prefix(t))
             return true;
-        }
     }
     return pang_upstream_send(t->call, bytes);
 }
@@ -222,11 +243,27 @@ void pang_tunnel_close(pang_tunnel *t)
         pang_upstream_close(t->call);
 }
 
+bool pang_tunnel_sends(const pang_tunnel *t)
+{
+    return t->over || pang_queue_len(&t->queue) > 0;
+}
+
 /* Compression is not passed on: messages are small, and the core takes identity only. */
 static bool is_plain(const pang_request_head *head)
 {
     pang_str encoding = pang_head_find(head, PANG_STR("grpc-encoding"));
     return encoding.len == 0 || pang_str_equal(encoding, PANG_STR("identity"));
+}
+
+/* Its place in the metrics, and how large its messages may be. */
+static void find_method(pang_tunnel *t, const pang_request_head *head)
+{
+    const pang_bridge *bridge = t->conn->worker->bridge;
+    const pang_schema_method *method = pang_schema_find(bridge->schema, head->target);
+    t->route = method == NULL ? PANG_ROUTE_NONE : (int)method->index;
+    t->message_max = method == NULL ? PANG_PASS_MESSAGE_MAX : method->body_limit;
+    if (t->message_max > bridge->max_body)
+        t->message_max = bridge->max_body;
 }
 
 pang_tunnel *pang_tunnel_new(pang_conn *conn, nghttp2_session *session, int32_t stream,
@@ -246,20 +283,35 @@ pang_tunnel *pang_tunnel_new(pang_conn *conn, nghttp2_session *session, int32_t 
     t->session = session;
     t->stream = stream;
     t->arena = arena;
-    pang_str id = pang_request_id(head, arena);
+    t->begun_ms = pang_loop_now(worker->loop);
+    if (!pang_arena_copy(arena, pang_request_id(head, arena), &t->id))
+        t->id = PANG_STR("-");
+    find_method(t, head);
     pang_upstream_request call = {
         .path = head->target,
         .metadata = metadata,
-        .n_metadata = pang_request_metadata(worker, head, pang_str_from(conn->peer), id, metadata),
+        .n_metadata = pang_request_metadata(worker, head, pang_str_from(conn->peer), t->id, metadata),
         .timeout_ms = read_timeout(pang_head_find(head, PANG_STR("grpc-timeout")),
                                    INT32_MAX), /* streams may last; the core has its limits */
         .more = true,
     };
-    if (!is_plain(head))
+    t->counted = true;
+    if (atomic_fetch_add(&worker->bridge->in_flight, 1) >= worker->bridge->max_in_flight)
+        end(t, PANG_RESOURCE_EXHAUSTED, PANG_STR("too many requests are under way"),
+            PANG_STR("TooManyRequests"));
+    else if (!is_plain(head))
         end(t, PANG_UNIMPLEMENTED, PANG_STR("compressed messages are not supported"), PANG_STR(""));
     else if (pang_upstream_start(worker->upstream, &call, &events, t, &t->call, &err) != PANG_OK)
         end(t, err.code, pang_str_from(err.message), pang_str_from(err.reason));
     return t;
+}
+
+/* What the outcome would be over REST, so that both ways count alike. */
+static unsigned http_status(const pang_tunnel *t)
+{
+    if (!t->over)
+        return pang_status_of(PANG_CANCELLED, PANG_STR(""));
+    return t->code == PANG_OK ? 200 : pang_status_of(t->code, pang_str_from(t->reason));
 }
 
 void pang_tunnel_free(pang_tunnel *t)
@@ -267,6 +319,10 @@ void pang_tunnel_free(pang_tunnel *t)
     if (t == NULL)
         return;
     pang_upstream_cancel(t->call);
+    if (t->counted)
+        atomic_fetch_sub(&t->conn->worker->bridge->in_flight, 1);
+    pang_metrics_count(t->conn->worker->metrics, t->route, http_status(t),
+                       (pang_loop_now(t->conn->worker->loop) - t->begun_ms) * 1000);
     pang_queue_clear(&t->queue);
     pang_arena_free(t->arena);
     free(t);

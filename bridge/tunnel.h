@@ -24,6 +24,8 @@ bool pang_tunnel_send(pang_tunnel *tunnel, pang_str bytes);
 void pang_tunnel_close(pang_tunnel *tunnel);
 /* nghttp2's data source: what came from the core. */
 ssize_t pang_tunnel_read(pang_tunnel *tunnel, uint8_t *to, size_t size, uint32_t *flags);
+/* True while there is something that the client does not take. */
+bool pang_tunnel_sends(const pang_tunnel *tunnel);
 /* Cancels the call. NULL is fine. */
 void pang_tunnel_free(pang_tunnel *tunnel);
 
