@@ -180,7 +180,7 @@ static int setup(void **state)
         .call_memory = 16 << 20,
     };
     MUST(pang_rpc_open(&rpc, &h->rpc, &err) == PANG_OK);
-    strcpy(h->folder, "/tmp/pang-rpc-XXXXXX");
+    (void)snprintf(h->folder, sizeof h->folder, "/tmp/pang-rpc-XXXXXX");
     MUST(mkdtemp(h->folder) != NULL);
     (void)snprintf(h->path, sizeof h->path, "%s/run/core.sock", h->folder);
     pang_listen_config listen = {
@@ -458,6 +458,8 @@ static void test_streams__are_bounded(void **state)
 
 typedef Grpc__Reflection__V1__ServerReflectionRequest question;
 typedef Grpc__Reflection__V1__ServerReflectionResponse answer;
+#define ASKS(name) GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_##name
+#define ANSWERS(name) GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_##name
 
 static answer *ask(talk *t, const question *asked)
 {
@@ -478,20 +480,16 @@ static void check_reflection(host *h, const char *path)
     static talk t;
     question asked = GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__INIT;
     talk_begin(&h->client, path, PATIENCE_MS, &t);
-    asked.message_request_case =
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES;
+    asked.message_request_case = ASKS(LIST_SERVICES);
     asked.list_services = (char *)(uintptr_t) "";
     answer *got = ask(&t, &asked);
     assert_int_equal(got->list_services_response->n_service, 5);
     grpc__reflection__v1__server_reflection_response__free_unpacked(got, NULL);
 
-    asked.message_request_case =
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL;
+    asked.message_request_case = ASKS(FILE_CONTAINING_SYMBOL);
     asked.file_containing_symbol = (char *)(uintptr_t) "pangolin.v1.OperationsService";
     got = ask(&t, &asked);
-    assert_int_equal(
-        got->message_response_case,
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE);
+    assert_int_equal(got->message_response_case, ANSWERS(FILE_DESCRIPTOR_RESPONSE));
     /* The file, rule.proto, descriptor.proto. */
     assert_int_equal(got->file_descriptor_response->n_file_descriptor_proto, 3);
     assert_memory_equal(got->file_descriptor_response->file_descriptor_proto[0].data + 2,
@@ -500,9 +498,7 @@ static void check_reflection(host *h, const char *path)
 
     asked.file_containing_symbol = (char *)(uintptr_t) "no.such.Symbol";
     got = ask(&t, &asked);
-    assert_int_equal(
-        got->message_response_case,
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE);
+    assert_int_equal(got->message_response_case, ANSWERS(ERROR_RESPONSE));
     assert_int_equal(got->error_response->error_code, PANG_NOT_FOUND);
     grpc__reflection__v1__server_reflection_response__free_unpacked(got, NULL);
 
@@ -510,13 +506,10 @@ static void check_reflection(host *h, const char *path)
         GRPC__REFLECTION__V1__EXTENSION_REQUEST__INIT;
     extension.containing_type = (char *)(uintptr_t) "google.protobuf.MethodOptions";
     extension.extension_number = 51234;
-    asked.message_request_case =
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_EXTENSION;
+    asked.message_request_case = ASKS(FILE_CONTAINING_EXTENSION);
     asked.file_containing_extension = &extension;
     got = ask(&t, &asked);
-    assert_int_equal(
-        got->message_response_case,
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE);
+    assert_int_equal(got->message_response_case, ANSWERS(FILE_DESCRIPTOR_RESPONSE));
     grpc__reflection__v1__server_reflection_response__free_unpacked(got, NULL);
     talk_cancel(&t);
     (void)talk_end(&t);
