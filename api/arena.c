@@ -221,7 +221,7 @@ char *pang_buf_room(pang_buf *buf, size_t n)
 {
     if (buf->failed)
         return NULL;
-    if (n <= buf->capacity - buf->len)
+    if (buf->ptr != NULL && n <= buf->capacity - buf->len)
         return buf->ptr + buf->len;
     size_t capacity = buf->capacity < 128 ? 128 : buf->capacity;
     while (capacity - buf->len < n) {
@@ -245,8 +245,8 @@ char *pang_buf_room(pang_buf *buf, size_t n)
 
 void pang_buf_add(pang_buf *buf, pang_str s)
 {
-    char *to = pang_buf_room(buf, s.len);
-    if (to == NULL || s.len == 0)
+    char *to = s.len == 0 ? NULL : pang_buf_room(buf, s.len);
+    if (to == NULL)
         return;
     memcpy(to, s.ptr, s.len);
     buf->len += s.len;

@@ -99,10 +99,10 @@ static pang_code write_scalar(const writer *w, const upb_FieldDef *field, uint64
     }
 }
 
-/* What is no UTF-8 would make the whole body unreadable. */
+/* What is no UTF-8 would make the whole body unreadable; texts hold no NUL, in either direction. */
 static pang_code write_text(const writer *w, const upb_FieldDef *field, pang_str text)
 {
-    if (!pang_str_is_utf8(text))
+    if (!pang_str_is_utf8(text) || pang_str_find(text, '\0') < text.len)
         return fail_field(w, field);
     pang_json_quote(w->out, text);
     return PANG_OK;

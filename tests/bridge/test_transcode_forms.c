@@ -318,6 +318,7 @@ static void test_forms__a_broken_reply_is_no_text(void **state)
                                          "ab"), PANG_INTERNAL},
         {"text is a number", PANG_STR_INIT("\x08\x01"), PANG_INTERNAL},
         {"text is no UTF-8", PANG_STR_INIT("\x0a\x01\xff"), PANG_INTERNAL},
+        {"text has a NUL", PANG_STR_INIT("\x0a\x01\0"), PANG_INTERNAL},
         {"number is text", PANG_STR_INIT("\x12\x01"
                                          "a"), PANG_INTERNAL},
         {"a map's entry is broken", PANG_STR_INIT("\x52\x02\x0a\x05"), PANG_INTERNAL},
