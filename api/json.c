@@ -508,14 +508,70 @@ pang_json *pang_json_null(pang_arena *arena)
     return null_value();
 }
 
-/* A copy whose one count is the caller's; NULL without memory. Not for null. */
+/* json_object_object_add, but that one loses its copy of the name when the table cannot grow. */
+static bool insert(struct json_object *object, const char *name, struct json_object *value)
+{
+    struct lh_table *table = json_object_get_object(object);
+    unsigned long hash = lh_get_hash(table, name);
+    char *key = strdup(name);
+    if (key == NULL || lh_table_insert_w_hash(table, key, value, hash, 0) != 0) {
+        free(key);
+        return false;
+    }
+    return true;
+}
+
+static struct json_object *copy_raw(struct json_object *from);
+
+/* Copies `from`, which may be null, into a container: by name, or at the end. */
+static bool copy_into(struct json_object *to, const char *name, struct json_object *from)
+{
+    struct json_object *copy = from == NULL ? NULL : copy_raw(from);
+    if (copy == NULL && from != NULL)
+        return false;
+    if (name != NULL ? insert(to, name, copy) : json_object_array_add(to, copy) == 0)
+        return true;
+    json_object_put(copy);
+    return false;
+}
+
+static struct json_object *copy_container(struct json_object *from, struct json_object *to)
+{
+    bool done = to != NULL;
+    if (json_object_is_type(from, json_type_array)) {
+        for (size_t i = 0; done && i < json_object_array_length(from); i++)
+            done = copy_into(to, NULL, json_object_array_get_idx(from, i));
+    } else {
+        struct lh_entry *e = lh_table_head(json_object_get_object(from));
+        for (; done && e != NULL; e = lh_entry_next(e))
+            done = copy_into(to, lh_entry_k(e), lh_entry_v(e));
+    }
+    if (done)
+        return to;
+    json_object_put(to);
+    return NULL;
+}
+
+/* A copy whose one count is the caller's; NULL without memory. Not for null. As deep as what was
+ * parsed or built, which printing bounds too. */
 static struct json_object *copy_raw(struct json_object *from)
 {
-    struct json_object *to = NULL;
-    const char *spelling = json_object_get_userdata(from);
-    if (json_object_is_type(from, json_type_double))
-        return json_object_new_double_s(json_object_get_double(from), spelling);
-    return json_object_deep_copy(from, &to, NULL) == 0 ? to : NULL;
+    switch (json_object_get_type(from)) {
+    case json_type_array:
+        return copy_container(from, json_object_new_array());
+    case json_type_object:
+        return copy_container(from, json_object_new_object());
+    case json_type_double:
+        return json_object_new_double_s(json_object_get_double(from),
+                                        json_object_get_userdata(from));
+    case json_type_int:
+        return json_object_new_int64(json_object_get_int64(from));
+    case json_type_boolean:
+        return json_object_new_boolean(json_object_get_boolean(from));
+    default:
+        return json_object_new_string_len(json_object_get_string(from),
+                                          json_object_get_string_len(from));
+    }
 }
 
 pang_json *pang_json_copy(const pang_json *value, pang_arena *arena)
@@ -529,13 +585,21 @@ pang_json *pang_json_copy(const pang_json *value, pang_arena *arena)
 
 bool pang_json_set(pang_json *object, const char *name, pang_json *value)
 {
-    if (value == NULL || pang_json_type_of(object) != PANG_JSON_IS_OBJECT)
+    if (value == NULL || value == object || pang_json_type_of(object) != PANG_JSON_IS_OBJECT)
         return false;
     struct json_object *held = json_object_get(inward(value));
-    if (json_object_object_add(object, name, held) == 0)
-        return true;
-    json_object_put(held);
-    return false;
+    struct lh_table *table = json_object_get_object(object);
+    struct lh_entry *entry =
+        lh_table_lookup_entry_w_hash(table, name, lh_get_hash(table, name));
+    if (entry == NULL) {
+        if (insert(object, name, held))
+            return true;
+        json_object_put(held);
+        return false;
+    }
+    json_object_put(lh_entry_v(entry));
+    lh_entry_set_val(entry, held);
+    return true;
 }
 
 bool pang_json_set_str(pang_json *object, pang_str name, pang_json *value)

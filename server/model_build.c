@@ -320,7 +320,7 @@ static void write_legacy(pang_model_build *b)
 
 pang_code pang_model_end(pang_model_build *b, pang_err *err)
 {
-    pang_code code = check_defaults(b, err);
+    pang_code code = b->failed ? pang_fail_memory(err) : check_defaults(b, err);
     if (code == PANG_OK && pang_model_text(b->doc, "location").len == 0)
         return pang_model_invalid(err, "Invalid table: no location has been set");
     if (code == PANG_OK)
