@@ -51,7 +51,7 @@ def reads(pangolin):
 def creates_and_inserts(pangolin):
     db = connect(pangolin)
     db.execute("CREATE SCHEMA lake.fromduck")
-    db.execute("CREATE TABLE lake.fromduck.t (id BIGINT, name VARCHAR, at TIMESTAMP, "
+    db.execute("CREATE TABLE lake.fromduck.t (id BIGINT, name VARCHAR, moment TIMESTAMP, "
                "price DECIMAL(12, 2), tags VARCHAR[], place STRUCT(x DOUBLE, y DOUBLE))")
     db.execute("INSERT INTO lake.fromduck.t VALUES "
                "(1, 'a', TIMESTAMP '2024-01-02 03:04:05', 1.25, ['x', 'y'], {'x': 1.5, 'y': 2.5}),"
