@@ -18,6 +18,7 @@ enum {
     PANG_URL_MAX = 8 * 1024,         /* bytes of a request target */
     PANG_WRITE_TIMEOUT_MS = 15000,   /* for a client to take some of its reply */
     PANG_REQUEST_ARENA_MAX = 256 << 20, /* bytes of one request in the bridge, reply included */
+    PANG_BODIES_MAX = 256 << 20,     /* bytes of the bodies of all requests together */
     PANG_REPLY_MAX = 128 << 20,      /* bytes of one reply message of the core */
     PANG_GZIP_MIN = 1024,            /* smaller bodies are not worth it */
     PANG_GZIP_MAX = 8 << 20,         /* larger ones would hold the loop up */
@@ -42,6 +43,7 @@ typedef struct {
     size_t n_workers;
     atomic_int_fast64_t connections; /* of all workers */
     atomic_int_fast64_t in_flight;   /* requests of all workers */
+    atomic_int_fast64_t body_bytes;  /* of their bodies, together */
     atomic_bool draining;
 } pang_bridge;
 

@@ -199,7 +199,8 @@ static void block_signals(sigset_t *ret)
     sigaddset(ret, SIGINT);
     sigaddset(ret, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, ret, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
+    /* OpenSSL writes without MSG_NOSIGNAL. */
+    (void)sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
 }
 
 /* As many descriptors as the system allows. */

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum {
     STATUSES = 24,
@@ -53,6 +54,13 @@ pang_code pang_metrics_new(const pang_schema *schema, pang_metrics **ret, pang_e
 void pang_metrics_free(pang_metrics *metrics)
 {
     free(metrics);
+}
+
+int64_t pang_metrics_clock(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 static size_t slot_of(const pang_metrics *metrics, int method)

@@ -17,6 +17,8 @@ typedef enum { PANG_ROUTE_NONE = -1, PANG_ROUTE_HEALTH = -2, PANG_ROUTE_METRICS 
 PANG_MUST_CHECK pang_code pang_metrics_new(const pang_schema *schema, pang_metrics **ret,
                                            pang_err *err);
 void pang_metrics_free(pang_metrics *metrics); /* NULL is fine */
+/* The clock of durations: microseconds from an arbitrary point. */
+int64_t pang_metrics_clock(void);
 /* One finished request. `method`: the schema's index, or one of pang_route_id. */
 void pang_metrics_count(pang_metrics *metrics, int method, unsigned status, int64_t micros);
 /* Connections that were refused, by why; a static text. */

@@ -9,20 +9,12 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "api/id.h"
 #include "api/log.h"
 
 #include "bridge/request_internal.h"
 #include "bridge/status.h"
-
-static int64_t now_us(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 pang_request *pang_request_new(pang_worker *worker, pang_sink *sink, pang_str peer)
 {
@@ -37,7 +29,7 @@ pang_request *pang_request_new(pang_worker *worker, pang_sink *sink, pang_str pe
     request->arena = arena;
     request->body.arena = arena;
     request->route = PANG_ROUTE_NONE;
-    request->begun_us = now_us();
+    request->begun_us = pang_metrics_clock();
     return request;
 }
 
@@ -61,6 +53,14 @@ bool pang_request_answered(const pang_request *request)
     return request->answered;
 }
 
+static void log_access(const pang_request *request)
+{
+    PANG_LOG(DEBUG, "request", PANG_LOG_TEXT("request_id", request->id),
+             PANG_LOG_TEXT("peer", request->peer), PANG_LOG_TEXT("method", request->head.verb),
+             PANG_LOG_TEXT("path", request->path), PANG_LOG_NUMBER("status", request->status),
+             PANG_LOG_NUMBER("micros", pang_metrics_clock() - request->begun_us));
+}
+
 void pang_request_free(pang_request *request)
 {
     if (request == NULL)
@@ -68,9 +68,13 @@ void pang_request_free(pang_request *request)
     pang_upstream_cancel(request->call);
     if (request->counted)
         atomic_fetch_sub(&request->worker->bridge->in_flight, 1);
+    if (request->held > 0)
+        atomic_fetch_sub(&request->worker->bridge->body_bytes, request->held);
     if (request->answered)
         pang_metrics_count(request->worker->metrics, request->route, request->status,
-                           now_us() - request->begun_us);
+                           pang_metrics_clock() - request->begun_us);
+    if (pang_log_enabled(PANG_LOG_DEBUG))
+        log_access(request);
     pang_arena_free(request->page_arena);
     pang_arena_free(request->arena);
 }
@@ -139,6 +143,21 @@ static bool admit(pang_request *request)
     return false;
 }
 
+/* NULL, or why the head's description of the body is refused. A packed body could be a thousand
+ * times what it says; and JSON under another name is somebody's mistake. */
+static const char *fault_of_head(const pang_request *request)
+{
+    pang_str encoding = pang_head_find(&request->head, PANG_STR("content-encoding"));
+    pang_str type = pang_head_find(&request->head, PANG_STR("content-type"));
+    type = pang_str_trim(pang_str_slice(type, 0, pang_str_find(type, ';')));
+    if (encoding.len > 0 && !pang_str_equal_nocase(encoding, PANG_STR("identity")))
+        return "compressed request bodies are not supported";
+    if (request->match.binding->body.len > 0 && type.len > 0 &&
+        !pang_str_equal_nocase(type, PANG_STR("application/json")))
+        return "the request body must be application/json";
+    return NULL;
+}
+
 bool pang_request_begin(pang_request *request)
 {
     pang_str allow = PANG_STR(""), target = request->head.target;
@@ -171,6 +190,11 @@ bool pang_request_begin(pang_request *request)
         return false;
     }
     request->route = (int)request->match.method->index;
+    const char *fault = fault_of_head(request);
+    if (fault != NULL) {
+        pang_request_refuse(request, PANG_INVALID_ARGUMENT, "UnsupportedMediaType", fault);
+        return false;
+    }
     request->kind = ASKS_METHOD;
     request->body_limit = request->match.method->body_limit;
     if (request->body_limit > request->worker->bridge->max_body)
@@ -200,12 +224,25 @@ bool pang_request_expect(pang_request *request, uint64_t length)
     return true;
 }
 
+/* Counts bytes of bodies, of all requests together: who they are from is not known yet. */
+static bool hold(pang_request *request, size_t n)
+{
+    atomic_int_fast64_t *all = &request->worker->bridge->body_bytes;
+    request->held += (int64_t)n;
+    return atomic_fetch_add(all, (int64_t)n) + (int64_t)n <= PANG_BODIES_MAX;
+}
+
 bool pang_request_body(pang_request *request, pang_str bytes)
 {
     if (request->kind != ASKS_METHOD || request->answered)
         return !request->answered;
     if (bytes.len > request->body_limit - request->body.len)
         return refuse_large(request);
+    if (!hold(request, bytes.len)) {
+        pang_request_fail(request, PANG_RESOURCE_EXHAUSTED, PANG_STR("TooManyRequests"),
+                          PANG_STR("too many large requests are under way"), PANG_STR("1"));
+        return false;
+    }
     pang_buf_add(&request->body, bytes);
     if (!request->body.failed)
         return true;
@@ -410,11 +447,12 @@ static const pang_upstream_events call_events = {.data = on_data, .done = on_don
 
 void pang_request_call(pang_request *request, pang_str path, pang_str message, int64_t timeout_ms)
 {
-    pang_http_field metadata[PANG_UPSTREAM_METADATA_MAX];
     pang_err err;
     pang_arena *arena = request->page_arena != NULL ? request->page_arena : request->arena;
+    pang_http_field *metadata =
+        pang_arena_alloc_n(arena, PANG_UPSTREAM_METADATA_MAX, sizeof *metadata);
     char *framed = pang_arena_alloc_text(arena, message.len + 5);
-    if (framed == NULL) {
+    if (framed == NULL || metadata == NULL) {
         pang_request_refuse(request, PANG_RESOURCE_EXHAUSTED, NULL, "out of memory");
         return;
     }

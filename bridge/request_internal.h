@@ -25,6 +25,7 @@ struct pang_request {
     request_kind kind;
     pang_buf body;
     size_t body_limit;
+    int64_t held; /* bytes counted in the bridge's body_bytes */
     bool apart;    /* see pang_request_set_apart */
     bool counted;  /* among the requests in flight */
     bool answered; /* the head of the reply has left */

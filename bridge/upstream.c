@@ -19,8 +19,9 @@
 #include "bridge/queue.h"
 
 enum {
-    STREAM_WINDOW = 4 << 20,
-    CONNECTION_WINDOW = 64 << 20,
+    /* What one passed-through stream may leave here for a client that does not read. */
+    STREAM_WINDOW = 256 * 1024,
+    CONNECTION_WINDOW = 64 << 20, /* more than all streams together, so none can block others */
     FRAME_MAX = 1 << 20,
     READ_BYTES = 64 * 1024,
     OUT_MAX = 512 * 1024, /* bytes gathered for one write */
@@ -44,8 +45,8 @@ struct pang_upstream {
     nghttp2_session_callbacks *callbacks;
     pang_upstream_call *first; /* all calls */
     size_t calls;
-    core_link *links;
-    unsigned n_links;
+    core_link *links; /* twice as many as may take calls: old ones end while new ones serve */
+    unsigned n_links, n_wanted;
     char path[sizeof ((struct sockaddr_un *)0)->sun_path];
 };
 
@@ -55,9 +56,13 @@ struct pang_upstream_call {
     int32_t stream;
     const pang_upstream_events *events;
     void *arg;
+    pang_upstream_request request; /* to say it again: see say_again */
     pang_str message;  /* the rest of the first message */
     pang_queue queue;  /* of a streamed request */
-    bool more, deferred, refused;
+    bool more, deferred;
+    bool said;   /* its header has left */
+    bool again;  /* it has been said again */
+    bool orphan; /* its connection has just died */
     int64_t deadline_ms;
     int status; /* grpc-status, -1: none came */
     unsigned http;
@@ -88,6 +93,9 @@ static void free_call(pang_upstream_call *call)
     free(call);
 }
 
+static core_link *choose(pang_upstream *upstream);
+static int32_t submit(pang_upstream_call *call);
+
 static void finish(pang_upstream_call *call, pang_code code, const char *message)
 {
     pang_upstream_status status = {
@@ -101,6 +109,36 @@ static void finish(pang_upstream_call *call, pang_code code, const char *message
     /* The texts live in the call: it goes after the owner has seen them. */
     events->done(arg, &status);
     free_call(call);
+}
+
+/* The core has surely not begun with this call: it goes to another connection, once. */
+static bool say_again(pang_upstream_call *call)
+{
+    core_link *old = call->link;
+    core_link *l = call->request.more || call->again ? NULL : choose(old->upstream);
+    if (l == NULL)
+        return false;
+    old->calls--;
+    l->calls++;
+    call->link = l;
+    call->again = true;
+    call->said = call->orphan = call->deferred = false;
+    call->status = -1;
+    call->message = call->request.message;
+    call->stream = submit(call);
+    if (call->stream < 0)
+        call->stream = 0;
+    pang_loop_defer(l->upstream->loop, &l->flush);
+    return call->stream > 0;
+}
+
+static void lost(pang_upstream_call *call, bool begun)
+{
+    call->stream = 0;
+    if (begun)
+        finish(call, PANG_UNKNOWN, "the connection to the server was lost during the request");
+    else if (!say_again(call))
+        finish(call, PANG_UNAVAILABLE, "the server did not take the request; try again");
 }
 
 /* ---- nghttp2's callbacks ---- */
@@ -192,13 +230,22 @@ static int on_close(nghttp2_session *session, int32_t stream, uint32_t error, vo
     (void)arg;
     if (call == NULL)
         return 0;
-    call->stream = 0;
-    if (call->status >= 0 && error == NGHTTP2_NO_ERROR)
+    if (call->status >= 0) {
+        call->stream = 0;
         finish(call, (pang_code)call->status, call->text);
-    else if (error == NGHTTP2_REFUSED_STREAM)
-        finish(call, PANG_UNAVAILABLE, "the server refused the request; try again");
-    else
-        finish(call, PANG_UNKNOWN, "the connection to the server was lost during the request");
+    } else {
+        lost(call, call->said && error != NGHTTP2_REFUSED_STREAM);
+    }
+    return 0;
+}
+
+static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+    pang_upstream_call *call =
+        frame->hd.type == NGHTTP2_HEADERS ? call_of(session, frame->hd.stream_id) : NULL;
+    (void)arg;
+    if (call != NULL)
+        call->said = true;
     return 0;
 }
 
@@ -246,14 +293,17 @@ static void drop_link(core_link *l)
     l->session = NULL;
     l->leaving = false;
     pang_queue_clear(&l->out);
-    /* Each `done` may start or cancel other calls, so the list is read anew every time. */
+    /* Each `done` may start or cancel other calls, on a new connection in this place too: so the
+     * dead one's are marked first, and the list is read anew every time. */
+    for (pang_upstream_call *call = l->upstream->first; call != NULL; call = call->next)
+        call->orphan = call->orphan || call->link == l;
     for (pang_upstream_call *call = l->upstream->first; call != NULL;) {
-        if (call->link != l) {
+        if (!call->orphan) {
             call = call->next;
             continue;
         }
-        call->stream = 0;
-        finish(call, PANG_UNKNOWN, "the connection to the server was lost during the request");
+        call->orphan = false;
+        lost(call, call->said);
         call = l->upstream->first;
     }
 }
@@ -377,14 +427,20 @@ static bool connect_link(core_link *l)
 static core_link *choose(pang_upstream *upstream)
 {
     core_link *best = NULL;
+    core_link *vacant = NULL;
+    unsigned n = 0;
     for (unsigned i = 0; i < upstream->n_links; i++) {
         core_link *l = &upstream->links[i];
-        if (l->watch.fd < 0 && (best == NULL || best->calls > 0))
-            (void)connect_link(l);
-        if (l->watch.fd >= 0 && !l->leaving && (best == NULL || l->calls < best->calls))
+        if (l->watch.fd < 0)
+            vacant = l;
+        if (l->watch.fd < 0 || l->leaving)
+            continue;
+        n++;
+        if (best == NULL || l->calls < best->calls)
             best = l;
     }
-    return best;
+    bool another = n < upstream->n_wanted && (best == NULL || best->calls > 0);
+    return another && vacant != NULL && connect_link(vacant) ? vacant : best;
 }
 
 /* ---- calls ---- */
@@ -411,8 +467,9 @@ static nghttp2_nv header(pang_str name, pang_str value)
     };
 }
 
-static int32_t submit(pang_upstream_call *call, const pang_upstream_request *request)
+static int32_t submit(pang_upstream_call *call)
 {
+    const pang_upstream_request *request = &call->request;
     nghttp2_nv list[PANG_UPSTREAM_METADATA_MAX + 8];
     nghttp2_data_provider body = {.read_callback = read_request};
     char timeout[24];
@@ -447,6 +504,7 @@ pang_code pang_upstream_start(pang_upstream *upstream, const pang_upstream_reque
     call->link = l;
     call->events = events;
     call->arg = arg;
+    call->request = *request;
     call->message = request->message;
     call->more = request->more;
     call->status = -1;
@@ -457,7 +515,7 @@ pang_code pang_upstream_start(pang_upstream *upstream, const pang_upstream_reque
     upstream->first = call;
     upstream->calls++;
     l->calls++;
-    call->stream = submit(call, request);
+    call->stream = submit(call);
     if (call->stream < 0) {
         call->stream = 0;
         free_call(call);
@@ -546,6 +604,7 @@ static nghttp2_session_callbacks *make_callbacks(void)
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
     return callbacks;
 }
 
@@ -562,15 +621,16 @@ pang_code pang_upstream_new(pang_loop *loop, const char *socket_path, unsigned c
     }
     (void)snprintf(upstream->path, sizeof upstream->path, "%s", socket_path);
     upstream->loop = loop;
-    upstream->n_links = connections;
-    upstream->links = calloc(connections, sizeof *upstream->links);
+    upstream->n_wanted = connections;
+    upstream->n_links = 2 * connections;
+    upstream->links = calloc(upstream->n_links, sizeof *upstream->links);
     upstream->callbacks = make_callbacks();
     if (upstream->links == NULL || upstream->callbacks == NULL) {
         upstream->n_links = 0;
         pang_upstream_free(upstream);
         return pang_fail_memory(err);
     }
-    for (unsigned i = 0; i < connections; i++) {
+    for (unsigned i = 0; i < upstream->n_links; i++) {
         upstream->links[i].watch.fd = -1;
         upstream->links[i].flush.run = run_flush;
         upstream->links[i].upstream = upstream;
