@@ -377,8 +377,8 @@ static pang_code read_whole(const char *path, char **ret, size_t *ret_len, pang_
 
 static pang_code load_file(pang_config *config, const char *path, pang_err *err)
 {
-    char *text;
-    size_t len;
+    char *text = NULL;
+    size_t len = 0;
     unsigned number = 0;
     pang_code code = read_whole(path, &text, &len, err);
     if (code != PANG_OK)

@@ -72,6 +72,7 @@ static pang_code seal(audit_row *row, const pang_call *call, pang_id server, pan
         return code;
     row->digest = (ProtobufCBinaryData){sizeof digest, digest};
     *ret = pang_record_pack(&row->base, call->arena);
+    row->digest = (ProtobufCBinaryData){0};
     return ret->ptr == NULL ? pang_fail_memory(err) : PANG_OK;
 }
 

@@ -86,7 +86,7 @@ pang_code pang_idempotency_find(const pang_idempotency *idempotency, pang_call *
                                 pang_err *err)
 {
     pang_str key;
-    pang_record record;
+    pang_record record = {0};
     outcome_record *stored;
     *ret_found = false;
     pang_code code = key_of(idempotency, call, &key, err);
@@ -150,7 +150,7 @@ pang_code pang_idempotency_remember(const pang_idempotency *idempotency, pang_ca
 {
     outcome_record outcome = PANGOLIN__STORE__V1__IDEMPOTENT_OUTCOME__INIT;
     pang_str key;
-    pang_record record;
+    pang_record record = {0};
     outcome.code = failure->code;
     outcome.message = pang_arena_cstr(call->arena, pang_str_from(failure->message));
     outcome.reason = pang_arena_cstr(call->arena, pang_str_from(failure->reason));

@@ -213,8 +213,8 @@ static pang_code reflect(pang_call *call, pang_stream *stream, pang_err *err)
 {
     for (;;) {
         answer reply = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__INIT;
-        const void *message;
-        question *asked;
+        const void *message = NULL;
+        question *asked = NULL;
         pang_code code = pang_stream_receive(stream, &message, err);
         if (code != PANG_OK || message == NULL)
             return code;

@@ -174,7 +174,7 @@ pang_code pang_pool_open(unsigned threads_max, pang_pool **ret, pang_err *err)
 
 static bool start_one(pang_pool *pool)
 {
-    pthread_t thread;
+    pthread_t thread = 0;
     if (pool->threads == pool->threads_max ||
         pang_thread_start("handler", PANG_POOL_STACK_BYTES, run_thread, pool, &thread, NULL) !=
             PANG_OK)
