@@ -255,8 +255,8 @@ static bool print_value(pang_buf *buf, const pang_json *value, unsigned depth)
         pang_buf_add(buf, pang_str_from(json_object_get_userdata(raw)));
         break;
     case PANG_JSON_IS_STRING:
-        pang_json_quote(buf, (pang_str){json_object_get_string(raw),
-                                        (size_t)json_object_get_string_len(raw)});
+        pang_json_quote(
+            buf, (pang_str){json_object_get_string(raw), (size_t)json_object_get_string_len(raw)});
         break;
     case PANG_JSON_IS_ARRAY:
         return print_array(buf, raw, depth);
@@ -589,8 +589,7 @@ bool pang_json_set(pang_json *object, const char *name, pang_json *value)
         return false;
     struct json_object *held = json_object_get(inward(value));
     struct lh_table *table = json_object_get_object(object);
-    struct lh_entry *entry =
-        lh_table_lookup_entry_w_hash(table, name, lh_get_hash(table, name));
+    struct lh_entry *entry = lh_table_lookup_entry_w_hash(table, name, lh_get_hash(table, name));
     if (entry == NULL) {
         if (insert(object, name, held))
             return true;

@@ -247,8 +247,8 @@ static void add_segment(pang_buf *buf, pang_str segment)
         char c = i < segment.len ? segment.ptr[i] : '/';
         pang_str before = pang_str_slice(segment, part, i - part);
         bool parts = c == '/' || c == '\\';
-        if (parts && (pang_str_equal(before, PANG_STR(".")) ||
-                      pang_str_equal(before, PANG_STR(".."))))
+        if (parts &&
+            (pang_str_equal(before, PANG_STR(".")) || pang_str_equal(before, PANG_STR(".."))))
             pang_buf_add_char(buf, '_');
         if (parts)
             part = i + 1;
@@ -276,12 +276,10 @@ pang_code pang_location_child(const pang_location *location, pang_str segment, p
 }
 
 static const scheme_row schemes[SCHEMES] = {
-    {PANG_STR_INIT("s3"), PANG_STR_INIT("s3")},     {PANG_STR_INIT("s3a"), PANG_STR_INIT("s3")},
-    {PANG_STR_INIT("s3n"), PANG_STR_INIT("s3")},    {PANG_STR_INIT("gs"), PANG_STR_INIT("gs")},
-    {PANG_STR_INIT("gcs"), PANG_STR_INIT("gs")},    {PANG_STR_INIT("abfs"), PANG_STR_INIT("abfs")},
-    {PANG_STR_INIT("abfss"), PANG_STR_INIT("abfs")},
-    {PANG_STR_INIT("wasb"), PANG_STR_INIT("abfs")},
-    {PANG_STR_INIT("wasbs"), PANG_STR_INIT("abfs")},
-    {PANG_STR_INIT("hdfs"), PANG_STR_INIT("hdfs")}, {PANG_STR_INIT("file"), PANG_STR_INIT("file")},
-    {{NULL, 0}, {NULL, 0}},
+    {PANG_STR_INIT("s3"), PANG_STR_INIT("s3")},      {PANG_STR_INIT("s3a"), PANG_STR_INIT("s3")},
+    {PANG_STR_INIT("s3n"), PANG_STR_INIT("s3")},     {PANG_STR_INIT("gs"), PANG_STR_INIT("gs")},
+    {PANG_STR_INIT("gcs"), PANG_STR_INIT("gs")},     {PANG_STR_INIT("abfs"), PANG_STR_INIT("abfs")},
+    {PANG_STR_INIT("abfss"), PANG_STR_INIT("abfs")}, {PANG_STR_INIT("wasb"), PANG_STR_INIT("abfs")},
+    {PANG_STR_INIT("wasbs"), PANG_STR_INIT("abfs")}, {PANG_STR_INIT("hdfs"), PANG_STR_INIT("hdfs")},
+    {PANG_STR_INIT("file"), PANG_STR_INIT("file")},  {{NULL, 0}, {NULL, 0}},
 };

@@ -28,16 +28,16 @@
 #include "api/json.h"
 
 enum {
-    PANG_MODEL_VERSION_MAX = 3,       /* newest format version */
-    PANG_MODEL_VERSION_DEFAULT = 2,   /* of a table whose client names none */
-    PANG_MODEL_UPDATES_MAX = 65536,   /* updates in one commit */
+    PANG_MODEL_VERSION_MAX = 3,         /* newest format version */
+    PANG_MODEL_VERSION_DEFAULT = 2,     /* of a table whose client names none */
+    PANG_MODEL_UPDATES_MAX = 65536,     /* updates in one commit */
     PANG_MODEL_REQUIREMENTS_MAX = 4096, /* requirements in one commit */
-    PANG_MODEL_ADDED_MAX = 100,       /* schemas, specs or orders added in one commit, each */
-    PANG_MODEL_COLUMNS_MAX = 100000,  /* fields of one schema, nested ones included */
-    PANG_MODEL_FIELDS_MAX = 256,      /* of one partition spec or sort order */
-    PANG_MODEL_IDENTIFIERS_MAX = 1000, /* identifier fields of one schema */
-    PANG_MODEL_PROPERTIES_MAX = 10000, /* of one table */
-    PANG_MODEL_TEXT_MAX = 65536,      /* bytes of one name, property or path */
+    PANG_MODEL_ADDED_MAX = 100,         /* schemas, specs or orders added in one commit, each */
+    PANG_MODEL_COLUMNS_MAX = 100000,    /* fields of one schema, nested ones included */
+    PANG_MODEL_FIELDS_MAX = 256,        /* of one partition spec or sort order */
+    PANG_MODEL_IDENTIFIERS_MAX = 1000,  /* identifier fields of one schema */
+    PANG_MODEL_PROPERTIES_MAX = 10000,  /* of one table */
+    PANG_MODEL_TEXT_MAX = 65536,        /* bytes of one name, property or path */
 };
 
 /* ---- create ---- */
@@ -121,12 +121,12 @@ PANG_MUST_CHECK pang_code pang_model_check(const pang_json *document, pang_arena
 
 /* What the catalog records beside the document. Views and properties borrow from it. */
 typedef struct {
-    pang_str table_uuid;    /* empty in a version 1 file without one; the next commit gives one */
+    pang_str table_uuid; /* empty in a version 1 file without one; the next commit gives one */
     pang_str location;
     int format_version;
-    int64_t schema_id;      /* of the current schema; 0 in a version 1 file without ids */
+    int64_t schema_id; /* of the current schema; 0 in a version 1 file without ids */
     bool has_snapshot;
-    int64_t snapshot_id;    /* current; 0 without one */
+    int64_t snapshot_id; /* current; 0 without one */
     int64_t last_updated_ms;
     int64_t last_sequence_number;
     const pang_json *properties; /* NULL: none */

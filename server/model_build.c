@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "api/id.h"
-#include "server/model_internal.h"
+#include "server/model_build.h"
 
 enum { METADATA_LOG_DEFAULT = 100 };
 
@@ -17,10 +17,17 @@ static const struct {
     const char *name;
     bool is_object;
 } parts[] = {
-    {"schemas", false},      {"partition-specs", false}, {"sort-orders", false},
-    {"properties", true},    {"refs", true},             {"snapshots", false},
-    {"statistics", false},   {"partition-statistics", false},
-    {"snapshot-log", false}, {"metadata-log", false},    {"encryption-keys", false},
+    {"schemas", false},
+    {"partition-specs", false},
+    {"sort-orders", false},
+    {"properties", true},
+    {"refs", true},
+    {"snapshots", false},
+    {"statistics", false},
+    {"partition-statistics", false},
+    {"snapshot-log", false},
+    {"metadata-log", false},
+    {"encryption-keys", false},
 };
 
 void pang_model_put(pang_model_build *b, pang_json *object, const char *name, pang_json *value)
@@ -245,14 +252,12 @@ static pang_code check_defaults(pang_model_build *b, pang_err *err)
     pang_code code = pang_model_current_schema(b, &schema, err);
     if (code != PANG_OK)
         return code;
-    const pang_json *spec =
-        pang_model_find(pang_json_get(b->doc, "partition-specs"), "spec-id",
-                        pang_model_int(b->doc, "default-spec-id", -1));
+    const pang_json *spec = pang_model_find(pang_json_get(b->doc, "partition-specs"), "spec-id",
+                                            pang_model_int(b->doc, "default-spec-id", -1));
     if (spec == NULL)
         return pang_model_invalid(err, "Invalid table: no default partition spec has been set");
-    const pang_json *order =
-        pang_model_find(pang_json_get(b->doc, "sort-orders"), "order-id",
-                        pang_model_int(b->doc, "default-sort-order-id", -1));
+    const pang_json *order = pang_model_find(pang_json_get(b->doc, "sort-orders"), "order-id",
+                                             pang_model_int(b->doc, "default-sort-order-id", -1));
     if (order == NULL)
         return pang_model_invalid(err, "Invalid table: no default sort order has been set");
     code = pang_model_schema_suits(schema, b->version, err);
@@ -309,9 +314,8 @@ static void write_legacy(pang_model_build *b)
         pang_json_remove(b->doc, "partition-spec");
         return;
     }
-    const pang_json *spec =
-        pang_model_find(pang_json_get(b->doc, "partition-specs"), "spec-id",
-                        pang_model_int(b->doc, "default-spec-id", -1));
+    const pang_json *spec = pang_model_find(pang_json_get(b->doc, "partition-specs"), "spec-id",
+                                            pang_model_int(b->doc, "default-spec-id", -1));
     pang_model_put(b, b->doc, "schema",
                    pang_model_find(pang_json_get(b->doc, "schemas"), "schema-id",
                                    pang_model_int(b->doc, "current-schema-id", -1)));

@@ -5,7 +5,7 @@
  */
 #include <inttypes.h>
 
-#include "server/model_internal.h"
+#include "server/model_types.h"
 
 enum { LOG_SKEW_MS = 60 * 1000 };
 
@@ -47,8 +47,8 @@ static pang_code check_list(const pang_json *document, const char *part,
             continue;
         int64_t id = pang_model_int(element, id_name, 0);
         if (pang_model_ids_get(ids, id) != NULL)
-            return pang_model_bad(err, &PANG_MODEL_AT(&at, i), id_name,
-                                  "is there twice: %" PRId64, id);
+            return pang_model_bad(err, &PANG_MODEL_AT(&at, i), id_name, "is there twice: %" PRId64,
+                                  id);
         if (!pang_model_ids_put(ids, id, element))
             return pang_fail_memory(err);
     }
@@ -156,7 +156,8 @@ static pang_code check_refs(const pang_json *document, const pang_model_ids *sna
         if (pang_str_equal(name, PANG_STR("main")) && (!has_current || id != current))
             return pang_model_bad(err, &at, "snapshot-id",
                                   "current snapshot id does not match main branch (%" PRId64
-                                  " != %" PRId64 ")", current, id);
+                                  " != %" PRId64 ")",
+                                  current, id);
     }
     if (has_current && pang_model_ids_get(snapshots, current) == NULL)
         return pang_model_bad(err, NULL, "current-snapshot-id", "%" PRId64 " is not in snapshots",
@@ -214,8 +215,8 @@ static pang_code check_history(const pang_json *document, int version, pang_aren
     if (code == PANG_OK)
         code = check_list(document, "statistics", pang_model_statistics_members, NULL, NULL, err);
     if (code == PANG_OK)
-        code = check_list(document, "partition-statistics",
-                          pang_model_partition_statistics_members, NULL, NULL, err);
+        code = check_list(document, "partition-statistics", pang_model_partition_statistics_members,
+                          NULL, NULL, err);
     if (code == PANG_OK)
         code = check_list(document, "encryption-keys", pang_model_key_members, NULL, NULL, err);
     return code;

@@ -7,20 +7,16 @@
 #include <string.h>
 #include <time.h>
 
-#include "server/model_internal.h"
+#include "server/model_build.h"
 
 /* ---- properties of a new table ---- */
 
 /* What Java's clients send as properties although it is not: dropped. */
 static const char *const reserved[] = {
-    "format-version",
-    "uuid",
-    "snapshot-count",
-    "current-snapshot-summary",
-    "current-snapshot-id",
-    "current-snapshot-timestamp-ms",
-    "current-schema",
-    "default-partition-spec",
+    "format-version",      "uuid",
+    "snapshot-count",      "current-snapshot-summary",
+    "current-snapshot-id", "current-snapshot-timestamp-ms",
+    "current-schema",      "default-partition-spec",
     "default-sort-order",
 };
 
@@ -49,8 +45,7 @@ static pang_code check_number(pang_str name, pang_str value, pang_err *err)
         if (!pang_str_equal(name, pang_str_from(numbers[i])))
             continue;
         if (!is_number)
-            return pang_model_invalid(err, "Table property %s must have integer value",
-                                      numbers[i]);
+            return pang_model_invalid(err, "Table property %s must have integer value", numbers[i]);
         if (number < 0)
             return pang_model_invalid(err, "Table property %s must have non negative integer value",
                                       numbers[i]);
@@ -85,7 +80,8 @@ static void put_created_at(pang_model_build *b, pang_json *properties)
     char text[64];
     time_t seconds = (time_t)(b->now_ms / 1000);
     struct tm utc;
-    if (gmtime_r(&seconds, &utc) == NULL || strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc) == 0)
+    if (gmtime_r(&seconds, &utc) == NULL ||
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc) == 0)
         return;
     pang_str stamp = pang_arena_printf(b->arena, "%s.%03dZ", text, (int)(b->now_ms % 1000));
     pang_model_put_text(b, properties, "created-at", stamp);
@@ -163,8 +159,8 @@ static pang_code request_shape(const pang_model_new *request, pang_err *err)
 
 static pang_code properties_shape(const pang_json *properties, pang_err *err)
 {
-    static const pang_model_member member = {"properties", PANG_MODEL_TEXT_MAP,
-                                             PANG_MODEL_OPTIONAL, 0, 0};
+    static const pang_model_member member = {"properties", PANG_MODEL_TEXT_MAP, PANG_MODEL_OPTIONAL,
+                                             0, 0};
     pang_model_path at = PANG_MODEL_IN(NULL, member.name);
     return pang_json_is_null(properties) ? PANG_OK
                                          : pang_model_shape_one(properties, &at, &member, err);
@@ -174,7 +170,8 @@ static pang_code put_spec(pang_model_build *b, const pang_json *spec,
                           const pang_model_renumber *ids, pang_err *err)
 {
     pang_json *made = pang_json_object(b->arena), *fields = NULL;
-    pang_code code = pang_model_fields_renumber(b, pang_json_get(spec, "fields"), ids, &fields, err);
+    pang_code code = pang_model_fields_renumber(b, pang_json_get(spec, "fields"), ids, &fields,
+                                                err);
     if (code != PANG_OK)
         return code;
     size_t n = pang_json_size(fields);
@@ -276,13 +273,11 @@ static pang_code first_version(const pang_json *updates, int *ret, pang_err *err
     return PANG_OK;
 }
 
-pang_code pang_model_commit(const pang_model_change *change, const pang_env *env,
-                            pang_arena *arena, pang_model_outcome *ret, pang_err *err)
+pang_code pang_model_commit(const pang_model_change *change, const pang_env *env, pang_arena *arena,
+                            pang_model_outcome *ret, pang_err *err)
 {
-    pang_model_build b = {.arena = arena,
-                          .env = env,
-                          .base = change->base,
-                          .base_location = change->base_location};
+    pang_model_build b = {
+        .arena = arena, .env = env, .base = change->base, .base_location = change->base_location};
     pang_code code = pang_model_updates_shape(change->updates, err);
     if (code == PANG_OK)
         code = pang_model_require(change->base, change->requirements, err);

@@ -5,7 +5,7 @@
  */
 #include <inttypes.h>
 
-#include "server/model_internal.h"
+#include "server/model_build.h"
 
 pang_code pang_model_count_added(pang_model_added *added, int64_t id, const char *what,
                                  pang_err *err)
@@ -73,8 +73,7 @@ pang_code pang_model_set_current_schema(pang_model_build *b, const pang_json *up
     if (id == -1)
         id = b->schema.id;
     if (pang_model_find(pang_json_get(b->doc, "schemas"), "schema-id", id) == NULL)
-        return pang_model_illegal(err, "Cannot set current schema to unknown schema: %" PRId64,
-                                  id);
+        return pang_model_illegal(err, "Cannot set current schema to unknown schema: %" PRId64, id);
     if (pang_model_has_int(b->doc, "current-schema-id", &old) && old == id)
         return PANG_OK;
     pang_model_put_int(b, b->doc, "current-schema-id", id);
@@ -88,8 +87,7 @@ static bool ids_of(pang_model_build *b, const pang_json *list, pang_model_ids *r
     *ret = (pang_model_ids){.arena = b->arena};
     for (size_t i = 0; i < pang_json_size(list); i++) {
         int64_t id;
-        if (pang_json_to_int64(pang_json_at(list, i), &id) &&
-            !pang_model_ids_put(ret, id, list))
+        if (pang_json_to_int64(pang_json_at(list, i), &id) && !pang_model_ids_put(ret, id, list))
             return false;
     }
     return true;
@@ -269,9 +267,8 @@ pang_code pang_model_set_default_spec(pang_model_build *b, const pang_json *upda
     if (pang_model_has_int(b->doc, "default-spec-id", &old) && old == id)
         return PANG_OK;
     if (pang_model_find(pang_json_get(b->doc, "partition-specs"), "spec-id", id) == NULL)
-        return pang_model_illegal(err,
-                                  "Cannot set default partition spec to unknown spec: %" PRId64,
-                                  id);
+        return pang_model_illegal(
+            err, "Cannot set default partition spec to unknown spec: %" PRId64, id);
     pang_model_put_int(b, b->doc, "default-spec-id", id);
     b->changed = true;
     return PANG_OK;

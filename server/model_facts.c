@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "api/id.h"
-#include "server/model_internal.h"
+#include "server/model_look.h"
 
 /* ---- facts ---- */
 
@@ -56,8 +56,8 @@ static const struct {
 static pang_code walk_roots(const pang_json *document, pang_model_place_fn *fn, void *arg,
                             pang_err *err)
 {
-    pang_code code =
-        fn(arg, PANG_MODEL_PLACE_ROOT, "location", pang_model_text(document, "location"), err);
+    pang_code code = fn(arg, PANG_MODEL_PLACE_ROOT, "location",
+                        pang_model_text(document, "location"), err);
     for (size_t i = 0; code == PANG_OK && i < sizeof roots / sizeof roots[0]; i++) {
         char what[64];
         pang_str value;

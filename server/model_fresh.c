@@ -4,7 +4,7 @@
  * of each; elements, keys and values are numbered when the list or map is entered. The same walk,
  * keeping the ids, tidies a schema that is added: no nulls, floats spelt as such.
  */
-#include "server/model_internal.h"
+#include "server/model_build.h"
 
 typedef struct {
     pang_model_build *b;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "server/model_internal.h"
+#include "server/model_look.h"
 
 /* ---- messages ---- */
 
@@ -41,8 +41,8 @@ pang_code pang_model_bad(pang_err *err, const pang_model_path *at, const char *n
     if (name != NULL)
         pang_buf_printf(&path, "%s%s", path.len > 0 ? "." : "", name);
     pang_str text = pang_buf_str(&path);
-    pang_code code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_MODEL_BAD,
-                               "%" PANG_STR_FMT ": %s", PANG_STR_ARG(text), what);
+    pang_code code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_MODEL_BAD, "%" PANG_STR_FMT ": %s",
+                               PANG_STR_ARG(text), what);
     pang_arena_free(arena);
     return code;
 }
@@ -118,9 +118,9 @@ pang_code pang_model_shape_one(const pang_json *value, const pang_model_path *at
                                const pang_model_member *m, pang_err *err)
 {
     static const pang_json_type types[] = {
-        [PANG_MODEL_FLAG] = PANG_JSON_IS_BOOL,     [PANG_MODEL_OBJECT] = PANG_JSON_IS_OBJECT,
-        [PANG_MODEL_ARRAY] = PANG_JSON_IS_ARRAY,   [PANG_MODEL_NUMBERS] = PANG_JSON_IS_ARRAY,
-        [PANG_MODEL_TEXTS] = PANG_JSON_IS_ARRAY,   [PANG_MODEL_TEXT_MAP] = PANG_JSON_IS_OBJECT,
+        [PANG_MODEL_FLAG] = PANG_JSON_IS_BOOL,   [PANG_MODEL_OBJECT] = PANG_JSON_IS_OBJECT,
+        [PANG_MODEL_ARRAY] = PANG_JSON_IS_ARRAY, [PANG_MODEL_NUMBERS] = PANG_JSON_IS_ARRAY,
+        [PANG_MODEL_TEXTS] = PANG_JSON_IS_ARRAY, [PANG_MODEL_TEXT_MAP] = PANG_JSON_IS_OBJECT,
     };
     if (m->kind == PANG_MODEL_NUMBER)
         return shape_number(value, at, m, err);

@@ -4,7 +4,7 @@
  */
 #include <inttypes.h>
 
-#include "server/model_internal.h"
+#include "server/model_look.h"
 
 typedef pang_code requirement(const pang_json *base, const pang_json *required, pang_err *err);
 
@@ -17,8 +17,8 @@ typedef struct {
 enum { TYPES = 9 };
 static const row rows[TYPES];
 
-#define failed(err, ...)                                                     \
-    pang_fail((err), PANG_FAILED_PRECONDITION, PANG_MODEL_CONFLICT,          \
+#define failed(err, ...)                                                                           \
+    pang_fail((err), PANG_FAILED_PRECONDITION, PANG_MODEL_CONFLICT,                                \
               "Requirement failed: " __VA_ARGS__)
 
 /* ---- what a table says, version 1 files included, which leave out what can be computed ---- */
@@ -117,8 +117,8 @@ static pang_code assert_field_id(const pang_json *base, const pang_json *require
 
 static pang_code assert_schema_id(const pang_json *base, const pang_json *required, pang_err *err)
 {
-    return assert_id(base, required, "current-schema-id", current_schema_id(base),
-                     "current schema", err);
+    return assert_id(base, required, "current-schema-id", current_schema_id(base), "current schema",
+                     err);
 }
 
 static pang_code assert_partition_id(const pang_json *base, const pang_json *required,
@@ -159,7 +159,7 @@ static const row *row_of(const pang_json *required)
     return NULL;
 }
 
-pang_code pang_model_requirements_shape(const pang_json *requirements, pang_err *err)
+static pang_code requirements_shape(const pang_json *requirements, pang_err *err)
 {
     static const pang_model_member members[] = {
         {"type", PANG_MODEL_TEXT, PANG_MODEL_REQUIRED, 0, 0},
@@ -216,7 +216,7 @@ static pang_code check_create(const pang_json *requirements, pang_err *err)
 
 pang_code pang_model_require(const pang_json *base, const pang_json *requirements, pang_err *err)
 {
-    pang_code code = pang_model_requirements_shape(requirements, err);
+    pang_code code = requirements_shape(requirements, err);
     if (code == PANG_OK && pang_model_is_create(requirements))
         code = check_create(requirements, err);
     for (size_t i = 0; code == PANG_OK && i < pang_json_size(requirements); i++) {
@@ -226,14 +226,18 @@ pang_code pang_model_require(const pang_json *base, const pang_json *requirement
     return code;
 }
 
-#define ID(name) {{name, PANG_MODEL_NUMBER, PANG_MODEL_REQUIRED, INT32_MIN, INT32_MAX}, END}
-#define END {NULL, 0, 0, 0, 0}
+#define ID(name)                                                                                   \
+    {                                                                                              \
+        {name, PANG_MODEL_NUMBER, PANG_MODEL_REQUIRED, INT32_MIN, INT32_MAX}, END                  \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        NULL, 0, 0, 0, 0                                                                           \
+    }
 
 static const row rows[TYPES] = {
     {"assert-create", assert_create, {END}},
-    {"assert-table-uuid",
-     assert_uuid,
-     {{"uuid", PANG_MODEL_TEXT, PANG_MODEL_REQUIRED, 0, 0}, END}},
+    {"assert-table-uuid", assert_uuid, {{"uuid", PANG_MODEL_TEXT, PANG_MODEL_REQUIRED, 0, 0}, END}},
     {"assert-ref-snapshot-id",
      assert_ref,
      {{"ref", PANG_MODEL_TEXT, PANG_MODEL_REQUIRED, 0, 0},

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "server/model_internal.h"
+#include "server/model_types.h"
 
 /* The ids above are Iceberg's own columns (file name, position, row id, ...). */
 enum { COLUMN_ID_MAX = INT32_MAX - 201 };
@@ -16,7 +16,7 @@ static const pang_model_member map_members[4];
 
 /* What a field, element, key or value inherits from where it stands. */
 typedef struct {
-    size_t parent; /* index + 1 */
+    size_t parent;             /* index + 1 */
     pang_str name, short_name; /* of the parent */
     bool in_structs, in_required_structs;
 } place;
@@ -66,8 +66,7 @@ static pang_code name_column(pang_model_schema *schema, const pang_model_column 
 {
     pang_json *index = pang_json_int((int64_t)schema->n, schema->arena);
     if (pang_model_column_by_name(schema, column->name) != NULL)
-        return pang_model_invalid(err,
-                                  "Invalid schema: multiple fields for name %" PANG_STR_FMT,
+        return pang_model_invalid(err, "Invalid schema: multiple fields for name %" PANG_STR_FMT,
                                   PANG_STR_ARG(column->name));
     if (!pang_json_set_str(schema->names, column->name, index))
         return pang_fail_memory(err);
@@ -89,8 +88,7 @@ static pang_code no_type(const pang_json *node, const pang_model_path *at, pang_
 
 /* Adds a column and walks into its type. `tail` is its own name. */
 static pang_code add_column(walk *w, pang_model_column column, const place *where, pang_str tail,
-                            bool skip_short, const pang_json *type_node,
-                            const pang_model_path *at)
+                            bool skip_short, const pang_json *type_node, const pang_model_path *at)
 {
     pang_model_schema *schema = w->schema;
     pang_code code = make_room(schema, w->err);
@@ -173,8 +171,7 @@ static pang_code walk_inner(walk *w, const pang_json *node, const place *where, 
     pang_model_path here = PANG_MODEL_IN(at, member);
     if (pang_json_is_null(type_node))
         return pang_model_bad(w->err, at, member, "is missing");
-    bool is_struct =
-        pang_str_equal(pang_model_text(type_node, "type"), PANG_STR("struct"));
+    bool is_struct = pang_str_equal(pang_model_text(type_node, "type"), PANG_STR("struct"));
     pang_model_column column = {
         .id = pang_model_int(node, id, 0), .node = node, .required = required};
     return add_column(w, column, where, pang_str_from(member),
@@ -190,8 +187,8 @@ static pang_code walk_type(walk *w, const pang_json *node, size_t index, const p
                    .name = column.name,
                    .short_name = column.short_name,
                    .in_structs = column.in_structs && is_struct,
-                   .in_required_structs =
-                       column.in_required_structs && is_struct && column.required};
+                   .in_required_structs = column.in_required_structs && is_struct &&
+                                          column.required};
     pang_code code;
     switch (column.type.kind) {
     case PANG_TYPE_STRUCT:
@@ -200,10 +197,9 @@ static pang_code walk_type(walk *w, const pang_json *node, size_t index, const p
         return walk_fields(w, pang_json_get(node, "fields"), &where, at);
     case PANG_TYPE_LIST:
         code = pang_model_shape(node, at, list_members, w->err);
-        return code != PANG_OK
-                   ? code
-                   : walk_inner(w, node, &where, "element", "element-id",
-                                pang_model_flag(node, "element-required", false), at);
+        return code != PANG_OK ? code
+                               : walk_inner(w, node, &where, "element", "element-id",
+                                            pang_model_flag(node, "element-required", false), at);
     case PANG_TYPE_MAP:
         code = pang_model_shape(node, at, map_members, w->err);
         if (code == PANG_OK)
@@ -386,8 +382,8 @@ bool pang_model_schema_same(const pang_json *a, const pang_json *b)
 {
     const pang_json *x = pang_json_get(a, "identifier-field-ids");
     const pang_json *y = pang_json_get(b, "identifier-field-ids");
-    return same_fields(pang_json_get(a, "fields"), pang_json_get(b, "fields")) &&
-           same_ids(x, y) && same_ids(y, x);
+    return same_fields(pang_json_get(a, "fields"), pang_json_get(b, "fields")) && same_ids(x, y) &&
+           same_ids(y, x);
 }
 
 static const pang_model_member schema_members[5] = {

@@ -5,7 +5,7 @@
  */
 #include <inttypes.h>
 
-#include "server/model_internal.h"
+#include "server/model_build.h"
 
 enum {
     /* A writer whose clock is further ahead would poison the log for all others. */
@@ -71,8 +71,7 @@ static pang_code check_new_snapshot(pang_model_build *b, const pang_json *snapsh
         return pang_model_invalid(err,
                                   "Attempting to add a snapshot before a partition spec is added");
     if (pang_json_size(pang_json_get(b->doc, "sort-orders")) == 0)
-        return pang_model_invalid(err,
-                                  "Attempting to add a snapshot before a sort order is added");
+        return pang_model_invalid(err, "Attempting to add a snapshot before a sort order is added");
     bool has_list = pang_model_text(snapshot, "manifest-list").len > 0;
     if (!has_list && (b->version > 1 || !pang_model_has(snapshot, "manifests")))
         return pang_model_bad(err, at, "manifest-list", "is missing");
@@ -114,8 +113,9 @@ static pang_code take_rows(pang_model_build *b, const pang_json *snapshot,
     if (rows < 0)
         return pang_model_bad(err, at, "added-rows", "is missing");
     if (first < next)
-        return conflict(err, "Cannot add a snapshot, first-row-id is behind table next-row-id: ",
-                        first, " < ", next);
+        return conflict(err,
+                        "Cannot add a snapshot, first-row-id is behind table next-row-id: ", first,
+                        " < ", next);
     if (rows > INT64_MAX - first)
         return pang_model_illegal(err, "Cannot add a snapshot: row ids are used up");
     pang_model_put_int(b, b->doc, "next-row-id", first + rows);
@@ -186,8 +186,7 @@ static void move_main(pang_model_build *b, int64_t id)
     const pang_json *fresh = pang_model_ids_get(&b->fresh_snapshots, id);
     int64_t ms = fresh == NULL ? b->now_ms : pang_model_int(fresh, "timestamp-ms", b->now_ms);
     size_t n = pang_json_size(log);
-    int64_t last =
-        n == 0 ? 0 : pang_model_int(pang_json_at(log, n - 1), "timestamp-ms", 0);
+    int64_t last = n == 0 ? 0 : pang_model_int(pang_json_at(log, n - 1), "timestamp-ms", 0);
     if (ms < last - SKEW_BACK_MS)
         ms = last;
     pang_model_put_int(b, entry, "timestamp-ms", ms);

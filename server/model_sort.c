@@ -3,7 +3,7 @@
  */
 #include <inttypes.h>
 
-#include "server/model_internal.h"
+#include "server/model_build.h"
 
 static const pang_model_member order_members[6];
 
@@ -52,9 +52,8 @@ static pang_code field_suits(const pang_json *field, int64_t source,
                                   PANG_STR_ARG(text), source, PANG_STR_ARG(direction),
                                   PANG_STR_ARG(nulls));
     if (!pang_type_is_primitive(column->type.kind) || column->type.kind == PANG_TYPE_VARIANT)
-        return pang_model_invalid(
-            err, "Cannot sort by non-primitive source field: %" PANG_STR_FMT,
-            PANG_STR_ARG(column->type.text));
+        return pang_model_invalid(err, "Cannot sort by non-primitive source field: %" PANG_STR_FMT,
+                                  PANG_STR_ARG(column->type.text));
     if (!pang_transform_applies(transform, column->type.kind))
         return pang_model_invalid(
             err, "Invalid source type %" PANG_STR_FMT " for transform: %" PANG_STR_FMT,
@@ -184,9 +183,8 @@ pang_code pang_model_set_default_order(pang_model_build *b, const pang_json *upd
     if (id == pang_model_int(b->doc, "default-sort-order-id", -1))
         return PANG_OK;
     if (pang_model_find(pang_json_get(b->doc, "sort-orders"), "order-id", id) == NULL)
-        return pang_model_illegal(err,
-                                  "Cannot set default sort order to unknown sort order: %" PRId64,
-                                  id);
+        return pang_model_illegal(
+            err, "Cannot set default sort order to unknown sort order: %" PRId64, id);
     pang_model_put_int(b, b->doc, "default-sort-order-id", id);
     b->changed = true;
     return PANG_OK;

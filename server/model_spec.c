@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "server/model_internal.h"
+#include "server/model_build.h"
 
 enum {
     SOURCES_MAX = 16,    /* columns of one field */
@@ -191,18 +191,17 @@ static pang_code field_suits(const pang_json *field, int64_t source,
     if (column == NULL)
         return no_source(field, source, err);
     if (!pang_type_is_primitive(column->type.kind) || column->type.kind == PANG_TYPE_VARIANT)
-        return pang_model_invalid(
-            err, "Cannot partition by non-primitive source field: %" PANG_STR_FMT,
-            PANG_STR_ARG(column->type.text));
+        return pang_model_invalid(err,
+                                  "Cannot partition by non-primitive source field: %" PANG_STR_FMT,
+                                  PANG_STR_ARG(column->type.text));
     if (!pang_transform_applies(transform, column->type.kind))
         return pang_model_invalid(
             err, "Invalid source type %" PANG_STR_FMT " for transform: %" PANG_STR_FMT,
             PANG_STR_ARG(column->type.text), PANG_STR_ARG(text));
     if (!column->in_structs)
-        return pang_model_invalid(err,
-                                  "Invalid partition field parent: %" PANG_STR_FMT
-                                  " lies in a list or map",
-                                  PANG_STR_ARG(column->name));
+        return pang_model_invalid(
+            err, "Invalid partition field parent: %" PANG_STR_FMT " lies in a list or map",
+            PANG_STR_ARG(column->name));
     return PANG_OK;
 }
 
@@ -223,9 +222,9 @@ static pang_code name_suits(const pang_json *fields, size_t i, const pang_model_
             PANG_STR_ARG(name));
     for (size_t k = 0; k < i; k++) {
         if (pang_str_equal(name, pang_model_text(pang_json_at(fields, k), "name")))
-            return pang_model_illegal(
-                err, "Cannot use partition name more than once: %" PANG_STR_FMT,
-                PANG_STR_ARG(name));
+            return pang_model_illegal(err,
+                                      "Cannot use partition name more than once: %" PANG_STR_FMT,
+                                      PANG_STR_ARG(name));
     }
     return PANG_OK;
 }

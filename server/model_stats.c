@@ -2,7 +2,7 @@
  * Model: what hangs on snapshots and tables without ids of the server's making: statistics files,
  * partition statistics files, encryption keys. All are lists with one entry per id.
  */
-#include "server/model_internal.h"
+#include "server/model_build.h"
 
 enum { KEYS_MAX = 10000 };
 
@@ -67,8 +67,8 @@ pang_code pang_model_set_partition_statistics(pang_model_build *b, const pang_js
 {
     pang_json *statistics = pang_json_get(update, "partition-statistics");
     pang_model_path here = PANG_MODEL_IN(at, "partition-statistics");
-    pang_code code =
-        pang_model_shape(statistics, &here, pang_model_partition_statistics_members, err);
+    pang_code code = pang_model_shape(statistics, &here, pang_model_partition_statistics_members,
+                                      err);
     if (code == PANG_OK)
         put_entry(b, "partition-statistics", statistics);
     return code;
@@ -103,8 +103,10 @@ pang_code pang_model_add_key(pang_model_build *b, const pang_json *update,
     if (code != PANG_OK)
         return code;
     if (b->version < 3)
-        return pang_model_illegal(err, "Cannot add an encryption key to a v%d table: not supported "
-                                       "until v3", b->version);
+        return pang_model_illegal(err,
+                                  "Cannot add an encryption key to a v%d table: not supported "
+                                  "until v3",
+                                  b->version);
     if (find_key(keys, pang_model_text(key, "key-id")) < pang_json_size(keys))
         return PANG_OK;
     if (pang_json_size(keys) >= KEYS_MAX)

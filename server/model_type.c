@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "server/model_internal.h"
+#include "server/model_types.h"
 
 typedef struct {
     pang_str word;
@@ -42,8 +42,8 @@ static bool parse_decimal(pang_type *type, pang_str arg)
 {
     uint64_t precision, scale;
     size_t comma = pang_str_find(arg, ',');
-    if (comma == arg.len || !pang_str_to_uint64(pang_str_trim(pang_str_slice(arg, 0, comma)),
-                                                &precision))
+    if (comma == arg.len ||
+        !pang_str_to_uint64(pang_str_trim(pang_str_slice(arg, 0, comma)), &precision))
         return false;
     if (!pang_str_to_uint64(pang_str_trim(pang_str_after(arg, comma + 1)), &scale) ||
         precision < 1 || precision > DECIMAL_DIGITS_MAX || scale > precision)
@@ -284,8 +284,8 @@ static bool takes_struct(const pang_json *type_node, const pang_json *object)
         const pang_json *field = NULL;
         if (pang_str_to_int64(name, &id))
             field = pang_model_find(fields, "id", id);
-        if (field == NULL || (!pang_json_is_null(value) &&
-                              !pang_type_takes(pang_json_get(field, "type"), value)))
+        if (field == NULL ||
+            (!pang_json_is_null(value) && !pang_type_takes(pang_json_get(field, "type"), value)))
             return false;
     }
     return true;

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "server/model_internal.h"
+#include "server/model_build.h"
 
 typedef struct {
     const char *action;
@@ -222,7 +222,10 @@ pang_code pang_model_updates_apply(pang_model_build *b, const pang_json *updates
 
 #define NEED PANG_MODEL_REQUIRED
 #define MAY PANG_MODEL_OPTIONAL
-#define END {NULL, 0, 0, 0, 0}
+#define END                                                                                        \
+    {                                                                                              \
+        NULL, 0, 0, 0, 0                                                                           \
+    }
 
 static const row rows[ACTIONS] = {
     {"assign-uuid", assign_uuid, {{"uuid", PANG_MODEL_TEXT, NEED, 0, 0}, END}},

@@ -68,8 +68,7 @@ static void test_json__what_is_read_is_printed(void **state)
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         assert_string_equal(print(*state, parse(*state, texts[i])), texts[i]);
-    assert_string_equal(print(*state, parse(*state, " { \"a\" : [ 1 , 2 ] } ")),
-                        "{\"a\":[1,2]}");
+    assert_string_equal(print(*state, parse(*state, " { \"a\" : [ 1 , 2 ] } ")), "{\"a\":[1,2]}");
 }
 
 static void test_json__what_is_no_json_is_refused(void **state)
@@ -78,8 +77,7 @@ static void test_json__what_is_no_json_is_refused(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         pang_json *value;
         pang_err err;
-        if (pang_json_parse(pang_str_from(texts[i]), *state, &value, &err) !=
-            PANG_INVALID_ARGUMENT)
+        if (pang_json_parse(pang_str_from(texts[i]), *state, &value, &err) != PANG_INVALID_ARGUMENT)
             fail_msg("taken: %s", texts[i]);
     }
 }
@@ -208,8 +206,8 @@ static void test_json__a_copy_stands_alone_and_parts_may_be_shared(void **state)
     pang_arena *arena = *state;
     pang_json *doc = parse(arena, "{\"a\":{\"b\":[1,2.50,null,\"s\"]}}");
     pang_json *copy = pang_json_copy(doc, arena);
-    assert_true(pang_json_append(pang_json_get(pang_json_get(doc, "a"), "b"),
-                                 pang_json_int(3, arena)));
+    assert_true(
+        pang_json_append(pang_json_get(pang_json_get(doc, "a"), "b"), pang_json_int(3, arena)));
     assert_string_equal(print(arena, copy), "{\"a\":{\"b\":[1,2.50,null,\"s\"]}}");
     pang_json *other = pang_json_object(arena);
     assert_true(pang_json_set(other, "shared", pang_json_get(copy, "a")));
@@ -254,8 +252,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_json__a_copy_stands_alone_and_parts_may_be_shared,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_json__trees_die_with_the_arena, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_json__depth_is_bounded_when_printing, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(test_json__depth_is_bounded_when_printing, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,18 +54,18 @@ static void test_location__pieces(void **state)
         {"gcs://b/x", "gcs://b/x", "gs", "b", "x", "gs://b/x", 1},
         {"abfss://c@acct.dfs.core.windows.net/x", "abfss://c@acct.dfs.core.windows.net/x", "abfs",
          "c@acct.dfs.core.windows.net", "x", "abfs://c@acct.dfs.core.windows.net/x", 1},
-        {"wasbs://c@Acct.blob.core.windows.net/x", "wasbs://c@Acct.blob.core.windows.net/x",
-         "abfs", "c@Acct.blob.core.windows.net", "x", "abfs://c@acct.dfs.core.windows.net/x", 1},
-        {"hdfs://name:8020/x", "hdfs://name:8020/x", "hdfs", "name:8020", "x",
-         "hdfs://name:8020/x", 1},
+        {"wasbs://c@Acct.blob.core.windows.net/x", "wasbs://c@Acct.blob.core.windows.net/x", "abfs",
+         "c@Acct.blob.core.windows.net", "x", "abfs://c@acct.dfs.core.windows.net/x", 1},
+        {"hdfs://name:8020/x", "hdfs://name:8020/x", "hdfs", "name:8020", "x", "hdfs://name:8020/x",
+         1},
         {"hdfs:///x", "hdfs:///x", "hdfs", "", "x", "hdfs:///x", 1},
         {"file:/x/y/", "file:/x/y", "file", "", "x/y", "file:///x/y", 2},
         {"file:///x/y", "file:///x/y", "file", "", "x/y", "file:///x/y", 2},
         {"/x/y", "/x/y", "file", "", "x/y", "file:///x/y", 2},
         {"s3://b/a%20b/100%", "s3://b/a%20b/100%", "s3", "b", "a%20b/100%", "s3://b/a%20b/100%", 2},
         {"s3://b/a%2Fb", "s3://b/a%2Fb", "s3", "b", "a%2Fb", "s3://b/a%2Fb", 1},
-        {"s3://b/.../a..b/.h", "s3://b/.../a..b/.h", "s3", "b", ".../a..b/.h",
-         "s3://b/.../a..b/.h", 3},
+        {"s3://b/.../a..b/.h", "s3://b/.../a..b/.h", "s3", "b", ".../a..b/.h", "s3://b/.../a..b/.h",
+         3},
         {"s3://b/\xc3\xbc", "s3://b/\xc3\xbc", "s3", "b", "\xc3\xbc", "s3://b/\xc3\xbc", 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -148,10 +148,11 @@ static void test_location__length_is_bounded(void **state)
     pang_location at;
     memset(text, 'a', sizeof text);
     memcpy(text, "s3://b/", 7);
-    assert_int_equal(pang_location_parse((pang_str){text, PANG_LOCATION_MAX}, "x", *state, &at,
-                                         NULL), PANG_OK);
-    assert_int_equal(pang_location_parse((pang_str){text, PANG_LOCATION_MAX + 1}, "x", *state,
-                                         &at, NULL), PANG_INVALID_ARGUMENT);
+    assert_int_equal(
+        pang_location_parse((pang_str){text, PANG_LOCATION_MAX}, "x", *state, &at, NULL), PANG_OK);
+    assert_int_equal(
+        pang_location_parse((pang_str){text, PANG_LOCATION_MAX + 1}, "x", *state, &at, NULL),
+        PANG_INVALID_ARGUMENT);
 }
 
 static void test_location__covers_goes_by_segments(void **state)
@@ -200,9 +201,17 @@ static void test_location__a_child_is_one_segment(void **state)
     static const struct {
         const char *name, *segment;
     } cases[] = {
-        {"t", "t"},       {"a b", "a b"},         {"a/b", "a%2Fb"},     {"a%b", "a%25b"},
-        {".", "._"},      {"..", ".._"},          {"../..", ".._%2F.._"}, {"..\\x", ".._%5Cx"},
-        {"a?*#", "a%3F%2A%23"}, {"%2e%2e", "%252e%252e"}, {"\xc3\xbc.x", "\xc3\xbc.x"},
+        {"t", "t"},
+        {"a b", "a b"},
+        {"a/b", "a%2Fb"},
+        {"a%b", "a%25b"},
+        {".", "._"},
+        {"..", ".._"},
+        {"../..", ".._%2F.._"},
+        {"..\\x", ".._%5Cx"},
+        {"a?*#", "a%3F%2A%23"},
+        {"%2e%2e", "%252e%252e"},
+        {"\xc3\xbc.x", "\xc3\xbc.x"},
         {"/", "%2F"},
     };
     pang_location parent = parse(*state, "file:/w/");

@@ -60,9 +60,10 @@ static pang_code commit(pang_arena *arena, const pang_env *env, pang_str *ret_te
         code = pang_json_parse(pang_str_from(updates_text), arena, &updates, err);
     if (code != PANG_OK)
         return code;
-    pang_model_change change = {.base = base,
-                                .base_location = PANG_STR("s3://b/t/metadata/00001-a.metadata.json"),
-                                .updates = updates};
+    pang_model_change change = {
+        .base = base,
+        .base_location = PANG_STR("s3://b/t/metadata/00001-a.metadata.json"),
+        .updates = updates};
     code = pang_model_commit(&change, env, arena, &outcome, err);
     if (code == PANG_OK)
         code = pang_model_check(outcome.document, arena, err);
@@ -119,7 +120,7 @@ typedef pang_code scenario(pang_arena *arena, const pang_env *env, pang_str *ret
 /* ---- a malloc that fails on command ---- */
 
 static size_t fail_at, calls; /* 0: never */
-static long live; /* blocks that were given and not taken back */
+static long live;             /* blocks that were given and not taken back */
 
 #ifndef PANG_SANITIZED
 extern void *__libc_malloc(size_t size);

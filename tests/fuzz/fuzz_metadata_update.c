@@ -19,7 +19,8 @@ enum { ARENA_BYTES = 1 << 26 };
 
 static const char table_head[] =
     "\"table-uuid\":\"9c12d441-03fe-4693-9a96-a0705ddf69c1\",\"location\":\"s3://b/t\","
-    "\"last-updated-ms\":1700000000000,\"last-column-id\":8,\"schemas\":[{\"type\":\"struct\",\"schema-id\":0,\"fields\":["
+    "\"last-updated-ms\":1700000000000,\"last-column-id\":8,\"schemas\":[{\"type\":\"struct\","
+    "\"schema-id\":0,\"fields\":["
     "{\"id\":1,\"name\":\"id\",\"required\":true,\"type\":\"long\"},"
     "{\"id\":2,\"name\":\"data\",\"required\":false,\"type\":\"string\"},"
     "{\"id\":3,\"name\":\"ts\",\"required\":false,\"type\":\"timestamptz\"},"
@@ -59,8 +60,8 @@ static int64_t number(const pang_json *document, const char *name)
     return value;
 }
 
-static pang_code count_place(void *arg, pang_model_place kind, const char *what,
-                             pang_str location, pang_err *err)
+static pang_code count_place(void *arg, pang_model_place kind, const char *what, pang_str location,
+                             pang_err *err)
 {
     (void)kind;
     (void)what;
@@ -115,8 +116,9 @@ static void commit(run *r, const pang_json *base, const char *requirements, pang
         assert(err.reason != NULL && err.message[0] != '\0');
         return;
     }
-    static const char *const growing[] = {"format-version", "last-column-id", "last-partition-id",
-                                          "last-sequence-number", "last-updated-ms", "next-row-id"};
+    static const char *const growing[] = {"format-version",    "last-column-id",
+                                          "last-partition-id", "last-sequence-number",
+                                          "last-updated-ms",   "next-row-id"};
     check_document(r, outcome.document);
     for (size_t i = 0; base != NULL && i < sizeof growing / sizeof growing[0]; i++)
         assert(number(outcome.document, growing[i]) >= number(base, growing[i]));

@@ -89,8 +89,7 @@ const pang_json *model_table(model *m, int version)
     if (version > 2)
         pang_buf_add(&text, PANG_STR("'next-row-id':100,"));
     pang_buf_printf(&text, "'schemas':[%s],'current-schema-id':0,", schema_text);
-    pang_buf_printf(&text, history_text,
-                    pang_arena_printf(m->arena, "%s%s", s10, r10).ptr,
+    pang_buf_printf(&text, history_text, pang_arena_printf(m->arena, "%s%s", s10, r10).ptr,
                     pang_arena_printf(m->arena, "%s%s", s20, r20).ptr);
     pang_buf_add(&text, PANG_STR("'partition-specs':[{'spec-id':0,'fields':[]}],"
                                  "'default-spec-id':0,'last-partition-id':999,"
@@ -98,8 +97,7 @@ const pang_json *model_table(model *m, int version)
                                  "'default-sort-order-id':0,'properties':{'a':'1'},"
                                  "'unknown':{'kept':[1.50]}}"));
     assert_false(text.failed);
-    const pang_json *table =
-        model_json(m, pang_arena_cstr(m->arena, pang_buf_str(&text)));
+    const pang_json *table = model_json(m, pang_arena_cstr(m->arena, pang_buf_str(&text)));
     if (version > 1 && pang_model_check(table, m->arena, &m->err) != PANG_OK)
         fail_msg("the fixture's own table: %s", m->err.message);
     return table;
@@ -175,16 +173,14 @@ static void run_one(model *m, const model_case *c)
     if (code != PANG_OK) {
         if (c->want != NULL && strstr(m->err.message, c->want) == NULL)
             fail_msg("%s: message is: %s", c->name, m->err.message);
-        if (c->reason != NULL &&
-            (m->err.reason == NULL || strcmp(m->err.reason, c->reason) != 0))
+        if (c->reason != NULL && (m->err.reason == NULL || strcmp(m->err.reason, c->reason) != 0))
             fail_msg("%s: reason is %s", c->name, m->err.reason);
         return;
     }
     if (outcome.changed != (c->want != NULL))
         fail_msg("%s: %s", c->name, outcome.changed ? "changed" : "unchanged");
     if (c->want != NULL && !matches(outcome.document, model_json(m, c->want)))
-        fail_msg("%s: no match for %s\nin %s", c->name, c->want,
-                 model_text(m, outcome.document));
+        fail_msg("%s: no match for %s\nin %s", c->name, c->want, model_text(m, outcome.document));
 }
 
 void model_run(model *m, const model_case *cases, size_t n)

@@ -14,7 +14,7 @@
 
 #include "server/model.h"
 
-#define MODEL_NOW 1700000100000 /* the clock */
+#define MODEL_NOW 1700000100000                               /* the clock */
 #define MODEL_FILE "s3://b/t/metadata/00007-aa.metadata.json" /* the base's */
 
 typedef struct {

@@ -57,35 +57,44 @@ static void test_model_create__ids_are_fresh(void **state)
          "{'id':70,'name':'m','required':false,'type':{'type':'map','key-id':71,'key':'string',"
          "'value-id':72,'value':'long','value-required':false}},"
          "{'id':60,'name':'s','required':false,'type':{'type':'struct','fields':["
-         "{'id':61,'name':'v','required':false,'type':'double'}]}}]}", NULL, NULL, NULL,
+         "{'id':61,'name':'v','required':false,'type':'double'}]}}]}",
+         NULL, NULL, NULL,
          "{'last-column-id':9,'current-schema-id':0,'schemas':[{'schema-id':0,"
          "'identifier-field-ids':[1],'fields':[{'id':1,'name':'id'},{'id':2,'name':'data'},"
          "{'id':3,'type':{'element-id':6}},{'id':4,'type':{'key-id':7,'value-id':8}},"
-         "{'id':5,'type':{'fields':[{'id':9}]}}]}]}", NULL},
+         "{'id':5,'type':{'fields':[{'id':9}]}}]}]}",
+         NULL},
         {"key, value, inside the key, inside the value",
          SCHEMA("{'id':1,'name':'m','required':false,'type':{'type':'map','key-id':2,'value-id':3,"
-                "'value-required':false,'key':{'type':'struct','fields':[{'id':4,'name':'a','required':"
+                "'value-required':false,'key':{'type':'struct','fields':[{'id':4,'name':'a','"
+                "required':"
                 "true,'type':'int'},{'id':5,'name':'b','required':true,'type':{'type':'list',"
                 "'element-id':6,'element':'int','element-required':true}}]},'value':{'type':'list',"
                 "'element-id':7,'element-required':false,'element':{'type':'struct','fields':["
-                "{'id':8,'name':'c','required':true,'type':'int'}]}}}}," ID), NULL, NULL, NULL,
+                "{'id':8,'name':'c','required':true,'type':'int'}]}}}}," ID),
+         NULL, NULL, NULL,
          "{'last-column-id':9,'schemas':[{'fields':[{'id':1,'type':{'key-id':3,'value-id':4,"
          "'key':{'fields':[{'id':5},{'id':6,'type':{'element-id':7}}]},'value':{'element-id':8,"
-         "'element':{'fields':[{'id':9}]}}}},{'id':2,'name':'id'}]}]}", NULL},
+         "'element':{'fields':[{'id':9}]}}}},{'id':2,'name':'id'}]}]}",
+         NULL},
         {"spec and order follow their columns", SCHEMA(ID "," DATA),
-         "{'spec-id':4,'fields':[{'source-id':90,'field-id':7,'name':'data','transform':'identity'},"
+         "{'spec-id':4,'fields':[{'source-id':90,'field-id':7,'name':'data','transform':'identity'}"
+         ","
          "{'source-id':100,'field-id':3,'name':'b','transform':'bucket[4]'}]}",
          "{'order-id':9,'fields':[{'source-id':90,'transform':'identity','direction':'ASC',"
-         "'null-order':'nulls-first'}]}", NULL,
+         "'null-order':'nulls-first'}]}",
+         NULL,
          "{'partition-specs':[{'spec-id':0,'fields':[{'source-id':2,'field-id':1000,'name':'data',"
          "'transform':'identity'},{'source-id':1,'field-id':1001}]}],'default-spec-id':0,"
          "'last-partition-id':1001,'sort-orders':[{'order-id':1,'fields':[{'source-id':2,"
          "'transform':'identity','direction':'asc','null-order':'nulls-first'}]}],"
-         "'default-sort-order-id':1}", NULL},
+         "'default-sort-order-id':1}",
+         NULL},
         {"neither spec nor order", SCHEMA(ID), NULL, NULL, NULL,
          "{'partition-specs':[{'spec-id':0,'fields':[]}],'default-spec-id':0,"
          "'last-partition-id':999,'sort-orders':[{'order-id':0,'fields':[]}],"
-         "'default-sort-order-id':0}", NULL},
+         "'default-sort-order-id':0}",
+         NULL},
         {"both empty", SCHEMA(ID), "{'spec-id':0,'fields':[]}", "{'order-id':0,'fields':[]}", NULL,
          "{'last-partition-id':999,'sort-orders':[{'order-id':0}]}", NULL},
         {"both null", SCHEMA(ID), "null", "null", "null", "{'last-partition-id':999}", NULL},
@@ -112,8 +121,8 @@ static void test_model_create__the_rest_of_the_document(void **state)
     assert_int_equal(facts.table_uuid.len, 36);
     pang_json *other = NULL;
     assert_int_equal(create(m, &r, &other), PANG_OK);
-    assert_false(pang_json_equal(pang_json_get(document, "table-uuid"),
-                                 pang_json_get(other, "table-uuid")));
+    assert_false(
+        pang_json_equal(pang_json_get(document, "table-uuid"), pang_json_get(other, "table-uuid")));
 }
 
 static void test_model_create__properties(void **state)
@@ -128,11 +137,13 @@ static void test_model_create__properties(void **state)
          "'current-snapshot-timestamp-ms':'<absent>','current-schema':'<absent>',"
          "'default-partition-spec':'<absent>','default-sort-order':'<absent>','mine':'stays'}}",
          NULL},
-        {"the client's codec", SCHEMA(ID), NULL, NULL, "{'write.parquet.compression-codec':'snappy'}",
+        {"the client's codec", SCHEMA(ID), NULL, NULL,
+         "{'write.parquet.compression-codec':'snappy'}",
          "{'properties':{'write.parquet.compression-codec':'snappy'}}", NULL},
         {"version 1", SCHEMA(ID), NULL, NULL, "{'format-version':'1'}",
          "{'format-version':1,'schema':{'fields':[{'id':1}]},'partition-spec':[],'schemas':[{}],"
-         "'last-sequence-number':'<absent>','current-snapshot-id':-1}", NULL},
+         "'last-sequence-number':'<absent>','current-snapshot-id':-1}",
+         NULL},
         {"version 3", SCHEMA("{'id':1,'name':'v','required':false,'type':'variant'}"), NULL, NULL,
          "{'format-version':'3','encryption.key-id':'k'}",
          "{'format-version':3,'next-row-id':0,'current-snapshot-id':'<absent>'}", NULL},
@@ -146,11 +157,14 @@ static void test_model_create__properties(void **state)
          "Table property commit.retry.num-retries must have integer value"},
         {"negative waits", SCHEMA(ID), NULL, NULL, "{'commit.retry.min-wait-ms':'-1'}", NULL,
          "must have non negative integer value"},
-        {"metrics of a column", SCHEMA("{'id':1,'name':'l','required':false,'type':{'type':'list',"
-         "'element-id':2,'element-required':false,'element':{'type':'struct','fields':["
-         "{'id':3,'name':'x','required':false,'type':'int'}]}}}"), NULL, NULL,
+        {"metrics of a column",
+         SCHEMA("{'id':1,'name':'l','required':false,'type':{'type':'list',"
+                "'element-id':2,'element-required':false,'element':{'type':'struct','fields':["
+                "{'id':3,'name':'x','required':false,'type':'int'}]}}}"),
+         NULL, NULL,
          "{'write.metadata.metrics.column.l':'full','write.metadata.metrics.column.l.element.x':"
-         "'none','write.metadata.metrics.column.l.x':'counts'}", "{}", NULL},
+         "'none','write.metadata.metrics.column.l.x':'counts'}",
+         "{}", NULL},
         {"metrics of no column", SCHEMA(ID), NULL, NULL,
          "{'write.metadata.metrics.column.other':'full'}", NULL, "could not find column other"},
         {"encryption before version 3", SCHEMA(ID), NULL, NULL, "{'encryption.key-id':'k'}", NULL,
@@ -166,15 +180,17 @@ static void test_model_create__refused(void **state)
     static const row rows[] = {
         {"no schema", NULL, NULL, NULL, NULL, NULL, "schema: is missing"},
         {"schema of a list", "[]", NULL, NULL, NULL, NULL, "schema: must be an object"},
-        {"unknown type", SCHEMA("{'id':1,'name':'x','required':false,'type':'quaternion'}"), NULL, NULL,
-         NULL, NULL, "quaternion"},
+        {"unknown type", SCHEMA("{'id':1,'name':'x','required':false,'type':'quaternion'}"), NULL,
+         NULL, NULL, NULL, "quaternion"},
         {"no id", SCHEMA("{'name':'x','required':false,'type':'int'}"), NULL, NULL, NULL, NULL,
          "schema.fields[0].id: is missing"},
-        {"variant in version 2", SCHEMA("{'id':1,'name':'v','required':false,'type':'variant'}"), NULL,
-         NULL, NULL, NULL, "Invalid schema for v2:\n- Invalid type for v: variant is not supported "
-                           "until v3"},
-        {"spec without source", SCHEMA(ID), "{'fields':[{'source-id':5,'name':'p','transform':'void'}]}",
-         NULL, NULL, NULL, "Cannot find source column for partition field"},
+        {"variant in version 2", SCHEMA("{'id':1,'name':'v','required':false,'type':'variant'}"),
+         NULL, NULL, NULL, NULL,
+         "Invalid schema for v2:\n- Invalid type for v: variant is not supported "
+         "until v3"},
+        {"spec without source", SCHEMA(ID),
+         "{'fields':[{'source-id':5,'name':'p','transform':'void'}]}", NULL, NULL, NULL,
+         "Cannot find source column for partition field"},
         {"spec that does not apply", SCHEMA(DATA),
          "{'fields':[{'source-id':90,'name':'p','transform':'day'}]}", NULL, NULL, NULL,
          "Invalid source type string for transform: day"},
@@ -183,8 +199,10 @@ static void test_model_create__refused(void **state)
          "name that exists in schema: id"},
         {"spec of a wrong form", SCHEMA(ID), "{'fields':[{'source-id':'x'}]}", NULL, NULL, NULL,
          "partition-spec.fields[0].source-id: must be an integer"},
-        {"order without source", SCHEMA(ID), NULL, "{'fields':[{'source-id':5,'transform':'identity',"
-         "'direction':'asc','null-order':'nulls-first'}]}", NULL, NULL, "(5)"},
+        {"order without source", SCHEMA(ID), NULL,
+         "{'fields':[{'source-id':5,'transform':'identity',"
+         "'direction':'asc','null-order':'nulls-first'}]}",
+         NULL, NULL, "(5)"},
         {"order of a wrong form", SCHEMA(ID), NULL, "{'order-id':1}", NULL, NULL,
          "write-order.fields: is missing"},
     };
@@ -195,9 +213,8 @@ static void test_model_create__staged(void **state)
 {
     model *m = *state;
     pang_json *document = NULL;
-    pang_model_new request = {.schema = model_json(m, SCHEMA(ID)),
-                              .location = PANG_STR("s3://b/t"),
-                              .staged = true};
+    pang_model_new request = {
+        .schema = model_json(m, SCHEMA(ID)), .location = PANG_STR("s3://b/t"), .staged = true};
     assert_int_equal(pang_model_create(&request, &m->env, m->arena, &document, &m->err), PANG_OK);
     model_expect(m, document, "{'properties':{'created-at':'2023-11-14T22:15:00.000Z'}}");
     request.properties = model_json(m, "{'created-at':'mine'}");

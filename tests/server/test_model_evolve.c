@@ -15,64 +15,84 @@
 #define ADD(fields, more) "{'action':'add-schema','schema':" SCHEMA(fields, more) "}"
 #define CURRENT(id) "{'action':'set-current-schema','schema-id':" id "}"
 #define COLUMN(type, more) "{'id':9,'name':'c','required':false,'type':" type more "}"
-#define NESTED "{'id':4,'name':'point','required':true,'type':{'type':'struct','fields':["           \
-    "{'id':5,'name':'x','required':true,'type':'double'},"                                           \
+#define NESTED                                                                                     \
+    "{'id':4,'name':'point','required':true,'type':{'type':'struct','fields':["                    \
+    "{'id':5,'name':'x','required':true,'type':'double'},"                                         \
     "{'id':6,'name':'y','required':false,'type':'double'}]}}"
 /* The fixture's own fields. */
-#define SAME ID ",{'id':2,'name':'data','required':false,'type':'string'},"                          \
-    "{'id':3,'name':'ts','required':false,'type':'timestamptz'}," NESTED ","                         \
-    "{'id':7,'name':'tags','required':false,'type':{'type':'list','element-id':8,"                   \
-    "'element':'string','element-required':false}}"
+#define SAME                                                                                       \
+    ID ",{'id':2,'name':'data','required':false,'type':'string'},"                                 \
+       "{'id':3,'name':'ts','required':false,'type':'timestamptz'}," NESTED ","                    \
+       "{'id':7,'name':'tags','required':false,'type':{'type':'list','element-id':8,"              \
+       "'element':'string','element-required':false}}"
 
 static void test_model_evolve__add_schema(void **state)
 {
     static const model_case cases[] = {
         {"the request's id means nothing", 2, "[" ADD(ID, ",'schema-id':77") "," CURRENT("-1") "]",
-         OK, "{'schemas':[{'schema-id':0},{'schema-id':1,'fields':[{'id':1}]}],"
-             "'current-schema-id':1,'last-column-id':8}", NULL},
+         OK,
+         "{'schemas':[{'schema-id':0},{'schema-id':1,'fields':[{'id':1}]}],"
+         "'current-schema-id':1,'last-column-id':8}",
+         NULL},
         {"last-column-id is the highest anywhere, whatever the request says", 2,
          "[{'action':'add-schema','last-column-id':3,'schema':" SCHEMA(
              "{'id':9,'name':'m','required':false,'type':{'type':'map','key-id':30,'key':'string',"
-             "'value-id':31,'value':'long','value-required':false}}", "") "}]", OK,
-         "{'last-column-id':31,'current-schema-id':0}", NULL},
+             "'value-id':31,'value':'long','value-required':false}}",
+             "") "}]",
+         OK, "{'last-column-id':31,'current-schema-id':0}", NULL},
         {"an equal one is found again", 2, "[" ADD(SAME, "") "," CURRENT("-1") "]", OK, NULL, NULL},
-        {"an equal one in another spelling", 2,
-         "[" ADD(SAME, ",'identifier-field-ids':[]") "]", OK, NULL, NULL},
+        {"an equal one in another spelling", 2, "[" ADD(SAME, ",'identifier-field-ids':[]") "]", OK,
+         NULL, NULL},
         {"another doc makes another schema", 2,
-         "[" ADD("{'id':1,'name':'id','required':true,'type':'long','doc':'d'}", "") ","
-         ADD("{'id':1,'name':'id','required':true,'type':'long','doc':'e'}", "") ","
-         ADD("{'id':1,'name':'id','required':true,'type':'long','doc':'d'}", "") "," CURRENT("-1") "]",
+         "[" ADD("{'id':1,'name':'id','required':true,'type':'long','doc':'d'}", "") "," ADD(
+             "{'id':1,'name':'id','required':true,'type':'long','doc':'e'}",
+             "") "," ADD("{'id':1,'name':'id','required':true,'type':'long','doc':'d'}",
+                         "") "," CURRENT("-1") "]",
          OK, "{'schemas':[{},{'schema-id':1},{'schema-id':2}],'current-schema-id':1}", NULL},
         {"identifier fields make another schema", 2,
          "[" ADD(SAME, ",'identifier-field-ids':[1]") "]", OK,
          "{'schemas':[{},{'identifier-field-ids':[1]}]}", NULL},
         {"spaces in a decimal do not", 2,
-         "[" ADD(COLUMN("'decimal(9,2)'", ""), "") "," ADD(COLUMN("'decimal( 9 , 2 )'", ""), "") "]",
+         "[" ADD(COLUMN("'decimal(9,2)'", ""), "") "," ADD(COLUMN("'decimal( 9 , 2 )'", ""),
+                                                           "") "]",
          OK, "{'schemas':[{},{}]}", NULL},
         {"nulls and empty lists are left out", 2,
          "[" ADD(COLUMN("'int'", ",'doc':null,'write-default':null,'x':1"),
-                 ",'identifier-field-ids':[]") "]", OK,
+                 ",'identifier-field-ids':[]") "]",
+         OK,
          "{'schemas':[{},{'identifier-field-ids':'<absent>','fields':[{'doc':'<absent>',"
-         "'write-default':'<absent>','x':1}]}]}", NULL},
+         "'write-default':'<absent>','x':1}]}]}",
+         NULL},
         {"no schema", 2, "[{'action':'add-schema','schema':[]}]", BAD,
          "updates[0].schema: must be an object", "BadRequestException"},
         {"no type", 2, "[{'action':'add-schema','schema':{'fields':[]}}]", BAD,
          "updates[0].schema.type: is missing", NULL},
-        {"an id twice", 2, "[" ADD(ID "," "{'id':1,'name':'b','required':true,'type':'int'}", "") "]",
+        {"an id twice", 2,
+         "[" ADD(ID ","
+                    "{'id':1,'name':'b','required':true,'type':'int'}",
+                 "") "]",
          BAD, "multiple fields for id 1", NULL},
-        {"a name twice", 2, "[" ADD(ID "," "{'id':2,'name':'id','required':true,'type':'int'}", "") "]",
+        {"a name twice", 2,
+         "[" ADD(ID ","
+                    "{'id':2,'name':'id','required':true,'type':'int'}",
+                 "") "]",
          BAD, "multiple fields for name id", "ValidationException"},
-        {"a full name twice", 2, "[" ADD(NESTED ","
-         "{'id':2,'name':'point.x','required':true,'type':'int'}", "") "]", BAD,
-         "multiple fields for name point.x", NULL},
+        {"a full name twice", 2,
+         "[" ADD(NESTED ","
+                        "{'id':2,'name':'point.x','required':true,'type':'int'}",
+                 "") "]",
+         BAD, "multiple fields for name point.x", NULL},
         {"an id that is reserved", 2,
          "[" ADD("{'id':2147483645,'name':'f','required':true,'type':'int'}", "") "]", BAD,
          "updates[0].schema.fields[0].id", NULL},
         {"no name", 2, "[" ADD("{'id':1,'name':'','required':true,'type':'int'}", "") "]", BAD,
          "updates[0].schema.fields[0].name", NULL},
-        {"deep inside", 2, "[" ADD("{'id':1,'name':'l','required':true,'type':{'type':'list',"
-         "'element-id':2,'element-required':true,'element':{'type':'struct','fields':[{'id':'x'}]}}}",
-         "") "]", BAD, "updates[0].schema.fields[0].element.fields[0].id: must be an integer", NULL},
+        {"deep inside", 2,
+         "[" ADD("{'id':1,'name':'l','required':true,'type':{'type':'list',"
+                 "'element-id':2,'element-required':true,'element':{'type':'struct','fields':[{'id'"
+                 ":'x'}]}}}",
+                 "") "]",
+         BAD, "updates[0].schema.fields[0].element.fields[0].id: must be an integer", NULL},
     };
     model_run(*state, cases, N(cases));
 }
@@ -81,8 +101,8 @@ static void test_model_evolve__set_current_and_remove(void **state)
 {
     static const model_case cases[] = {
         {"the current one", 2, "[" CURRENT("0") "]", OK, NULL, NULL},
-        {"unknown", 2, "[" CURRENT("9") "]", BAD,
-         "Cannot set current schema to unknown schema: 9", "IllegalArgumentException"},
+        {"unknown", 2, "[" CURRENT("9") "]", BAD, "Cannot set current schema to unknown schema: 9",
+         "IllegalArgumentException"},
         {"none was added", 2, "[" CURRENT("-1") "]", BAD,
          "Cannot set last added schema: no schema has been added", "ValidationException"},
         {"back and forth", 2, "[" ADD(ID, "") "," CURRENT("-1") "," CURRENT("0") "]", OK,
@@ -91,8 +111,8 @@ static void test_model_evolve__set_current_and_remove(void **state)
          "updates[0].schema-id: must be an integer", NULL},
         {"remove", 2, "[" ADD(ID, "") ",{'action':'remove-schemas','schema-ids':[1,7]}]", OK,
          "{'schemas':[{'schema-id':0}]}", NULL},
-        {"remove what is not there", 2, "[{'action':'remove-schemas','schema-ids':[1,7]}]", OK, NULL,
-         NULL},
+        {"remove what is not there", 2, "[{'action':'remove-schemas','schema-ids':[1,7]}]", OK,
+         NULL, NULL},
         {"remove the current one", 2, "[{'action':'remove-schemas','schema-ids':[0]}]", BAD,
          "Cannot remove the current schema", "IllegalArgumentException"},
     };
@@ -105,7 +125,8 @@ static void test_model_evolve__identifier_fields(void **state)
         {"nested in required structs", 2,
          "[" ADD("{'id':4,'name':'p','required':true,'type':{'type':'struct','fields':["
                  "{'id':5,'name':'x','required':true,'type':'int'}]}}",
-                 ",'identifier-field-ids':[5]") "]", OK, "{'schemas':[{},{}]}", NULL},
+                 ",'identifier-field-ids':[5]") "]",
+         OK, "{'schemas':[{},{}]}", NULL},
         {"unknown", 2, "[" ADD(ID, ",'identifier-field-ids':[2]") "]", BAD, "does not exist", NULL},
         {"optional", 2, "[" ADD(COLUMN("'int'", ""), ",'identifier-field-ids':[9]") "]", BAD,
          "not a required field", NULL},
@@ -116,19 +137,22 @@ static void test_model_evolve__identifier_fields(void **state)
         {"in an optional struct", 2,
          "[" ADD("{'id':4,'name':'p','required':false,'type':{'type':'struct','fields':["
                  "{'id':5,'name':'x','required':true,'type':'int'}]}}",
-                 ",'identifier-field-ids':[5]") "]", BAD, "must not be nested", NULL},
-        {"in a list", 2, "[" ADD("{'id':4,'name':'l','required':true,'type':{'type':'list',"
-         "'element-id':5,'element':'int','element-required':true}}",
-         ",'identifier-field-ids':[5]") "]", BAD, "must not be nested", NULL},
+                 ",'identifier-field-ids':[5]") "]",
+         BAD, "must not be nested", NULL},
+        {"in a list", 2,
+         "[" ADD("{'id':4,'name':'l','required':true,'type':{'type':'list',"
+                 "'element-id':5,'element':'int','element-required':true}}",
+                 ",'identifier-field-ids':[5]") "]",
+         BAD, "must not be nested", NULL},
     };
     model_run(*state, cases, N(cases));
 }
 
 static const char *with_default(model *m, const char *type, const char *value)
 {
-    return pang_arena_printf(m->arena,
-                             "[" ADD(COLUMN("'%s'", ",'write-default':%s"), "") "]", type,
-                             value).ptr;
+    return pang_arena_printf(m->arena, "[" ADD(COLUMN("'%s'", ",'write-default':%s"), "") "]", type,
+                             value)
+        .ptr;
 }
 
 /* Types in every version; a default that is right and one that is wrong. */
@@ -173,13 +197,13 @@ static void test_model_evolve__types(void **state)
             pang_model_outcome outcome;
             const char *type = cases[i].type;
             pang_code code = model_commit(m, model_table(m, version), NULL,
-                with_default(m, type, cases[i].good), &outcome);
+                                          with_default(m, type, cases[i].good), &outcome);
             if (code != (version >= cases[i].since ? OK : BAD))
                 fail_msg("%s in v%d: %s", type, version, m->err.message);
             if (code != OK && strstr(m->err.message, "is not supported until v3") == NULL)
                 fail_msg("%s: %s", type, m->err.message);
             code = model_commit(m, model_table(m, version), NULL,
-                with_default(m, type, cases[i].bad), &outcome);
+                                with_default(m, type, cases[i].bad), &outcome);
             if (code != BAD || strstr(m->err.message, "fields[0].write-default") == NULL)
                 fail_msg("%s took %s", type, cases[i].bad);
         }
@@ -190,19 +214,39 @@ static void test_model_evolve__types(void **state)
 static void test_model_evolve__types_that_are_none(void **state)
 {
     static const char *const types[] = {
-        "'quaternion'", "'LONG'", "''", "'struct'", "'fixed'", "'fixed[]'", "'fixed[-1]'", "'fixed[1'",
-        "'decimal'", "'decimal(39,0)'", "'decimal(0,0)'", "'decimal(2,3)'", "'decimal(9)'",
-        "'geometry()'", "'int(3)'", "3", "null", "[]", "{'type':'int'}", "{'type':'struct'}",
-        "{'type':'list','element':'int'}", "{'type':'list','element-id':3,'element-required':true}",
+        "'quaternion'",
+        "'LONG'",
+        "''",
+        "'struct'",
+        "'fixed'",
+        "'fixed[]'",
+        "'fixed[-1]'",
+        "'fixed[1'",
+        "'decimal'",
+        "'decimal(39,0)'",
+        "'decimal(0,0)'",
+        "'decimal(2,3)'",
+        "'decimal(9)'",
+        "'geometry()'",
+        "'int(3)'",
+        "3",
+        "null",
+        "[]",
+        "{'type':'int'}",
+        "{'type':'struct'}",
+        "{'type':'list','element':'int'}",
+        "{'type':'list','element-id':3,'element-required':true}",
         "{'type':'map','key-id':3,'key':'int','value-id':4,'value-required':true}",
-        "{'type':'map','key-id':3,'value':'int','value-id':4,'value-required':true}", "{}",
+        "{'type':'map','key-id':3,'value':'int','value-id':4,'value-required':true}",
+        "{}",
     };
     model *m = *state;
     for (size_t i = 0; i < N(types); i++) {
         pang_model_outcome outcome;
-        if (model_commit(m, model_table(m, 3), NULL,
-                         pang_arena_printf(m->arena, "[" ADD(COLUMN("%s", ""), "") "]",
-                                           types[i]).ptr, &outcome) != BAD)
+        if (model_commit(
+                m, model_table(m, 3), NULL,
+                pang_arena_printf(m->arena, "[" ADD(COLUMN("%s", ""), "") "]", types[i]).ptr,
+                &outcome) != BAD)
             fail_msg("taken: %s", types[i]);
     }
 }
@@ -210,16 +254,21 @@ static void test_model_evolve__types_that_are_none(void **state)
 static void test_model_evolve__defaults(void **state)
 {
     static const model_case cases[] = {
-        {"an initial default needs version 3", 2, "[" ADD(COLUMN("'int'", ",'initial-default':1"), "")
-         "]", BAD, "Invalid schema for v2:\n- Invalid initial default for c: non-null default is not "
-                   "supported until v3", NULL},
+        {"an initial default needs version 3", 2,
+         "[" ADD(COLUMN("'int'", ",'initial-default':1"), "") "]", BAD,
+         "Invalid schema for v2:\n- Invalid initial default for c: non-null default is not "
+         "supported until v3",
+         NULL},
         {"a variant needs version 3", 2, "[" ADD(COLUMN("'variant'", ""), "") "]", BAD,
          "Invalid schema for v2:\n- Invalid type for c: variant is not supported until v3", NULL},
         {"every problem has its line", 1,
          "[" ADD("{'id':1,'name':'a','required':false,'type':{'type':'list','element-id':2,"
-                 "'element':'variant','element-required':false}}," COLUMN("'timestamp_ns'", ""), "")
-         "]", BAD, "Invalid schema for v1:\n- Invalid type for a.element: variant is not supported until"
-                   " v3\n- Invalid type for c: timestamp_ns is not supported until v3", NULL},
+                 "'element':'variant','element-required':false}}," COLUMN("'timestamp_ns'", ""),
+                 "") "]",
+         BAD,
+         "Invalid schema for v1:\n- Invalid type for a.element: variant is not supported until"
+         " v3\n- Invalid type for c: timestamp_ns is not supported until v3",
+         NULL},
         {"floats are written with a fraction", 3,
          "[" ADD(COLUMN("'float'", ",'initial-default':1,'write-default':2.50"), "") "]", OK,
          "{'schemas':[{},{'fields':[{'initial-default':1.0,'write-default':2.50}]}]}", NULL},
@@ -227,22 +276,28 @@ static void test_model_evolve__defaults(void **state)
          "[" ADD("{'id':1,'name':'u','required':true,'type':'unknown'}", "") "]", BAD,
          "Cannot create required field with unknown type: u", NULL},
         {"of nested types", 3,
-         "[" ADD("{'id':9,'name':'l','required':false,'type':{'type':'list','element-id':10,"
-                 "'element':'int','element-required':false},'write-default':[1,null]},"
-                 "{'id':11,'name':'m','required':false,'type':{'type':'map','key-id':12,'key':'string',"
-                 "'value-id':13,'value':'int','value-required':false},"
-                 "'write-default':{'keys':['a'],'values':[1]}},"
-                 "{'id':14,'name':'s','required':false,'type':{'type':'struct','fields':["
-                 "{'id':15,'name':'x','required':false,'type':'int'}]},'write-default':{'15':3}}", "")
-         "]", OK, "{'schemas':[{},{'fields':[{'write-default':[1,null]},{},{}]}]}", NULL},
+         "[" ADD(
+             "{'id':9,'name':'l','required':false,'type':{'type':'list','element-id':10,"
+             "'element':'int','element-required':false},'write-default':[1,null]},"
+             "{'id':11,'name':'m','required':false,'type':{'type':'map','key-id':12,'key':'string',"
+             "'value-id':13,'value':'int','value-required':false},"
+             "'write-default':{'keys':['a'],'values':[1]}},"
+             "{'id':14,'name':'s','required':false,'type':{'type':'struct','fields':["
+             "{'id':15,'name':'x','required':false,'type':'int'}]},'write-default':{'15':3}}",
+             "") "]",
+         OK, "{'schemas':[{},{'fields':[{'write-default':[1,null]},{},{}]}]}", NULL},
         {"of a map, uneven", 3,
-         "[" ADD("{'id':11,'name':'m','required':false,'type':{'type':'map','key-id':12,'key':'string',"
-                 "'value-id':13,'value':'int','value-required':false},"
-                 "'write-default':{'keys':['a'],'values':[]}}", "") "]", BAD, "write-default", NULL},
+         "[" ADD(
+             "{'id':11,'name':'m','required':false,'type':{'type':'map','key-id':12,'key':'string',"
+             "'value-id':13,'value':'int','value-required':false},"
+             "'write-default':{'keys':['a'],'values':[]}}",
+             "") "]",
+         BAD, "write-default", NULL},
         {"of a struct, by a field that it has not", 3,
          "[" ADD("{'id':14,'name':'s','required':false,'type':{'type':'struct','fields':["
-                 "{'id':15,'name':'x','required':false,'type':'int'}]},'write-default':{'16':3}}", "")
-         "]", BAD, "write-default", NULL},
+                 "{'id':15,'name':'x','required':false,'type':'int'}]},'write-default':{'16':3}}",
+                 "") "]",
+         BAD, "write-default", NULL},
     };
     model_run(*state, cases, N(cases));
 }

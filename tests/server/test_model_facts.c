@@ -52,15 +52,15 @@ static pang_code note(void *arg, pang_model_place kind, const char *what, pang_s
     seen *s = arg;
     if (s->n++ == s->stop_at)
         return pang_fail(err, PANG_PERMISSION_DENIED, NULL, "%s", what);
-    pang_buf_printf(&s->seen, "%d %s=%" PANG_STR_FMT "\n", (int)kind, what,
-                    PANG_STR_ARG(location));
+    pang_buf_printf(&s->seen, "%d %s=%" PANG_STR_FMT "\n", (int)kind, what, PANG_STR_ARG(location));
     return PANG_OK;
 }
 
 static void test_model_facts__places(void **state)
 {
     model *m = *state;
-    const pang_json *table = model_changed(m, model_table(m, 1),
+    const pang_json *table = model_changed(
+        m, model_table(m, 1),
         "[{'action':'set-properties','updates':{'write.data.path':'s3://d','write.metadata.path':"
         "'s3://m','write.object-storage.path':'s3://o','write.folder-storage.path':'s3://f'}},"
         "{'action':'add-snapshot','snapshot':{'snapshot-id':1,'timestamp-ms':1700000050000,"
@@ -86,8 +86,9 @@ static void test_model_facts__places(void **state)
     assert_int_equal(pang_model_places(table, PANG_MODEL_PLACE_FILE, note, &s, &m->err), PANG_OK);
     assert_string_equal(pang_arena_cstr(m->arena, pang_buf_str(&s.seen)), files);
     s = (seen){.seen = {.arena = m->arena}, .stop_at = 7};
-    assert_int_equal(pang_model_places(table, PANG_MODEL_PLACE_ROOT | PANG_MODEL_PLACE_FILE, note, &s,
-                                       &m->err), PANG_PERMISSION_DENIED);
+    assert_int_equal(
+        pang_model_places(table, PANG_MODEL_PLACE_ROOT | PANG_MODEL_PLACE_FILE, note, &s, &m->err),
+        PANG_PERMISSION_DENIED);
     assert_string_equal(m->err.message, "statistics[0].statistics-path");
 }
 
@@ -101,8 +102,9 @@ static void test_model_facts__refs_only(void **state)
     table = model_changed(m, table, "[{'action':'remove-snapshot-ref','ref-name':'old'}]");
     const char *before = model_text(m, table);
     assert_int_equal(pang_model_refs_only(table, m->arena, &less, &m->err), PANG_OK);
-    model_expect(m, less, "{'snapshots':[{'snapshot-id':20}],'snapshot-log':[{},{}],"
-                          "'refs':{'main':{}},'statistics':[{},{}],'unknown':{}}");
+    model_expect(m, less,
+                 "{'snapshots':[{'snapshot-id':20}],'snapshot-log':[{},{}],"
+                 "'refs':{'main':{}},'statistics':[{},{}],'unknown':{}}");
     assert_string_equal(model_text(m, table), before);
     /* A version 1 file without refs has its current snapshot. */
     table = model_json(m, "{'current-snapshot-id':5,'snapshots':[{'snapshot-id':4},"

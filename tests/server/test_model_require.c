@@ -39,7 +39,8 @@ static void test_model_require__of_a_table(void **state)
         {"[{'type':'assert-create'}]", STALE, "Requirement failed: table already exists"},
         {"[{'type':'assert-table-uuid','uuid':'9C12d441-03fe-4693-9a96-a0705ddf69c1'}]", OK, NULL},
         {"[{'type':'assert-table-uuid','uuid':'x'}]", STALE,
-         "Requirement failed: UUID does not match: expected 9c12d441-03fe-4693-9a96-a0705ddf69c1 != "
+         "Requirement failed: UUID does not match: expected 9c12d441-03fe-4693-9a96-a0705ddf69c1 "
+         "!= "
          "x"},
         {"[{'type':'assert-ref-snapshot-id','ref':'main','snapshot-id':20}]", OK, NULL},
         {"[{'type':'assert-ref-snapshot-id','ref':'main','snapshot-id':1}]", STALE,
@@ -59,7 +60,8 @@ static void test_model_require__of_a_table(void **state)
         {"[{'type':'assert-current-schema-id','current-schema-id':0}]", OK, NULL},
         {"[{'type':'assert-current-schema-id','current-schema-id':1}]", STALE,
          "Requirement failed: current schema changed: expected id 1 != 0"},
-        {"[{'type':'assert-last-assigned-partition-id','last-assigned-partition-id':999}]", OK, NULL},
+        {"[{'type':'assert-last-assigned-partition-id','last-assigned-partition-id':999}]", OK,
+         NULL},
         {"[{'type':'assert-last-assigned-partition-id','last-assigned-partition-id':1}]", STALE,
          "Requirement failed: last assigned partition id changed: expected id 1 != 999"},
         {"[{'type':'assert-default-spec-id','default-spec-id':0}]", OK, NULL},
@@ -72,8 +74,8 @@ static void test_model_require__of_a_table(void **state)
         /* In order: the first that fails answers. */
         {"[{'type':'assert-default-spec-id','default-spec-id':0},"
          "{'type':'assert-default-spec-id','default-spec-id':3},"
-         "{'type':'assert-table-uuid','uuid':'x'}]", STALE,
-         "Requirement failed: default partition spec changed: expected id 3 != 0"},
+         "{'type':'assert-table-uuid','uuid':'x'}]",
+         STALE, "Requirement failed: default partition spec changed: expected id 3 != 0"},
         /* The form of all comes before any is looked at. */
         {"[{'type':'assert-table-uuid','uuid':'x'},{'type':'assert-weather'}]", BAD,
          "requirements[1].type: cannot convert update requirement type \"assert-weather\""},
@@ -100,7 +102,8 @@ static void test_model_require__of_no_table(void **state)
         {"[{'type':'assert-ref-snapshot-id','ref':'main','snapshot-id':null}]", OK, NULL},
         {"[{'type':'assert-ref-snapshot-id','ref':'main','snapshot-id':1}]", STALE,
          "Requirement failed: branch or tag main is missing, expected 1"},
-        {"[{'type':'assert-table-uuid','uuid':''}]", STALE, "Requirement failed: table does not exist"},
+        {"[{'type':'assert-table-uuid','uuid':''}]", STALE,
+         "Requirement failed: table does not exist"},
         {"[{'type':'assert-current-schema-id','current-schema-id':0}]", STALE,
          "Requirement failed: table does not exist"},
         {"[{'type':'assert-last-assigned-partition-id','last-assigned-partition-id':999}]", STALE,
@@ -117,14 +120,17 @@ static void test_model_require__of_a_file_of_version_1(void **state)
          "{'type':'assert-default-spec-id','default-spec-id':0},"
          "{'type':'assert-default-sort-order-id','default-sort-order-id':0},"
          "{'type':'assert-last-assigned-partition-id','last-assigned-partition-id':1001},"
-         "{'type':'assert-ref-snapshot-id','ref':'main','snapshot-id':5}]", OK, NULL},
+         "{'type':'assert-ref-snapshot-id','ref':'main','snapshot-id':5}]",
+         OK, NULL},
     };
     model *m = *state;
-    run(m, model_json(m, "{'format-version':1,'location':'s3://b/t','last-updated-ms':1,"
-                         "'last-column-id':1,'schema':{'type':'struct','fields':[{'id':1,'name':'a',"
-                         "'required':true,'type':'int'}]},'partition-spec':[{'name':'a','source-id':1,"
-                         "'transform':'identity'},{'name':'b','source-id':1,'transform':'void'}],"
-                         "'current-snapshot-id':5}"), rows, N(rows));
+    run(m,
+        model_json(m, "{'format-version':1,'location':'s3://b/t','last-updated-ms':1,"
+                      "'last-column-id':1,'schema':{'type':'struct','fields':[{'id':1,'name':'a',"
+                      "'required':true,'type':'int'}]},'partition-spec':[{'name':'a','source-id':1,"
+                      "'transform':'identity'},{'name':'b','source-id':1,'transform':'void'}],"
+                      "'current-snapshot-id':5}"),
+        rows, N(rows));
 }
 
 static void test_model_require__creates_are_told_apart(void **state)
@@ -145,7 +151,8 @@ static void test_model_require__stands_between_form_and_rules(void **state)
     const char *fails = "[{'type':'assert-default-spec-id','default-spec-id':3}]";
     pang_model_outcome outcome;
     assert_int_equal(model_commit(m, model_table(m, 2), fails,
-                                  "[{'action':'set-current-schema','schema-id':77}]", &outcome), STALE);
+                                  "[{'action':'set-current-schema','schema-id':77}]", &outcome),
+                     STALE);
     assert_int_equal(model_commit(m, model_table(m, 2), fails, "[{'action':'levitate'}]", &outcome),
                      BAD);
 }

@@ -44,26 +44,27 @@ static const pang_json *tell(model *m, const pang_json *base, const step *steps,
 
 #define CREATE "[{'type':'assert-create'}]"
 #define UUID "'aaaaaaaa-2222-4333-8444-555555555555'"
-#define FIELDS "{'id':1,'name':'id','required':true,'type':'int','doc':'unique ID'},"               \
+#define FIELDS                                                                                     \
+    "{'id':1,'name':'id','required':true,'type':'int','doc':'unique ID'},"                         \
     "{'id':2,'name':'data','required':true,'type':'string'}"
 #define APPEND(id, parent, seq)                                                                    \
-    "{'action':'add-snapshot','snapshot':{'snapshot-id':" id parent ",'sequence-number':" seq         \
-    ",'timestamp-ms':1700000100500,'manifest-list':'s3://b/t/metadata/snap-" id                       \
-    ".avro','summary':{'operation':'append'},'schema-id':0}},"                                        \
+    "{'action':'add-snapshot','snapshot':{'snapshot-id':" id parent ",'sequence-number':" seq      \
+    ",'timestamp-ms':1700000100500,'manifest-list':'s3://b/t/metadata/snap-" id                    \
+    ".avro','summary':{'operation':'append'},'schema-id':0}},"                                     \
     "{'action':'set-snapshot-ref','ref-name':'main','type':'branch','snapshot-id':" id "}"
 
 /* Java's create transaction: staged metadata turned into updates, then what was done in it. */
 #define JAVA_CREATE                                                                                \
-    "{'action':'assign-uuid','uuid':" UUID "},"                                                       \
-    "{'action':'upgrade-format-version','format-version':2},"                                         \
-    "{'action':'add-schema','schema':{'type':'struct','schema-id':0,'fields':[" FIELDS "]},"          \
-    "'last-column-id':2},{'action':'set-current-schema','schema-id':-1},"                             \
-    "{'action':'add-spec','spec':{'spec-id':0,'fields':[{'name':'id_bucket','transform':"             \
-    "'bucket[16]','source-id':1,'field-id':1000}]}},{'action':'set-default-spec','spec-id':-1},"      \
-    "{'action':'add-sort-order','sort-order':{'order-id':1,'fields':[{'transform':'identity',"        \
-    "'source-id':1,'direction':'asc','null-order':'nulls-first'}]}},"                                 \
-    "{'action':'set-default-sort-order','sort-order-id':-1},"                                         \
-    "{'action':'set-location','location':'s3://b/t'},"                                                \
+    "{'action':'assign-uuid','uuid':" UUID "},"                                                    \
+    "{'action':'upgrade-format-version','format-version':2},"                                      \
+    "{'action':'add-schema','schema':{'type':'struct','schema-id':0,'fields':[" FIELDS "]},"       \
+    "'last-column-id':2},{'action':'set-current-schema','schema-id':-1},"                          \
+    "{'action':'add-spec','spec':{'spec-id':0,'fields':[{'name':'id_bucket','transform':"          \
+    "'bucket[16]','source-id':1,'field-id':1000}]}},{'action':'set-default-spec','spec-id':-1},"   \
+    "{'action':'add-sort-order','sort-order':{'order-id':1,'fields':[{'transform':'identity',"     \
+    "'source-id':1,'direction':'asc','null-order':'nulls-first'}]}},"                              \
+    "{'action':'set-default-sort-order','sort-order-id':-1},"                                      \
+    "{'action':'set-location','location':'s3://b/t'},"                                             \
     "{'action':'set-properties','updates':{'user':'u','created-at':'2023-11-14T00:00:00Z'}}"
 
 static void test_model_sequences__java_create_transaction(void **state)
@@ -88,14 +89,19 @@ static void test_model_sequences__java_create_transaction(void **state)
 static void test_model_sequences__java_create_with_more_schemas(void **state)
 {
     static const step steps[] = {
-        {"schemas in one transaction", CREATE, "[" JAVA_CREATE ","
+        {"schemas in one transaction", CREATE,
+         "[" JAVA_CREATE ","
          "{'action':'add-schema','schema':{'type':'struct','schema-id':1,'fields':[" FIELDS ","
          "{'id':3,'name':'z','required':false,'type':'long'}]},'last-column-id':3},"
-         "{'action':'set-current-schema','schema-id':-1}," APPEND("1", "", "1") ","
-         "{'action':'add-schema','schema':{'type':'struct','schema-id':2,'fields':[" FIELDS ","
-         "{'id':3,'name':'z','required':false,'type':'long'},"
-         "{'id':4,'name':'y','required':false,'type':'long'}]},'last-column-id':4},"
-         "{'action':'set-current-schema','schema-id':-1}]", OK,
+         "{'action':'set-current-schema','schema-id':-1}," APPEND(
+             "1", "",
+             "1") ","
+                  "{'action':'add-schema','schema':{'type':'struct','schema-id':2,'fields':[" FIELDS
+                  ","
+                  "{'id':3,'name':'z','required':false,'type':'long'},"
+                  "{'id':4,'name':'y','required':false,'type':'long'}]},'last-column-id':4},"
+                  "{'action':'set-current-schema','schema-id':-1}]",
+         OK,
          "{'schemas':[{'schema-id':0},{'schema-id':1},{'schema-id':2}],'current-schema-id':2,"
          "'last-column-id':4,'metadata-log':[]}"},
     };
@@ -117,14 +123,17 @@ static void test_model_sequences__pyiceberg_create_transaction(void **state)
          "{'action':'set-default-sort-order','sort-order-id':-1},"
          "{'action':'set-location','location':'s3://b/t'},"
          "{'action':'set-properties','updates':{}},"
-         "{'action':'add-snapshot','snapshot':{'snapshot-id':8223372036854775807,'sequence-number':1,"
+         "{'action':'add-snapshot','snapshot':{'snapshot-id':8223372036854775807,'sequence-number':"
+         "1,"
          "'timestamp-ms':1700000100500,'manifest-list':'s3://b/t/metadata/a.avro',"
          "'summary':{'operation':'append','added-records':'3'},'schema-id':0}},"
          "{'action':'set-snapshot-ref','ref-name':'main','type':'branch','snapshot-id':"
-         "8223372036854775807}]", OK,
+         "8223372036854775807}]",
+         OK,
          "{'current-snapshot-id':8223372036854775807,'last-partition-id':999,'sort-orders':["
          "{'order-id':0}],'schemas':[{'identifier-field-ids':'<absent>'}]}"},
-        {"append", "[{'type':'assert-ref-snapshot-id','ref':'main','snapshot-id':8223372036854775807},"
+        {"append",
+         "[{'type':'assert-ref-snapshot-id','ref':'main','snapshot-id':8223372036854775807},"
          "{'type':'assert-table-uuid','uuid':" UUID "}]",
          "[" APPEND("2", ",'parent-snapshot-id':8223372036854775807", "2") "]", OK,
          "{'current-snapshot-id':2,'snapshot-log':[{},{}]}"},
@@ -135,10 +144,11 @@ static void test_model_sequences__pyiceberg_create_transaction(void **state)
         {"add a column",
          "[{'type':'assert-current-schema-id','current-schema-id':0},"
          "{'type':'assert-table-uuid','uuid':" UUID "}]",
-         "[{'action':'add-schema','schema':{'type':'struct','fields':[" FIELDS ",{'id':3,'name':'n',"
+         "[{'action':'add-schema','schema':{'type':'struct','fields':[" FIELDS
+         ",{'id':3,'name':'n',"
          "'required':false,'type':'double'}],'schema-id':1,'identifier-field-ids':[]}},"
-         "{'action':'set-current-schema','schema-id':-1}]", OK,
-         "{'current-schema-id':1,'last-column-id':3}"},
+         "{'action':'set-current-schema','schema-id':-1}]",
+         OK, "{'current-schema-id':1,'last-column-id':3}"},
     };
     tell(*state, NULL, steps, N(steps));
 }
@@ -147,8 +157,8 @@ static void test_model_sequences__creates_that_are_none(void **state)
 {
     static const step steps[] = {
         {"with another requirement",
-         "[{'type':'assert-create'},{'type':'assert-table-uuid','uuid':'x'}]", "[" JAVA_CREATE "]", BAD,
-         "Invalid create requirements"},
+         "[{'type':'assert-create'},{'type':'assert-table-uuid','uuid':'x'}]", "[" JAVA_CREATE "]",
+         BAD, "Invalid create requirements"},
         {"without a schema", CREATE, "[{'action':'set-location','location':'s3://b/t'}]", BAD,
          "no current schema"},
         {"without a location", CREATE,
@@ -156,10 +166,12 @@ static void test_model_sequences__creates_that_are_none(void **state)
          "{'action':'set-current-schema','schema-id':-1},"
          "{'action':'add-spec','spec':{'fields':[]}},{'action':'set-default-spec','spec-id':-1},"
          "{'action':'add-sort-order','sort-order':{'order-id':0,'fields':[]}},"
-         "{'action':'set-default-sort-order','sort-order-id':-1}]", BAD, "no location"},
+         "{'action':'set-default-sort-order','sort-order-id':-1}]",
+         BAD, "no location"},
         {"without a spec", CREATE,
          "[{'action':'add-schema','schema':{'type':'struct','fields':[" FIELDS "]}},"
-         "{'action':'set-current-schema','schema-id':-1}]", BAD, "no default partition spec"},
+         "{'action':'set-current-schema','schema-id':-1}]",
+         BAD, "no default partition spec"},
         {"a snapshot too early", CREATE, "[" APPEND("1", "", "1") "]", BAD,
          "Attempting to add a snapshot before a schema is added"},
         {"a spec too early", CREATE, "[{'action':'add-spec','spec':{'fields':[]}}]", BAD,
@@ -178,7 +190,8 @@ static void test_model_sequences__create_at_the_default_location(void **state)
     pang_model_outcome outcome;
     pang_model_change change = {
         .requirements = model_json(m, CREATE),
-        .updates = model_json(m,
+        .updates = model_json(
+            m,
             "[{'action':'upgrade-format-version','format-version':3},"
             "{'action':'add-schema','schema':{'type':'struct','fields':[" FIELDS "]}},"
             "{'action':'set-current-schema','schema-id':-1},"
@@ -188,8 +201,9 @@ static void test_model_sequences__create_at_the_default_location(void **state)
         .default_location = PANG_STR("file:/w/t"),
     };
     assert_int_equal(pang_model_commit(&change, &m->env, m->arena, &outcome, &m->err), PANG_OK);
-    model_expect(m, outcome.document, "{'location':'file:/w/t','format-version':3,'next-row-id':0,"
-                                      "'table-uuid':'*','current-snapshot-id':'<absent>'}");
+    model_expect(m, outcome.document,
+                 "{'location':'file:/w/t','format-version':3,'next-row-id':0,"
+                 "'table-uuid':'*','current-snapshot-id':'<absent>'}");
     assert_int_equal(pang_json_size(pang_json_get(outcome.document, "metadata-log")), 0);
 }
 
@@ -197,17 +211,19 @@ static void test_model_sequences__create_at_the_default_location(void **state)
 static void test_model_sequences__two_clients_one_schema_one_spec(void **state)
 {
     static const step steps[] = {
-        {"schema", "[{'type':'assert-last-assigned-field-id','last-assigned-field-id':8},"
-                   "{'type':'assert-current-schema-id','current-schema-id':0}]",
-         "[{'action':'add-schema','schema':{'type':'struct','fields':[" FIELDS ",{'id':9,'name':'new',"
-         "'required':false,'type':'long'}]}},{'action':'set-current-schema','schema-id':-1}]", OK,
-         "{'current-schema-id':1}"},
+        {"schema",
+         "[{'type':'assert-last-assigned-field-id','last-assigned-field-id':8},"
+         "{'type':'assert-current-schema-id','current-schema-id':0}]",
+         "[{'action':'add-schema','schema':{'type':'struct','fields':[" FIELDS
+         ",{'id':9,'name':'new',"
+         "'required':false,'type':'long'}]}},{'action':'set-current-schema','schema-id':-1}]",
+         OK, "{'current-schema-id':1}"},
         {"spec, by one who saw the old schema",
          "[{'type':'assert-last-assigned-partition-id','last-assigned-partition-id':999},"
          "{'type':'assert-default-spec-id','default-spec-id':0}]",
          "[{'action':'add-spec','spec':{'fields':[{'source-id':1,'field-id':1000,'name':'s',"
-         "'transform':'bucket[16]'}]}},{'action':'set-default-spec','spec-id':-1}]", OK,
-         "{'current-schema-id':1,'default-spec-id':1}"},
+         "'transform':'bucket[16]'}]}},{'action':'set-default-spec','spec-id':-1}]",
+         OK, "{'current-schema-id':1,'default-spec-id':1}"},
         {"schema, by one who saw the old one",
          "[{'type':'assert-current-schema-id','current-schema-id':0}]",
          "[{'action':'set-properties','updates':{'x':'y'}}]", STALE,
@@ -216,12 +232,12 @@ static void test_model_sequences__two_clients_one_schema_one_spec(void **state)
          "[{'type':'assert-last-assigned-field-id','last-assigned-field-id':8}]", "[]", STALE,
          "Requirement failed: last assigned field id changed: expected id 8 != 9"},
         {"a partition id that was taken",
-         "[{'type':'assert-last-assigned-partition-id','last-assigned-partition-id':999}]", "[]", STALE,
-         "Requirement failed: last assigned partition id changed: expected id 999 != 1000"},
+         "[{'type':'assert-last-assigned-partition-id','last-assigned-partition-id':999}]", "[]",
+         STALE, "Requirement failed: last assigned partition id changed: expected id 999 != 1000"},
         {"back to the old spec: found, not added", NULL,
          "[{'action':'add-spec','spec':{'spec-id':5,'fields':[]}},"
-         "{'action':'set-default-spec','spec-id':-1}]", OK,
-         "{'default-spec-id':0,'partition-specs':[{},{}],'last-partition-id':1000}"},
+         "{'action':'set-default-spec','spec-id':-1}]",
+         OK, "{'default-spec-id':0,'partition-specs':[{},{}],'last-partition-id':1000}"},
         {"and it stays", NULL, "[{'action':'set-default-spec','spec-id':0}]", OK, NULL},
     };
     model *m = *state;
@@ -230,41 +246,45 @@ static void test_model_sequences__two_clients_one_schema_one_spec(void **state)
 
 /* Create-or-replace over a table: old snapshots and the log stay, the head goes. */
 #define REPLACE(fields, schema, spec)                                                              \
-    "[{'action':'add-schema','schema':{'type':'struct','fields':[" fields "]}},"                      \
-    "{'action':'set-current-schema','schema-id':" schema "},"                                         \
-    "{'action':'add-spec','spec':{'fields':[" spec "]}},{'action':'set-default-spec','spec-id':-1},"  \
-    "{'action':'add-sort-order','sort-order':{'order-id':0,'fields':[]}},"                            \
-    "{'action':'set-default-sort-order','sort-order-id':-1},"                                         \
-    "{'action':'remove-snapshot-ref','ref-name':'main'},"                                             \
-    "{'action':'set-location','location':'s3://b/t'},"                                                \
+    "[{'action':'add-schema','schema':{'type':'struct','fields':[" fields "]}},"                   \
+    "{'action':'set-current-schema','schema-id':" schema "},"                                      \
+    "{'action':'add-spec','spec':{'fields':[" spec                                                 \
+    "]}},{'action':'set-default-spec','spec-id':-1},"                                              \
+    "{'action':'add-sort-order','sort-order':{'order-id':0,'fields':[]}},"                         \
+    "{'action':'set-default-sort-order','sort-order-id':-1},"                                      \
+    "{'action':'remove-snapshot-ref','ref-name':'main'},"                                          \
+    "{'action':'set-location','location':'s3://b/t'},"                                             \
     "{'action':'set-properties','updates':{'replaced':'yes'}}"
+#define BY_OTHER "{'source-id':2,'field-id':1000,'name':'p','transform':'identity'}"
+#define APPEND_50 APPEND("50", "", "3")
 #define REPLACE_UUID "[{'type':'assert-table-uuid','uuid':'9c12d441-03fe-4693-9a96-a0705ddf69c1'}]"
 
 static void test_model_sequences__java_replace_transactions(void **state)
 {
     static const step steps[] = {
-        {"replace", REPLACE_UUID, REPLACE("{'id':1,'name':'only','required':true,'type':'int'}", "-1",
-                                          "") "]", OK,
+        {"replace", REPLACE_UUID,
+         REPLACE("{'id':1,'name':'only','required':true,'type':'int'}", "-1", "") "]", OK,
          "{'current-snapshot-id':-1,'refs':{'main':'<absent>','old':{}},'snapshots':[{},{}],"
          "'snapshot-log':[{'snapshot-id':10},{'snapshot-id':20}],'current-schema-id':1,"
          "'schemas':[{},{'schema-id':1}],'last-column-id':8,"
          "'table-uuid':'9c12d441-03fe-4693-9a96-a0705ddf69c1'}"},
         {"a concurrent replace that read the same state, with data", REPLACE_UUID,
          REPLACE("{'id':2,'name':'other','required':true,'type':'int'}", "-1",
-                 "{'source-id':2,'field-id':1000,'name':'p','transform':'identity'}") ","
-         APPEND("50", "", "3") "]", OK,
+                 BY_OTHER) "," APPEND_50 "]",
+         OK,
          "{'current-snapshot-id':50,'current-schema-id':2,'default-spec-id':1,"
          "'last-partition-id':1000,'snapshot-log':[{},{},{'snapshot-id':50}],"
          "'refs':{'main':{'snapshot-id':50}},'last-sequence-number':3}"},
         {"and a third that changes nothing on its side sets the old ids again", REPLACE_UUID,
          "[{'action':'set-current-schema','schema-id':0},{'action':'set-default-spec','spec-id':0},"
          "{'action':'set-default-sort-order','sort-order-id':0},"
-         "{'action':'remove-snapshot-ref','ref-name':'main'}]", OK,
+         "{'action':'remove-snapshot-ref','ref-name':'main'}]",
+         OK,
          "{'current-schema-id':0,'default-spec-id':0,'default-sort-order-id':0,"
          "'current-snapshot-id':-1,'snapshot-log':[{},{},{}]}"},
         {"a replace of what was dropped and made again",
-         "[{'type':'assert-table-uuid','uuid':'00000000-03fe-4693-9a96-a0705ddf69c1'}]", "[]", STALE,
-         "Requirement failed: UUID does not match"},
+         "[{'type':'assert-table-uuid','uuid':'00000000-03fe-4693-9a96-a0705ddf69c1'}]", "[]",
+         STALE, "Requirement failed: UUID does not match"},
     };
     model *m = *state;
     tell(m, model_table(m, 2), steps, N(steps));
@@ -280,12 +300,14 @@ static void test_model_sequences__lineage(void **state)
          "[{'action':'add-snapshot','snapshot':{'snapshot-id':30,'parent-snapshot-id':20,"
          "'sequence-number':3,'timestamp-ms':1700000100500,'manifest-list':'x','first-row-id':0,"
          "'added-rows':9007199254740993,'summary':{'operation':'append'}}},"
-         "{'action':'set-snapshot-ref','ref-name':'main','type':'branch','snapshot-id':30}]", OK,
+         "{'action':'set-snapshot-ref','ref-name':'main','type':'branch','snapshot-id':30}]",
+         OK,
          "{'next-row-id':9007199254740993,'snapshots':[{},{},{'added-rows':9007199254740993}]}"},
         {"behind", NULL,
          "[{'action':'add-snapshot','snapshot':{'snapshot-id':31,'parent-snapshot-id':30,"
          "'sequence-number':4,'timestamp-ms':1700000100500,'manifest-list':'x','first-row-id':0,"
-         "'added-rows':1,'summary':{'operation':'append'}}}]", STALE, "0 < 9007199254740993"},
+         "'added-rows':1,'summary':{'operation':'append'}}}]",
+         STALE, "0 < 9007199254740993"},
     };
     model *m = *state;
     tell(m, model_table(m, 2), steps, N(steps));
@@ -298,27 +320,32 @@ static void test_model_sequences__maintenance(void **state)
         {"a branch of its own",
          "[{'type':'assert-ref-snapshot-id','ref':'audit','snapshot-id':null}]",
          "[{'action':'set-snapshot-ref','ref-name':'audit','type':'branch','snapshot-id':20,"
-         "'max-snapshot-age-ms':86400000}]", OK, "{'refs':{'audit':{}},'snapshot-log':[{},{}]}"},
+         "'max-snapshot-age-ms':86400000}]",
+         OK, "{'refs':{'audit':{}},'snapshot-log':[{},{}]}"},
         {"data on the branch, not on main", NULL,
          "[{'action':'add-snapshot','snapshot':{'snapshot-id':30,'parent-snapshot-id':20,"
          "'sequence-number':3,'timestamp-ms':1700000100500,'manifest-list':'x','summary':{"
          "'operation':'append','wap.id':'1'}}},{'action':'set-snapshot-ref','ref-name':'audit',"
-         "'type':'branch','snapshot-id':30,'max-snapshot-age-ms':86400000}]", OK,
+         "'type':'branch','snapshot-id':30,'max-snapshot-age-ms':86400000}]",
+         OK,
          "{'current-snapshot-id':20,'snapshot-log':[{},{}],'refs':{'audit':{'snapshot-id':30}}}"},
         {"publish", NULL,
          "[{'action':'set-snapshot-ref','ref-name':'main','type':'branch','snapshot-id':30},"
-         "{'action':'remove-snapshot-ref','ref-name':'audit'}]", OK,
+         "{'action':'remove-snapshot-ref','ref-name':'audit'}]",
+         OK,
          "{'current-snapshot-id':30,'snapshot-log':[{},{},{'snapshot-id':30}],"
          "'refs':{'audit':'<absent>'}}"},
         {"expire", "[{'type':'assert-ref-snapshot-id','ref':'main','snapshot-id':30}]",
          "[{'action':'remove-snapshot-ref','ref-name':'old'},"
          "{'action':'remove-snapshots','snapshot-ids':[10]},"
-         "{'action':'remove-snapshots','snapshot-ids':[20]}]", OK,
+         "{'action':'remove-snapshots','snapshot-ids':[20]}]",
+         OK,
          "{'snapshots':[{'snapshot-id':30,'parent-snapshot-id':20}],'statistics':[],"
          "'snapshot-log':[{'snapshot-id':30}]}"},
         {"expire again: nothing", NULL,
          "[{'action':'remove-snapshots','snapshot-ids':[10,20]},"
-         "{'action':'remove-statistics','snapshot-id':10}]", OK, NULL},
+         "{'action':'remove-statistics','snapshot-id':10}]",
+         OK, NULL},
     };
     model *m = *state;
     tell(m, model_table(m, 2), steps, N(steps));
