@@ -92,7 +92,7 @@ static _Noreturn void become_bridge(const fixture *f, const char *const *setting
 {
     char own[5][160];
     char *environment[64];
-    char *arguments[] = {(char *)(uintptr_t)"pangolin-bridge", NULL};
+    char *arguments[] = {(char *)(uintptr_t) "pangolin-bridge", NULL};
     size_t n = 0;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)snprintf(own[0], sizeof own[0], "PORT=%u", f->port);

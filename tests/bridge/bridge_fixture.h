@@ -17,7 +17,7 @@ enum {
 };
 
 typedef struct {
-    char folder[64]; /* removed by stop */
+    char folder[64];    /* removed by stop */
     pid_t bridge, core; /* 0: not running */
     unsigned port;
     uint32_t core_streams; /* 0: CORE_STREAMS */

@@ -108,8 +108,8 @@ static void add_field(bytes *b, unsigned number, const void *from, size_t n)
 }
 
 /* An entry of a map<string, string> in field `number`. */
-static void add_entry(bytes *b, unsigned number, const char *key, size_t key_len,
-                      const void *value, size_t value_len)
+static void add_entry(bytes *b, unsigned number, const char *key, size_t key_len, const void *value,
+                      size_t value_len)
 {
     bytes entry = {0};
     add_field(&entry, 1, key, key_len);
@@ -430,8 +430,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         (void)nghttp2_session_resume_data(session, s->id);
     } else if (strcmp(word, "refuse") == 0 && !core.refused) {
         core.refused = true;
-        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id,
-                                        NGHTTP2_REFUSED_STREAM);
+        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_REFUSED_STREAM);
     } else {
         core.refused = core.refused && strcmp(word, "refuse") != 0;
         decide(c, s);

@@ -17,8 +17,7 @@ enum { FRAME_HEAD = 9 };
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-bool h2_send(h2 *c, unsigned type, unsigned flags, uint32_t stream, const void *payload,
-             size_t len)
+bool h2_send(h2 *c, unsigned type, unsigned flags, uint32_t stream, const void *payload, size_t len)
 {
     uint8_t frame[FRAME_HEAD + H2_PAYLOAD_MAX];
     assert_true(len <= H2_PAYLOAD_MAX);

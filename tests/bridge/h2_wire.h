@@ -50,13 +50,13 @@ bool h2_get(h2 *c, uint32_t stream, const char *path);
 
 /* What came for one stream. */
 typedef struct {
-    int status;    /* 0: none */
-    int grpc;      /* grpc-status, -1: none */
-    char *body;    /* owned: h2_free */
+    int status; /* 0: none */
+    int grpc;   /* grpc-status, -1: none */
+    char *body; /* owned: h2_free */
     size_t len;
     char fields[8192]; /* "name: value\n" of all header blocks */
     bool ended, reset;
-    uint32_t error; /* of RST_STREAM or GOAWAY */
+    uint32_t error;      /* of RST_STREAM or GOAWAY */
     bool goaway, closed; /* of the connection */
 } h2_reply;
 

@@ -193,15 +193,28 @@ static void test_http2__malformed_requests_are_refused(void **state)
     static const struct {
         const char *name, *value;
     } added[] = {
-        {"X-Upper", "a"},         {"connection", "close"},   {"transfer-encoding", "chunked"},
-        {"upgrade", "h2c"},       {"keep-alive", "timeout=5"}, {"te", "gzip"},
-        {":path", "/health/live"}, {":unknown", "a"},        {":status", "200"},
-        {"host", "other"},        {"content-length", "x"},   {"bad name", "a"},
-        {"", "a"},                {"x", "a\rb"},             {"x", "a\nb"},
-        {"x", "a\r\ny: b"},       {"proxy-connection", "x"}, {"content-length", "-1"},
+        {"X-Upper", "a"},
+        {"connection", "close"},
+        {"transfer-encoding", "chunked"},
+        {"upgrade", "h2c"},
+        {"keep-alive", "timeout=5"},
+        {"te", "gzip"},
+        {":path", "/health/live"},
+        {":unknown", "a"},
+        {":status", "200"},
+        {"host", "other"},
+        {"content-length", "x"},
+        {"bad name", "a"},
+        {"", "a"},
+        {"x", "a\rb"},
+        {"x", "a\nb"},
+        {"x", "a\r\ny: b"},
+        {"proxy-connection", "x"},
+        {"content-length", "-1"},
     };
-    static const char *const paths[] = {"health/live", "", "*", "http://other/health/live",
-                                        "/health/\x7flive", "/a b", "/\xff", "/a\tb"};
+    static const char *const paths[] = {
+        "health/live",      "",     "*",     "http://other/health/live",
+        "/health/\x7flive", "/a b", "/\xff", "/a\tb"};
     h2_block block;
     (void)state;
     for (size_t i = 0; i < sizeof added / sizeof added[0]; i++) {
@@ -245,8 +258,8 @@ static void test_http2__large_headers_are_refused_alone(void **state)
     h2_add_bytes(&block, "y", 1, value, sizeof value);
     /* Two frames: one may have 16 KiB. */
     assert_true(h2_send(&c, H2_HEADERS, H2_END_STREAM, 3, block.bytes, 16000));
-    assert_true(h2_send(&c, H2_CONTINUATION, H2_END_HEADERS, 3, block.bytes + 16000,
-                        block.len - 16000));
+    assert_true(
+        h2_send(&c, H2_CONTINUATION, H2_END_HEADERS, 3, block.bytes + 16000, block.len - 16000));
     h2_read(&c, 3, true, PATIENCE_MS, &reply);
     assert_true(reply.status == 431 || reply.reset);
     h2_free(&reply);
@@ -389,13 +402,14 @@ static void test_http2__floods(void **state)
         uint32_t stream;
         const uint8_t *payload;
         size_t len;
+        bool ends; /* the connection; what must be ignored (RFC 9113, 4.1) only has to be cheap */
     } cases[] = {
-        {"pings", H2_PING, 0, eight, 8},
-        {"settings", H2_SETTINGS, 0, setting, 6},
-        {"empty settings", H2_SETTINGS, 0, NULL, 0},
-        {"priorities", H2_PRIORITY, 7, five, 5},
-        {"unknown frames", 0xf0, 0, NULL, 0},
-        {"empty data", H2_DATA, 1, NULL, 0},
+        {"pings", H2_PING, 0, eight, 8, true},
+        {"settings", H2_SETTINGS, 0, setting, 6, true},
+        {"empty settings", H2_SETTINGS, 0, NULL, 0, true},
+        {"priorities", H2_PRIORITY, 7, five, 5, true},
+        {"empty data", H2_DATA, 1, NULL, 0, true},
+        {"unknown frames", 0xf0, 0, NULL, 0, false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -409,7 +423,7 @@ static void test_http2__floods(void **state)
             if (!h2_send(&c, cases[i].type, 0, cases[i].stream, cases[i].payload, cases[i].len))
                 break;
         }
-        if (!is_gone(&c, PATIENCE_MS))
+        if (cases[i].ends && !is_gone(&c, PATIENCE_MS))
             fail_msg("%s go on", cases[i].name);
         h2_close(&c);
         attack_end(cases[i].name);
