@@ -221,7 +221,7 @@ char *pang_buf_room(pang_buf *buf, size_t n)
 {
     if (buf->failed)
         return NULL;
-    if (buf->ptr != NULL && n <= buf->capacity - buf->len)
+    if (buf->capacity > 0 && n <= buf->capacity - buf->len)
         return buf->ptr + buf->len;
     size_t capacity = buf->capacity < 128 ? 128 : buf->capacity;
     while (capacity - buf->len < n) {

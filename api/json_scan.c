@@ -32,9 +32,9 @@ typedef struct {
     bool wants_value; /* object: a name was given */
     bool had_any;     /* something stands in it already: a comma must come */
     size_t n_names;
-    uint64_t seed;    /* of the hashes; drawn when the names become a hash set */
-    uint64_t filter;  /* a bit per hash; one that is not set is of no name yet */
-    size_t capacity;  /* of the names; > SMALL_OBJECT: it is a hash set */
+    uint64_t seed;   /* of the hashes; drawn when the names become a hash set */
+    uint64_t filter; /* a bit per hash; one that is not set is of no name yet */
+    size_t capacity; /* of the names; > SMALL_OBJECT: it is a hash set */
     seen_name *names;
     seen_name *small; /* names of a small object: kept for the next one of this depth */
 } level;
@@ -168,8 +168,8 @@ static unsigned count_plain(uint64_t eight)
     const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
     uint64_t quote = eight ^ (ones * '"'), slash = eight ^ (ones * '\\');
     uint64_t control = (eight - ones * 0x20) & ~eight;
-    uint64_t marks =
-        (((quote - ones) & ~quote) | ((slash - ones) & ~slash) | control | eight) & high;
+    uint64_t marks = (((quote - ones) & ~quote) | ((slash - ones) & ~slash) | control | eight) &
+                     high;
     return marks == 0 ? 8 : (unsigned)__builtin_ctzll(marks) / 8;
 }
 
@@ -504,8 +504,8 @@ static pang_code scan_member(pang_json_scanner *s, level *l, pang_err *err)
     }
     if (l->had_any) {
         if (peek(s) != ',')
-            return fail_at(s, s->at, err, l->is_object ? "a comma or } is expected"
-                                                       : "a comma or ] is expected");
+            return fail_at(s, s->at, err,
+                           l->is_object ? "a comma or } is expected" : "a comma or ] is expected");
         s->at++;
         skip_space(s);
     }

@@ -11,9 +11,9 @@ enum {
     SCHEMA_ARENA_MAX = 16 << 20,
     METHODS_MAX = 1024,
     FILES_MAX = 256,
-    SET_FILE = 1,      /* FileDescriptorSet.file */
-    FILE_NAME = 1,     /* FileDescriptorProto.name */
-    FILE_SERVICE = 6,  /* FileDescriptorProto.service */
+    SET_FILE = 1,     /* FileDescriptorSet.file */
+    FILE_NAME = 1,    /* FileDescriptorProto.name */
+    FILE_SERVICE = 6, /* FileDescriptorProto.service */
     MESSAGE_NEST_MAX = 16,
 };
 
@@ -65,8 +65,7 @@ static pang_code add_file(pang_schema *schema, pang_str bytes, upb_Arena *scratc
     if (file->def == NULL)
         return refuse(err, "a file is refused", status.message);
     if (!agrees(file->def, bytes))
-        return refuse(err, "libupb is not the one that was built for",
-                      upb_FileDef_Name(file->def));
+        return refuse(err, "libupb is not the one that was built for", upb_FileDef_Name(file->def));
     schema->n_files++;
     return PANG_OK;
 }
@@ -323,7 +322,8 @@ pang_str pang_schema_file_of_symbol(const pang_schema *schema, pang_str symbol)
     memcpy(name, symbol.ptr, symbol.len);
     name[symbol.len] = '\0';
     const upb_FileDef *def = upb_DefPool_FindFileContainingSymbol(schema->pool, name);
-    return def == NULL ? PANG_STR("") : pang_schema_file(schema, pang_str_from(upb_FileDef_Name(def)));
+    return def == NULL ? PANG_STR("")
+                       : pang_schema_file(schema, pang_str_from(upb_FileDef_Name(def)));
 }
 
 pang_str pang_schema_import(const pang_schema *schema, pang_str file, size_t i)

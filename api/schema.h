@@ -25,9 +25,9 @@ struct upb_FieldDef;
 typedef struct pang_schema pang_schema;
 
 enum {
-    PANG_BODY_DEFAULT = 1 << 20,    /* bytes of a request message where the rule says 0 */
-    PANG_DEADLINE_DEFAULT = 30000,  /* ms of a call where the rule says 0 */
-    PANG_MESSAGE_FIELDS_MAX = 64,   /* fields of one message, so that a set of them is a word */
+    PANG_BODY_DEFAULT = 1 << 20,   /* bytes of a request message where the rule says 0 */
+    PANG_DEADLINE_DEFAULT = 30000, /* ms of a call where the rule says 0 */
+    PANG_MESSAGE_FIELDS_MAX = 64,  /* fields of one message, so that a set of them is a word */
 };
 
 /* The enums below have the numbers of proto/pangolin/v1/rule.proto. */
@@ -42,8 +42,8 @@ typedef enum {
 } pang_audit_class;
 
 typedef struct {
-    uint32_t action, resource;  /* Action, Resource of rule.proto */
-    const pang_str *object;     /* field paths */
+    uint32_t action, resource; /* Action, Resource of rule.proto */
+    const pang_str *object;    /* field paths */
     size_t n_object;
     pang_str each, when, equals, any_of; /* empty: not used */
 } pang_rule_check;
@@ -74,7 +74,7 @@ typedef struct {
     size_t n_checks;
     uint32_t filter_action, filter_resource; /* 0: none */
     const struct upb_FieldDef *paging_items; /* NULL: not a paged list */
-    size_t index; /* position in the schema: for tables beside it */
+    size_t index;                            /* position in the schema: for tables beside it */
 } pang_schema_method;
 
 /* FieldRule of rule.proto, for one field; a zeroed one where the field has none. */

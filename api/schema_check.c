@@ -46,8 +46,7 @@ static pang_code check_object(const pang_schema_method *method, const pang_rule_
         const upb_FieldDef *each = find_field(message, check->each);
         if (each == NULL || !upb_FieldDef_IsRepeated(each) ||
             upb_FieldDef_Type(each) != UPB_MESSAGE)
-            return refuse(err, method->path, "a check's each is no repeated message:",
-                          check->each);
+            return refuse(err, method->path, "a check's each is no repeated message:", check->each);
         message = upb_FieldDef_MessageSubDef(each);
         path = pang_str_after(path, 1);
     }
@@ -67,8 +66,7 @@ static pang_code check_check(const pang_schema_method *method, const pang_rule_c
             return code;
     }
     if (check->when.len > 0 && follow(method->in, check->when) == NULL)
-        return refuse(err, method->path, "a check's when is no field of the request:",
-                      check->when);
+        return refuse(err, method->path, "a check's when is no field of the request:", check->when);
     return PANG_OK;
 }
 
@@ -80,8 +78,7 @@ static pang_code check_variable(const pang_schema *schema, const pang_schema_met
         return refuse(err, method->path, "a path variable is no field of the request:", name);
     bool levels = pang_schema_field(schema, field)->namespace_levels;
     bool fits = upb_FieldDef_IsRepeated(field) ? levels : upb_FieldDef_Type(field) != UPB_MESSAGE;
-    return fits ? PANG_OK
-                : refuse(err, method->path, "a path variable is no single value:", name);
+    return fits ? PANG_OK : refuse(err, method->path, "a path variable is no single value:", name);
 }
 
 static pang_code check_binding(const pang_schema *schema, const pang_schema_method *method,
@@ -95,8 +92,8 @@ static pang_code check_binding(const pang_schema *schema, const pang_schema_meth
         return refuse(err, method->path, "the body is no field of the request:", http->body);
     for (size_t at = pang_str_find(rest, '{'); at < rest.len; at = pang_str_find(rest, '{')) {
         rest = pang_str_after(rest, at + 1);
-        pang_code code =
-            check_variable(schema, method, pang_str_slice(rest, 0, pang_str_find(rest, '}')), err);
+        pang_code code = check_variable(schema, method,
+                                        pang_str_slice(rest, 0, pang_str_find(rest, '}')), err);
         if (code != PANG_OK)
             return code;
     }
@@ -148,13 +145,12 @@ pang_code pang_schema_check_message(const upb_MessageDef *message, pang_err *err
     for (int i = 0; i < n; i++) {
         const upb_FieldDef *field = upb_MessageDef_Field(message, i);
         if (upb_FieldDef_Index(field) != (uint32_t)i)
-            return refuse(err, name, "libupb is not the one that was built for:",
-                          PANG_STR("index"));
-        if (upb_FieldDef_IsMap(field) &&
-            upb_FieldDef_Type(upb_MessageDef_FindFieldByNumber(
-                upb_FieldDef_MessageSubDef(field), 1)) != UPB_STRING)
-            return refuse(err, name, "a map's keys are no strings:",
-                          pang_str_from(upb_FieldDef_Name(field)));
+            return refuse(err, name,
+                          "libupb is not the one that was built for:", PANG_STR("index"));
+        if (upb_FieldDef_IsMap(field) && upb_FieldDef_Type(upb_MessageDef_FindFieldByNumber(
+                                             upb_FieldDef_MessageSubDef(field), 1)) != UPB_STRING)
+            return refuse(err, name,
+                          "a map's keys are no strings:", pang_str_from(upb_FieldDef_Name(field)));
     }
     return PANG_OK;
 }
@@ -204,8 +200,7 @@ static pang_code check_route_once(const pang_schema *schema, size_t method, size
         for (size_t j = 0; j < n; j++) {
             if (pang_str_equal(mine->verb, other->http[j].verb) &&
                 same_template(mine->path, other->http[j].path))
-                return refuse(err, schema->methods[method].path, "the route is taken:",
-                              mine->path);
+                return refuse(err, schema->methods[method].path, "the route is taken:", mine->path);
         }
     }
     return PANG_OK;

@@ -1,5 +1,6 @@
 /*
  * Inside of api/schema*.c: the loaded description as they share it.
+ * Included by: api/schema*.c only. Threads: built by one, then immutable. Lifetime: as its arena.
  */
 #ifndef PANG_API_SCHEMA_INTERNAL_H
 #define PANG_API_SCHEMA_INTERNAL_H
@@ -16,23 +17,23 @@ typedef struct {
     const upb_FileDef *def;
 } schema_file;
 
-/* A slot of the open-addressing table of field rules. */
+/* A slot of the open-addressing table of field rules: `field` is NULL in a free one. */
 typedef struct {
     const upb_FieldDef *field;
     const pang_field_rule *rule;
 } schema_field;
 
 struct pang_schema {
-    pang_arena *arena; /* owns all below but the pool */
-    upb_DefPool *pool;
-    schema_file *files;
+    pang_arena *arena;  /* owns all below but the pool */
+    upb_DefPool *pool;  /* owns the definitions that all point to */
+    schema_file *files; /* in the set's order */
     size_t n_files;
-    pang_schema_method *methods;
+    pang_schema_method *methods; /* their position is their index */
     size_t n_methods;
-    uint32_t *by_path; /* open addressing: index + 1 of a method, 0: free */
-    size_t by_path_size;
+    uint32_t *by_path;   /* open addressing: index + 1 of a method, 0: free */
+    size_t by_path_size; /* a power of two, at least four times n_methods */
     schema_field *fields;
-    size_t fields_size, n_fields;
+    size_t fields_size, n_fields; /* a power of two, at least twice n_fields */
 };
 
 /* schema_rule.c: reads a method's two options into *method, and a field's one. `options` is the
@@ -44,10 +45,11 @@ PANG_MUST_CHECK pang_code pang_schema_read_field(pang_arena *arena, pang_str opt
                                                  const char *name, pang_field_rule *ret,
                                                  bool *ret_found, pang_err *err);
 
-/* schema_check.c: refuses what contradicts itself; see api/schema.h. */
+/* schema_check.c: refuses what contradicts itself; see api/schema.h. A method is checked when its
+ * options are read, its binding's fields by the field rules, which are complete by then; a message
+ * before its fields; routes at the end. ERRORS: FAILED_PRECONDITION naming the method or field. */
 PANG_MUST_CHECK pang_code pang_schema_check_method(const pang_schema *schema,
-                                                   const pang_schema_method *method,
-                                                   pang_err *err);
+                                                   const pang_schema_method *method, pang_err *err);
 PANG_MUST_CHECK pang_code pang_schema_check_message(const upb_MessageDef *message, pang_err *err);
 PANG_MUST_CHECK pang_code pang_schema_check_field(const upb_MessageDef *message,
                                                   const upb_FieldDef *field,

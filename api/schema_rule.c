@@ -13,8 +13,8 @@ enum {
 
 static pang_code fail_option(pang_err *err, pang_str of, const char *what)
 {
-    return pang_fail(err, PANG_FAILED_PRECONDITION, NULL, "%" PANG_STR_FMT ": %s",
-                     PANG_STR_ARG(of), what);
+    return pang_fail(err, PANG_FAILED_PRECONDITION, NULL, "%" PANG_STR_FMT ": %s", PANG_STR_ARG(of),
+                     what);
 }
 
 /* Counts the fields of one number, so that lists are allocated at once. */
@@ -108,13 +108,26 @@ static pang_code read_check(pang_arena *arena, pang_str message, pang_rule_check
     *ret = (pang_rule_check){0};
     while (pang_wire_next(&rest, &f)) {
         switch (f.number) {
-        case 1: ret->action = (uint32_t)f.value; break;
-        case 2: ret->resource = (uint32_t)f.value; break;
-        case 4: ret->each = f.bytes; break;
-        case 5: ret->when = f.bytes; break;
-        case 6: ret->equals = f.bytes; break;
-        case 7: ret->any_of = f.bytes; break;
-        default: break;
+        case 1:
+            ret->action = (uint32_t)f.value;
+            break;
+        case 2:
+            ret->resource = (uint32_t)f.value;
+            break;
+        case 4:
+            ret->each = f.bytes;
+            break;
+        case 5:
+            ret->when = f.bytes;
+            break;
+        case 6:
+            ret->equals = f.bytes;
+            break;
+        case 7:
+            ret->any_of = f.bytes;
+            break;
+        default:
+            break;
         }
     }
     return read_strings(arena, message, 3, &ret->object, &ret->n_object, err);
@@ -156,8 +169,8 @@ static void read_paging(pang_str message, pang_schema_method *method)
     pang_wire_field f;
     while (pang_wire_next(&message, &f)) {
         if (f.number == 1)
-            method->paging_items =
-                upb_MessageDef_FindFieldByNameWithSize(method->out, f.bytes.ptr, f.bytes.len);
+            method->paging_items = upb_MessageDef_FindFieldByNameWithSize(method->out, f.bytes.ptr,
+                                                                          f.bytes.len);
     }
 }
 
@@ -169,19 +182,45 @@ static pang_code read_rule(pang_arena *arena, pang_str message, pang_schema_meth
     bool pages = false;
     while (pang_wire_next(&rest, &f)) {
         switch (f.number) {
-        case 1: method->tenant = (pang_tenant_source)f.value; break;
-        case 2: method->effect = (pang_effect)f.value; break;
-        case 3: method->dialect = (pang_dialect)f.value; break;
-        case 4: method->is_public = f.value != 0; break;
-        case 5: method->audit = f.bytes; break;
-        case 6: method->audit_class = (pang_audit_class)f.value; break;
-        case 7: method->success = (uint32_t)f.value; break;
-        case 8: method->body_limit = (size_t)f.value; break;
-        case 9: method->deadline_ms = (int64_t)f.value; break;
-        case 11: read_filter(f.bytes, method); break;
-        case 12: read_paging(f.bytes, method); pages = true; break;
-        case 13: method->waits = f.value != 0; break;
-        default: break;
+        case 1:
+            method->tenant = (pang_tenant_source)f.value;
+            break;
+        case 2:
+            method->effect = (pang_effect)f.value;
+            break;
+        case 3:
+            method->dialect = (pang_dialect)f.value;
+            break;
+        case 4:
+            method->is_public = f.value != 0;
+            break;
+        case 5:
+            method->audit = f.bytes;
+            break;
+        case 6:
+            method->audit_class = (pang_audit_class)f.value;
+            break;
+        case 7:
+            method->success = (uint32_t)f.value;
+            break;
+        case 8:
+            method->body_limit = (size_t)f.value;
+            break;
+        case 9:
+            method->deadline_ms = (int64_t)f.value;
+            break;
+        case 11:
+            read_filter(f.bytes, method);
+            break;
+        case 12:
+            read_paging(f.bytes, method);
+            pages = true;
+            break;
+        case 13:
+            method->waits = f.value != 0;
+            break;
+        default:
+            break;
         }
     }
     if (pages && method->paging_items == NULL)
@@ -229,7 +268,7 @@ pang_code pang_schema_read_method(pang_arena *arena, pang_str options, pang_sche
 
 static pang_code read_raw_type(pang_str text, const char *name, char *ret, pang_err *err)
 {
-    *ret = pang_str_equal(text, PANG_STR("object")) ? 'o'
+    *ret = pang_str_equal(text, PANG_STR("object"))  ? 'o'
            : pang_str_equal(text, PANG_STR("array")) ? 'a'
                                                      : 0;
     return *ret != 0 ? PANG_OK
@@ -245,16 +284,35 @@ static pang_code read_field_rule(pang_arena *arena, pang_str message, const char
     *ret = (pang_field_rule){0};
     while (code == PANG_OK && pang_wire_next(&rest, &f)) {
         switch (f.number) {
-        case 1: ret->raw_json = f.value != 0; break;
-        case 2: code = read_raw_type(f.bytes, name, &ret->raw_type, err); break;
-        case 3: ret->request_header = f.bytes; break;
-        case 4: ret->response_header = f.bytes; break;
-        case 5: ret->namespace_levels = f.value != 0; break;
-        case 6: ret->unwrap = f.value != 0; break;
-        case 8: ret->always = f.value != 0; break;
-        case 9: ret->status_when_true = (uint32_t)f.value; break;
-        case 10: ret->hidden = f.value != 0; break;
-        default: break;
+        case 1:
+            ret->raw_json = f.value != 0;
+            break;
+        case 2:
+            code = read_raw_type(f.bytes, name, &ret->raw_type, err);
+            break;
+        case 3:
+            ret->request_header = f.bytes;
+            break;
+        case 4:
+            ret->response_header = f.bytes;
+            break;
+        case 5:
+            ret->namespace_levels = f.value != 0;
+            break;
+        case 6:
+            ret->unwrap = f.value != 0;
+            break;
+        case 8:
+            ret->always = f.value != 0;
+            break;
+        case 9:
+            ret->status_when_true = (uint32_t)f.value;
+            break;
+        case 10:
+            ret->hidden = f.value != 0;
+            break;
+        default:
+            break;
         }
     }
     if (code != PANG_OK)

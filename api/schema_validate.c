@@ -72,8 +72,7 @@ static pang_code validate_field(const upb_MessageDef *type, const upb_FieldDef *
     return pang_str_is_utf8(f->bytes) ? PANG_OK : refuse(err, type, field, "text is not UTF-8");
 }
 
-static pang_code validate(const upb_MessageDef *type, pang_str bytes, unsigned depth,
-                          pang_err *err)
+static pang_code validate(const upb_MessageDef *type, pang_str bytes, unsigned depth, pang_err *err)
 {
     pang_wire_field f;
     if (depth > MESSAGE_DEPTH_MAX)

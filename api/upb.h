@@ -14,18 +14,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct upb_Arena upb_Arena;
-typedef struct upb_DefPool upb_DefPool;
-typedef struct upb_FileDef upb_FileDef;
-typedef struct upb_ServiceDef upb_ServiceDef;
-typedef struct upb_MethodDef upb_MethodDef;
-typedef struct upb_MessageDef upb_MessageDef;
-typedef struct upb_FieldDef upb_FieldDef;
-typedef struct upb_OneofDef upb_OneofDef;
-typedef struct upb_EnumDef upb_EnumDef;
-typedef struct upb_EnumValueDef upb_EnumValueDef;
-typedef struct upb_MiniTable upb_MiniTable;
-typedef struct upb_alloc upb_alloc;
+typedef struct upb_Arena upb_Arena;               /* memory of messages, freed together */
+typedef struct upb_DefPool upb_DefPool;           /* owns every definition below */
+typedef struct upb_FileDef upb_FileDef;           /* a .proto file */
+typedef struct upb_ServiceDef upb_ServiceDef;     /* a service of a file */
+typedef struct upb_MethodDef upb_MethodDef;       /* an RPC of a service */
+typedef struct upb_MessageDef upb_MessageDef;     /* a message type */
+typedef struct upb_FieldDef upb_FieldDef;         /* a field of a message type */
+typedef struct upb_OneofDef upb_OneofDef;         /* compared by address only */
+typedef struct upb_EnumDef upb_EnumDef;           /* an enum type */
+typedef struct upb_EnumValueDef upb_EnumValueDef; /* a value of an enum type */
+typedef struct upb_MiniTable upb_MiniTable;       /* how to decode one message type */
+typedef struct upb_alloc upb_alloc;               /* where an arena takes its blocks from */
 
 /* The one layout that must match: a flag, then text. */
 typedef struct {
@@ -55,49 +55,67 @@ enum {
     UPB_SINT64 = 18,
 };
 
-/* Arenas and decoding (for descriptors only). upb_Decode returns 0 when all is well. */
-extern upb_alloc upb_alloc_global;
+/* ---- decoding: used for descriptors only ---- */
+
+extern upb_alloc upb_alloc_global; /* malloc */
+/* Without a first block of the caller's: NULL, 0, &upb_alloc_global. NULL without memory. */
 upb_Arena *upb_Arena_Init(void *memory, size_t size, upb_alloc *alloc);
 void upb_Arena_Free(upb_Arena *arena);
 extern const upb_MiniTable google_protobuf_FileDescriptorProto_msginit;
-void *_upb_Message_New(const upb_MiniTable *type, upb_Arena *arena);
+void *_upb_Message_New(const upb_MiniTable *type, upb_Arena *arena); /* NULL without memory */
+/* Returns 0 when all is well. Without options the message copies what it keeps of `bytes`. */
 int upb_Decode(const char *bytes, size_t size, void *message, const upb_MiniTable *type,
                const void *extensions, int options, upb_Arena *arena);
+/* The fields that the type does not know, serialized: where extensions that nothing registered end
+ * up. That is how options of ours are read. Borrows from the message. */
 const char *upb_Message_GetUnknown(const void *message, size_t *ret_size);
 
-/* The pool owns all definitions. AddFile returns NULL and fills the status on failure. */
-upb_DefPool *upb_DefPool_New(void);
+/* ---- the pool ---- */
+
+upb_DefPool *upb_DefPool_New(void); /* NULL without memory */
 void upb_DefPool_Free(upb_DefPool *pool);
+/* Imports must have been added before. NULL, and a filled status, when the file is refused. Nothing
+ * of `file` is borrowed afterwards. */
 const upb_FileDef *upb_DefPool_AddFile(upb_DefPool *pool, const void *file, upb_Status *status);
-const upb_MessageDef *upb_DefPool_FindMessageByName(const upb_DefPool *pool, const char *name);
+/* By a full name: "pangolin.v1.LoadTableRequest". NULL when there is none. */
 const upb_FileDef *upb_DefPool_FindFileContainingSymbol(const upb_DefPool *pool, const char *name);
 
-/* Files. */
+/* ---- files: everything from here on borrows from the pool; indexes are within the counts ---- */
+
 const char *upb_FileDef_Name(const upb_FileDef *file);
 int upb_FileDef_ServiceCount(const upb_FileDef *file);
 const upb_ServiceDef *upb_FileDef_Service(const upb_FileDef *file, int i);
+/* Messages inside of messages are not among these. */
 int upb_FileDef_TopLevelMessageCount(const upb_FileDef *file);
 const upb_MessageDef *upb_FileDef_TopLevelMessage(const upb_FileDef *file, int i);
+/* Imports, in the file's order. */
 int upb_FileDef_DependencyCount(const upb_FileDef *file);
 const upb_FileDef *upb_FileDef_Dependency(const upb_FileDef *file, int i);
 
-/* Services and methods. Options are never NULL: a default message stands for none. */
-const char *upb_ServiceDef_FullName(const upb_ServiceDef *service);
+/* ---- services and methods ---- */
+
+const char *upb_ServiceDef_FullName(const upb_ServiceDef *service); /* with the package */
 int upb_ServiceDef_MethodCount(const upb_ServiceDef *service);
 const upb_MethodDef *upb_ServiceDef_Method(const upb_ServiceDef *service, int i);
-const char *upb_MethodDef_Name(const upb_MethodDef *method);
+const char *upb_MethodDef_Name(const upb_MethodDef *method); /* without the service */
+/* Never NULL: a default message stands for none. */
 const void *upb_MethodDef_Options(const upb_MethodDef *method);
 const upb_MessageDef *upb_MethodDef_InputType(const upb_MethodDef *method);
 const upb_MessageDef *upb_MethodDef_OutputType(const upb_MethodDef *method);
 bool upb_MethodDef_ClientStreaming(const upb_MethodDef *method);
 bool upb_MethodDef_ServerStreaming(const upb_MethodDef *method);
 
-/* Messages. */
+/* ---- messages ---- */
+
 const char *upb_MessageDef_FullName(const upb_MessageDef *message);
 int upb_MessageDef_FieldCount(const upb_MessageDef *message);
+/* In the file's order; upb_FieldDef_Index gives the i back. */
 const upb_FieldDef *upb_MessageDef_Field(const upb_MessageDef *message, int i);
+/* Entries of maps are nested messages too. */
 int upb_MessageDef_NestedMessageCount(const upb_MessageDef *message);
 const upb_MessageDef *upb_MessageDef_NestedMessage(const upb_MessageDef *message, int i);
+/* NULL when there is none. Names are compared as they stand, letters' case too. ByJsonName knows
+ * the JSON name only. */
 const upb_FieldDef *upb_MessageDef_FindFieldByNumber(const upb_MessageDef *message,
                                                      uint32_t number);
 const upb_FieldDef *upb_MessageDef_FindFieldByNameWithSize(const upb_MessageDef *message,
@@ -105,22 +123,27 @@ const upb_FieldDef *upb_MessageDef_FindFieldByNameWithSize(const upb_MessageDef 
 const upb_FieldDef *upb_MessageDef_FindByJsonNameWithSize(const upb_MessageDef *message,
                                                           const char *name, size_t len);
 
-/* Fields. IsRepeated is true for maps too. */
+/* ---- fields ---- */
+
 const char *upb_FieldDef_Name(const upb_FieldDef *field);
 const char *upb_FieldDef_JsonName(const upb_FieldDef *field);
 const char *upb_FieldDef_FullName(const upb_FieldDef *field);
 uint32_t upb_FieldDef_Number(const upb_FieldDef *field);
 uint32_t upb_FieldDef_Index(const upb_FieldDef *field);
-int upb_FieldDef_Type(const upb_FieldDef *field);
-bool upb_FieldDef_IsRepeated(const upb_FieldDef *field);
-bool upb_FieldDef_IsMap(const upb_FieldDef *field);
-bool upb_FieldDef_HasPresence(const upb_FieldDef *field);
+int upb_FieldDef_Type(const upb_FieldDef *field);        /* UPB_INT64 and so on */
+bool upb_FieldDef_IsRepeated(const upb_FieldDef *field); /* true for maps too */
+bool upb_FieldDef_IsMap(const upb_FieldDef *field);      /* its message has key 1, value 2 */
+/* Never NULL: a default message stands for none. */
 const void *upb_FieldDef_Options(const upb_FieldDef *field);
+/* NULL for fields of another type. */
 const upb_MessageDef *upb_FieldDef_MessageSubDef(const upb_FieldDef *field);
 const upb_EnumDef *upb_FieldDef_EnumSubDef(const upb_FieldDef *field);
+/* NULL outside of a oneof, and for the one that `optional` makes. */
 const upb_OneofDef *upb_FieldDef_RealContainingOneof(const upb_FieldDef *field);
 
-/* Enums. NULL when there is no such value. */
+/* ---- enums ---- */
+
+/* NULL when there is no such value. */
 const upb_EnumValueDef *upb_EnumDef_FindValueByNameWithSize(const upb_EnumDef *type,
                                                             const char *name, size_t len);
 const upb_EnumValueDef *upb_EnumDef_FindValueByNumber(const upb_EnumDef *type, int32_t number);

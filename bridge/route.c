@@ -18,7 +18,7 @@ typedef struct {
 } leaf;
 
 typedef struct node {
-    pang_str literal; /* empty for the variable's node and the root */
+    pang_str literal;             /* empty for the variable's node and the root */
     struct node *children, *next; /* literal children, and siblings among them */
     struct node *variable;
     leaf leaves[LEAVES_MAX];
@@ -218,8 +218,7 @@ static bool is_dots(pang_str text)
     return pang_str_equal(text, PANG_STR(".")) || pang_str_equal(text, PANG_STR(".."));
 }
 
-static pang_code bind(const cut_path *path, pang_arena *arena, pang_route_match *ret,
-                      pang_err *err)
+static pang_code bind(const cut_path *path, pang_arena *arena, pang_route_match *ret, pang_err *err)
 {
     cut_path template;
     (void)cut(ret->binding->path, &template);

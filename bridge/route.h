@@ -45,21 +45,22 @@ void pang_router_free(pang_router *router); /* NULL is fine */
  * "BadRequestException" (bad encoding; no route below /v1), NOT_FOUND (no route elsewhere),
  * UNIMPLEMENTED with reason "MethodNotAllowed" (the path exists for the verbs in *ret_allow,
  * "GET, HEAD", in arena). */
-PANG_MUST_CHECK pang_code pang_router_match(const pang_router *router, pang_str verb,
-                                            pang_str path, pang_arena *arena,
-                                            pang_route_match *ret, pang_str *ret_allow,
-                                            pang_err *err);
+PANG_MUST_CHECK pang_code pang_router_match(const pang_router *router, pang_str verb, pang_str path,
+                                            pang_arena *arena, pang_route_match *ret,
+                                            pang_str *ret_allow, pang_err *err);
 
-/* What "+" stands for: a blank in queries, and in paths too where Java's form encoder wrote them. */
+/* What "+" stands for: a blank in queries, and in paths too where Java's form encoder wrote them.
+ */
 typedef enum { PANG_PLUS_STAYS, PANG_PLUS_IS_BLANK } pang_plus;
 
-/* Percent-decodes once. *ret is in arena, or is `raw` when nothing is encoded. `what` names the text
- * in errors. ERRORS: INVALID_ARGUMENT with reason "BadRequestException": a bad escape, a NUL, no
- * UTF-8. */
+/* Percent-decodes once. *ret is in arena, or is `raw` when nothing is encoded. `what` names the
+ * text in errors. ERRORS: INVALID_ARGUMENT with reason "BadRequestException": a bad escape, a NUL,
+ * no UTF-8. */
 PANG_MUST_CHECK pang_code pang_percent_decode(pang_str raw, pang_plus plus, const char *what,
                                               pang_arena *arena, pang_str *ret, pang_err *err);
 /* Cuts a namespace at the unit separator, encoded ("%1F") or not, then decodes each level, "+" as a
- * blank. A dot is part of a name. *ret is an array of *ret_n levels in arena. ERRORS: as pang_percent_decode. */
+ * blank. A dot is part of a name. *ret is an array of *ret_n levels in arena. ERRORS: as
+ * pang_percent_decode. */
 PANG_MUST_CHECK pang_code pang_split_levels(pang_str raw, const char *what, pang_arena *arena,
                                             pang_str **ret, size_t *ret_n, pang_err *err);
 

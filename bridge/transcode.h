@@ -72,9 +72,9 @@ pang_str pang_transcode_list_begin(const pang_schema_method *method, pang_arena 
  * empty on the last page. ERRORS: as pang_transcode_out. */
 PANG_MUST_CHECK pang_code pang_transcode_list_part(const pang_schema *schema,
                                                    const pang_schema_method *method,
-                                                   pang_str message, bool first,
-                                                   pang_arena *arena, pang_str *ret_text,
-                                                   pang_str *ret_token, pang_err *err);
+                                                   pang_str message, bool first, pang_arena *arena,
+                                                   pang_str *ret_text, pang_str *ret_token,
+                                                   pang_err *err);
 /* `]}` */
 pang_str pang_transcode_list_end(void);
 

@@ -3,9 +3,9 @@
  * where it stands is kept as a path of names and indexes, so that an error can name the field.
  *
  * A field can be filled from one place only: what the path or a header fills is skipped in the
- * body, so that a body cannot say something else than what was routed and will be authorised. And it
- * is filled once: two spellings of one field, or two members of a oneof, are refused, for readers
- * would differ in which of them counts.
+ * body, so that a body cannot say something else than what was routed and will be authorised. And
+ * it is filled once: two spellings of one field, or two members of a oneof, are refused, for
+ * readers would differ in which of them counts.
  */
 #include <stdio.h>
 
@@ -56,18 +56,17 @@ static pang_code fail_form(const reader *r, const char *what)
     pang_str place = render_place(r);
     return pang_fail(r->err, PANG_INVALID_ARGUMENT,
                      management ? "UnprocessableEntityException" : "BadRequestException",
-                     "%" PANG_STR_FMT "%s%s", PANG_STR_ARG(place), place.len > 0 ? ": " : "",
-                     what);
+                     "%" PANG_STR_FMT "%s%s", PANG_STR_ARG(place), place.len > 0 ? ": " : "", what);
 }
 
 static const char *token_name(pang_json_token token)
 {
     static const char *const names[] = {
-        [PANG_JSON_END] = "nothing",          [PANG_JSON_OBJECT_BEGIN] = "an object",
-        [PANG_JSON_OBJECT_END] = "nothing",   [PANG_JSON_ARRAY_BEGIN] = "an array",
-        [PANG_JSON_ARRAY_END] = "nothing",    [PANG_JSON_NAME] = "a name",
-        [PANG_JSON_STRING] = "a string",      [PANG_JSON_NUMBER] = "a number",
-        [PANG_JSON_TRUE] = "a boolean",       [PANG_JSON_FALSE] = "a boolean",
+        [PANG_JSON_END] = "nothing",        [PANG_JSON_OBJECT_BEGIN] = "an object",
+        [PANG_JSON_OBJECT_END] = "nothing", [PANG_JSON_ARRAY_BEGIN] = "an array",
+        [PANG_JSON_ARRAY_END] = "nothing",  [PANG_JSON_NAME] = "a name",
+        [PANG_JSON_STRING] = "a string",    [PANG_JSON_NUMBER] = "a number",
+        [PANG_JSON_TRUE] = "a boolean",     [PANG_JSON_FALSE] = "a boolean",
         [PANG_JSON_NULL] = "null",
     };
     return names[token];
@@ -76,8 +75,7 @@ static const char *token_name(pang_json_token token)
 static pang_code fail_type(const reader *r, const char *wanted)
 {
     char text[80];
-    (void)snprintf(text, sizeof text, "expected %s, found %s", wanted,
-                   token_name(r->scan.token));
+    (void)snprintf(text, sizeof text, "expected %s, found %s", wanted, token_name(r->scan.token));
     return fail_form(r, text);
 }
 
@@ -376,8 +374,8 @@ static pang_code put_levels(reader *r, const upb_FieldDef *field, pang_str raw, 
 {
     pang_str *levels;
     size_t n;
-    pang_code code =
-        pang_split_levels(raw, upb_FieldDef_Name(field), r->arena, &levels, &n, r->err);
+    pang_code code = pang_split_levels(raw, upb_FieldDef_Name(field), r->arena, &levels, &n,
+                                       r->err);
     for (size_t i = 0; code == PANG_OK && i < n; i++)
         pang_wire_add_bytes(out, upb_FieldDef_Number(field), levels[i]);
     return code;

@@ -85,8 +85,8 @@ static pang_code write_scalar(const writer *w, const upb_FieldDef *field, uint64
         pang_buf_printf(w->out, "%lld", (long long)(int64_t)value);
         return PANG_OK;
     case UPB_ENUM: {
-        const upb_EnumValueDef *name =
-            upb_EnumDef_FindValueByNumber(upb_FieldDef_EnumSubDef(field), (int32_t)value);
+        const upb_EnumValueDef *name = upb_EnumDef_FindValueByNumber(upb_FieldDef_EnumSubDef(field),
+                                                                     (int32_t)value);
         if (name == NULL)
             pang_buf_printf(w->out, "%d", (int)value);
         else
@@ -177,8 +177,8 @@ static pang_code write_elements(const writer *w, const upb_FieldDef *field, cons
 static pang_code write_entry(const writer *w, const upb_FieldDef *field, pang_str entry,
                              unsigned depth)
 {
-    const upb_FieldDef *value_field =
-        upb_MessageDef_FindFieldByNumber(upb_FieldDef_MessageSubDef(field), 2);
+    const upb_FieldDef *value_field = upb_MessageDef_FindFieldByNumber(
+        upb_FieldDef_MessageSubDef(field), 2);
     pang_wire_field f, value = {.number = 2, .wire = PANG_WIRE_BYTES, .bytes = PANG_STR("")};
     pang_str key = PANG_STR("");
     int type = upb_FieldDef_Type(value_field);
@@ -233,10 +233,17 @@ static pang_code write_empty(const writer *w, const upb_FieldDef *field)
         return PANG_OK;
     }
     switch (upb_FieldDef_Type(field)) {
-    case UPB_MESSAGE: pang_buf_add(w->out, PANG_STR("{}")); return PANG_OK;
-    case UPB_STRING: pang_buf_add(w->out, PANG_STR("\"\"")); return PANG_OK;
-    case UPB_BYTES: pang_buf_add(w->out, PANG_STR("null")); return PANG_OK;
-    default: return write_scalar(w, field, 0);
+    case UPB_MESSAGE:
+        pang_buf_add(w->out, PANG_STR("{}"));
+        return PANG_OK;
+    case UPB_STRING:
+        pang_buf_add(w->out, PANG_STR("\"\""));
+        return PANG_OK;
+    case UPB_BYTES:
+        pang_buf_add(w->out, PANG_STR("null"));
+        return PANG_OK;
+    default:
+        return write_scalar(w, field, 0);
     }
 }
 
@@ -246,8 +253,8 @@ static bool is_outside(const pang_field_rule *rule)
     return rule->hidden || rule->response_header.len > 0 || rule->status_when_true != 0;
 }
 
-static pang_code write_fields(const writer *w, const upb_MessageDef *type,
-                              const found_field *found, unsigned depth)
+static pang_code write_fields(const writer *w, const upb_MessageDef *type, const found_field *found,
+                              unsigned depth)
 {
     bool first = true;
     pang_code code = PANG_OK;
@@ -280,8 +287,7 @@ static pang_code write_message(const writer *w, const upb_MessageDef *type, pang
     if (upb_MessageDef_FieldCount(type) == 1) {
         const upb_FieldDef *only = upb_MessageDef_Field(type, 0);
         if (pang_schema_field(w->schema, only)->unwrap)
-            return found[0].n == 0 ? write_empty(w, only)
-                                   : write_field(w, only, &found[0], depth);
+            return found[0].n == 0 ? write_empty(w, only) : write_field(w, only, &found[0], depth);
     }
     return write_fields(w, type, found, depth);
 }
@@ -299,8 +305,8 @@ static bool is_header_value(pang_str text)
 }
 
 /* Fills status and headers from the fields that are outside of the body. */
-static pang_code read_outside(const writer *w, const upb_MessageDef *type,
-                              const found_field *found, pang_transcode_reply *ret)
+static pang_code read_outside(const writer *w, const upb_MessageDef *type, const found_field *found,
+                              pang_transcode_reply *ret)
 {
     for (int i = 0; i < upb_MessageDef_FieldCount(type); i++) {
         const upb_FieldDef *field = upb_MessageDef_Field(type, i);

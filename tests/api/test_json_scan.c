@@ -13,30 +13,74 @@
 #include "api/json.h"
 
 static const pang_str good[] = {
-    PANG_STR_INIT("0"), PANG_STR_INIT("-0"), PANG_STR_INIT("-1.5e+10"), PANG_STR_INIT("1E5"),
-    PANG_STR_INIT(" true "), PANG_STR_INIT("null"), PANG_STR_INIT("\"\""),
-    PANG_STR_INIT("\"\\u00e4\\ud83e\\udd86\\n\\/\""), PANG_STR_INIT("[]"), PANG_STR_INIT("{}"),
-    PANG_STR_INIT("[1,[2,{\"a\":[]}],3]"), PANG_STR_INIT("{\"a\":1,\"b\":{\"a\":1}}"),
-    PANG_STR_INIT("\r\n\t[ 1 , 2 ]\n"), PANG_STR_INIT("\"\xc3\xa4\xf0\x9f\xa6\x86 plain and long\""),
-    PANG_STR_INIT("{\"\":1}"), PANG_STR_INIT("9223372036854775807000"),
+    PANG_STR_INIT("0"),
+    PANG_STR_INIT("-0"),
+    PANG_STR_INIT("-1.5e+10"),
+    PANG_STR_INIT("1E5"),
+    PANG_STR_INIT(" true "),
+    PANG_STR_INIT("null"),
+    PANG_STR_INIT("\"\""),
+    PANG_STR_INIT("\"\\u00e4\\ud83e\\udd86\\n\\/\""),
+    PANG_STR_INIT("[]"),
+    PANG_STR_INIT("{}"),
+    PANG_STR_INIT("[1,[2,{\"a\":[]}],3]"),
+    PANG_STR_INIT("{\"a\":1,\"b\":{\"a\":1}}"),
+    PANG_STR_INIT("\r\n\t[ 1 , 2 ]\n"),
+    PANG_STR_INIT("\"\xc3\xa4\xf0\x9f\xa6\x86 plain and long\""),
+    PANG_STR_INIT("{\"\":1}"),
+    PANG_STR_INIT("9223372036854775807000"),
 };
 
 static const pang_str bad[] = {
-    PANG_STR_INIT(""), PANG_STR_INIT(" "), PANG_STR_INIT("01"), PANG_STR_INIT("-"),
-    PANG_STR_INIT("+1"), PANG_STR_INIT("1."), PANG_STR_INIT(".5"), PANG_STR_INIT("1e"),
-    PANG_STR_INIT("0x1"), PANG_STR_INIT("NaN"), PANG_STR_INIT("Infinity"), PANG_STR_INIT("True"),
-    PANG_STR_INIT("nul"), PANG_STR_INIT("truex"), PANG_STR_INIT("'a'"), PANG_STR_INIT("\"a"),
-    PANG_STR_INIT("\"\\x\""), PANG_STR_INIT("\"\\u12\""), PANG_STR_INIT("\"\\u0000\""),
-    PANG_STR_INIT("\"a\0b\""), PANG_STR_INIT("\"\\ud83e\""), PANG_STR_INIT("\"\\udd86\""),
-    PANG_STR_INIT("\"\\ud83e\\u0041\""), PANG_STR_INIT("\"a\nb\""), PANG_STR_INIT("\"\xff\""),
-    PANG_STR_INIT("\"12345678\xc0\x80\""), PANG_STR_INIT("\"\xed\xa0\x80\""),
-    PANG_STR_INIT("[1,]"), PANG_STR_INIT("[,1]"), PANG_STR_INIT("[1 2]"), PANG_STR_INIT("["),
-    PANG_STR_INIT("[1"), PANG_STR_INIT("]"), PANG_STR_INIT("[}"), PANG_STR_INIT("{]"),
-    PANG_STR_INIT("{\"a\"}"), PANG_STR_INIT("{\"a\":}"), PANG_STR_INIT("{\"a\":1,}"),
-    PANG_STR_INIT("{a:1}"), PANG_STR_INIT("{1:1}"), PANG_STR_INIT("{\"a\":1 \"b\":2}"),
-    PANG_STR_INIT("{\"a\":1,\"a\":2}"), PANG_STR_INIT("{\"a\":1,\"\\u0061\":2}"),
-    PANG_STR_INIT("{\"\":1,\"\":2}"), PANG_STR_INIT("1 2"), PANG_STR_INIT("{} x"),
-    PANG_STR_INIT("\xef\xbb\xbf{}"), PANG_STR_INIT("/**/1"), PANG_STR_INIT("1\0"),
+    PANG_STR_INIT(""),
+    PANG_STR_INIT(" "),
+    PANG_STR_INIT("01"),
+    PANG_STR_INIT("-"),
+    PANG_STR_INIT("+1"),
+    PANG_STR_INIT("1."),
+    PANG_STR_INIT(".5"),
+    PANG_STR_INIT("1e"),
+    PANG_STR_INIT("0x1"),
+    PANG_STR_INIT("NaN"),
+    PANG_STR_INIT("Infinity"),
+    PANG_STR_INIT("True"),
+    PANG_STR_INIT("nul"),
+    PANG_STR_INIT("truex"),
+    PANG_STR_INIT("'a'"),
+    PANG_STR_INIT("\"a"),
+    PANG_STR_INIT("\"\\x\""),
+    PANG_STR_INIT("\"\\u12\""),
+    PANG_STR_INIT("\"\\u0000\""),
+    PANG_STR_INIT("\"a\0b\""),
+    PANG_STR_INIT("\"\\ud83e\""),
+    PANG_STR_INIT("\"\\udd86\""),
+    PANG_STR_INIT("\"\\ud83e\\u0041\""),
+    PANG_STR_INIT("\"a\nb\""),
+    PANG_STR_INIT("\"\xff\""),
+    PANG_STR_INIT("\"12345678\xc0\x80\""),
+    PANG_STR_INIT("\"\xed\xa0\x80\""),
+    PANG_STR_INIT("[1,]"),
+    PANG_STR_INIT("[,1]"),
+    PANG_STR_INIT("[1 2]"),
+    PANG_STR_INIT("["),
+    PANG_STR_INIT("[1"),
+    PANG_STR_INIT("]"),
+    PANG_STR_INIT("[}"),
+    PANG_STR_INIT("{]"),
+    PANG_STR_INIT("{\"a\"}"),
+    PANG_STR_INIT("{\"a\":}"),
+    PANG_STR_INIT("{\"a\":1,}"),
+    PANG_STR_INIT("{a:1}"),
+    PANG_STR_INIT("{1:1}"),
+    PANG_STR_INIT("{\"a\":1 \"b\":2}"),
+    PANG_STR_INIT("{\"a\":1,\"a\":2}"),
+    PANG_STR_INIT("{\"a\":1,\"\\u0061\":2}"),
+    PANG_STR_INIT("{\"\":1,\"\":2}"),
+    PANG_STR_INIT("1 2"),
+    PANG_STR_INIT("{} x"),
+    PANG_STR_INIT("\xef\xbb\xbf{}"),
+    PANG_STR_INIT("/**/1"),
+    PANG_STR_INIT("1\0"),
 };
 
 static void test_scan__accepts_what_is_json(void **state)
@@ -201,11 +245,11 @@ static void test_scan__strings_end_where_they_end(void **state)
         pang_str special;
         bool ok;
     } cases[] = {
-        {PANG_STR_INIT("\x1f"), false},     {PANG_STR_INIT("\x20"), true},
-        {PANG_STR_INIT("\\\""), true},       {PANG_STR_INIT("!#[]"), true},
-        {PANG_STR_INIT("\x7f"), true},      {PANG_STR_INIT("\x80"), false},
-        {PANG_STR_INIT("\xc3\xa4"), true},  {PANG_STR_INIT("\xff"), false},
-        {PANG_STR_INIT("\""), false},       {PANG_STR_INIT("\\"), true},
+        {PANG_STR_INIT("\x1f"), false},    {PANG_STR_INIT("\x20"), true},
+        {PANG_STR_INIT("\\\""), true},     {PANG_STR_INIT("!#[]"), true},
+        {PANG_STR_INIT("\x7f"), true},     {PANG_STR_INIT("\x80"), false},
+        {PANG_STR_INIT("\xc3\xa4"), true}, {PANG_STR_INIT("\xff"), false},
+        {PANG_STR_INIT("\""), false},      {PANG_STR_INIT("\\"), true},
     };
     pang_arena *arena = pang_arena_new(1 << 20);
     pang_err err;
@@ -255,8 +299,8 @@ static void test_quote__what_it_writes_scans_back(void **state)
     assert_true(pang_str_equal(s.text, (pang_str){all, n}));
     buf = (pang_buf){.arena = arena};
     pang_json_quote(&buf, PANG_STR("a\"\\\n\x01\x0b\xc3\xa4"));
-    assert_true(pang_str_equal(pang_buf_str(&buf),
-                               PANG_STR("\"a\\\"\\\\\\n\\u0001\\u000b\xc3\xa4\"")));
+    assert_true(
+        pang_str_equal(pang_buf_str(&buf), PANG_STR("\"a\\\"\\\\\\n\\u0001\\u000b\xc3\xa4\"")));
     pang_arena_free(arena);
 }
 

@@ -40,8 +40,8 @@ static int teardown(void **state)
 static void test_schema__methods_are_found_by_whole_paths(void **state)
 {
     (void)state;
-    const pang_schema_method *load =
-        pang_schema_find(linked, PANG_STR("/pangolin.v1.TableService/LoadTable"));
+    const pang_schema_method *load = pang_schema_find(
+        linked, PANG_STR("/pangolin.v1.TableService/LoadTable"));
     assert_non_null(load);
     assert_true(pang_str_equal(load->service, PANG_STR("pangolin.v1.TableService")));
     assert_ptr_equal(pang_schema_at(linked, load->index), load);
@@ -53,8 +53,8 @@ static void test_schema__methods_are_found_by_whole_paths(void **state)
 static void test_schema__rules_are_read(void **state)
 {
     (void)state;
-    const pang_schema_method *m =
-        pang_schema_find(linked, PANG_STR("/pangolin.v1.TableService/RegisterTable"));
+    const pang_schema_method *m = pang_schema_find(
+        linked, PANG_STR("/pangolin.v1.TableService/RegisterTable"));
     assert_int_equal(m->tenant, PANG_TENANT_CALLER);
     assert_int_equal(m->effect, PANG_EFFECT_WRITE);
     assert_int_equal(m->dialect, PANG_DIALECT_ICEBERG);
@@ -69,8 +69,8 @@ static void test_schema__rules_are_read(void **state)
     assert_true(pang_str_equal(m->checks[0].object[2], PANG_STR("name")));
     assert_int_equal(m->n_http, 1);
     assert_true(pang_str_equal(m->http[0].verb, PANG_STR("POST")));
-    assert_true(pang_str_equal(m->http[0].path,
-                               PANG_STR("/v1/{prefix}/namespaces/{namespace}/register")));
+    assert_true(
+        pang_str_equal(m->http[0].path, PANG_STR("/v1/{prefix}/namespaces/{namespace}/register")));
     assert_true(pang_str_equal(m->http[0].body, PANG_STR("*")));
     m = pang_schema_find(linked, PANG_STR("/pangolin.v1.ConfigService/GetConfig"));
     assert_int_equal(m->n_http, 2);
@@ -100,22 +100,28 @@ static void test_schema__files_answer_reflection(void **state)
 static void test_schema__messages_are_validated(void **state)
 {
     (void)state;
-    const pang_schema_method *m =
-        pang_schema_find(linked, PANG_STR("/pangolin.v1.TableService/LoadTable"));
+    const pang_schema_method *m = pang_schema_find(linked,
+                                                   PANG_STR("/pangolin.v1.TableService/LoadTable"));
     static const struct {
         const char *name;
         pang_str bytes;
         bool ok;
     } cases[] = {
         {"empty", PANG_STR_INIT(""), true},
-        {"prefix", PANG_STR_INIT("\x0a\x03"
-                                 "abc"), true},
+        {"prefix",
+         PANG_STR_INIT("\x0a\x03"
+                       "abc"),
+         true},
         {"unknown field", PANG_STR_INIT("\xf8\x3f\x01"), true},
-        {"cut short", PANG_STR_INIT("\x0a\x09"
-                                    "abc"), false},
+        {"cut short",
+         PANG_STR_INIT("\x0a\x09"
+                       "abc"),
+         false},
         {"not UTF-8", PANG_STR_INIT("\x0a\x02\xc3\x28"), false},
-        {"a NUL", PANG_STR_INIT("\x0a\x03"
-                                "a\0b"), false},
+        {"a NUL",
+         PANG_STR_INIT("\x0a\x03"
+                       "a\0b"),
+         false},
         {"wrong wire type", PANG_STR_INIT("\x08\x01"), false},
         {"field number 0", PANG_STR_INIT("\x02\x00"), false},
         {"a group", PANG_STR_INIT("\x0b\x0c"), false},

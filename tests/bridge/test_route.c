@@ -133,7 +133,9 @@ static void test_route__levels_are_cut_before_they_are_decoded(void **state)
         {PANG_STR_INIT("a"), 1, {"a"}},
         {PANG_STR_INIT("a%1Fb"), 2, {"a", "b"}},
         {PANG_STR_INIT("a%1fb\x1f"
-                       "c"), 3, {"a", "b", "c"}},
+                       "c"),
+         3,
+         {"a", "b", "c"}},
         {PANG_STR_INIT("a%251Fb"), 1, {"a%1Fb"}},
         {PANG_STR_INIT("a+b%2Bc%2Fd%1F%20"), 2, {"a b+c/d", " "}},
         {PANG_STR_INIT("a.b"), 1, {"a.b"}},
@@ -191,8 +193,8 @@ static void test_route__texts_are_decoded_once(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         pang_str text;
-        pang_code code = pang_percent_decode(pang_str_from(cases[i].raw), cases[i].plus, "x",
-                                             arena, &text, &err);
+        pang_code code = pang_percent_decode(pang_str_from(cases[i].raw), cases[i].plus, "x", arena,
+                                             &text, &err);
         bool same = cases[i].text != NULL && code == PANG_OK &&
                     pang_str_equal(text, pang_str_from(cases[i].text));
         if (!same && (cases[i].text != NULL || code != PANG_INVALID_ARGUMENT))
@@ -220,7 +222,8 @@ static void test_route__every_binding_leads_home(void **state)
             }
             pang_buf_add(&path, rest);
             assert_int_equal(pang_router_match(router, binding->verb, pang_buf_str(&path), arena,
-                                               &match, &allow, &err), PANG_OK);
+                                               &match, &allow, &err),
+                             PANG_OK);
             if (match.method != method)
                 fail_msg("%.*s", PANG_STR_ARG(pang_buf_str(&path)));
         }

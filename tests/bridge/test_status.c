@@ -25,7 +25,8 @@ static void test_status__codes_and_reasons(void **state)
     } cases[] = {
         {PANG_INVALID_ARGUMENT, "", 400, "BadRequestException"},
         {PANG_INVALID_ARGUMENT, "ValidationException", 400, "ValidationException"},
-        {PANG_INVALID_ARGUMENT, "UnprocessableEntityException", 422, "UnprocessableEntityException"},
+        {PANG_INVALID_ARGUMENT, "UnprocessableEntityException", 422,
+         "UnprocessableEntityException"},
         {PANG_OUT_OF_RANGE, "", 400, "BadRequestException"},
         {PANG_UNAUTHENTICATED, "", 401, "NotAuthorizedException"},
         {PANG_UNAUTHENTICATED, "AuthenticationTimeoutException", 419,
@@ -59,8 +60,8 @@ static void test_status__codes_and_reasons(void **state)
         pang_str reason = pang_str_from(cases[i].reason);
         if (pang_status_of(cases[i].code, reason) != cases[i].status)
             fail_msg("%d %s", cases[i].code, cases[i].reason);
-        assert_true(pang_str_equal(pang_status_type(cases[i].code, reason),
-                                   pang_str_from(cases[i].type)));
+        assert_true(
+            pang_str_equal(pang_status_type(cases[i].code, reason), pang_str_from(cases[i].type)));
         assert_string_not_equal(pang_status_phrase(cases[i].status), "Unknown");
     }
 }
@@ -70,9 +71,10 @@ static void test_status__what_did_not_happen_is_no_server_error(void **state)
 {
     (void)state;
     static const pang_code known[] = {
-        PANG_INVALID_ARGUMENT,    PANG_NOT_FOUND, PANG_ALREADY_EXISTS, PANG_PERMISSION_DENIED,
-        PANG_FAILED_PRECONDITION, PANG_ABORTED,   PANG_OUT_OF_RANGE,   PANG_RESOURCE_EXHAUSTED,
-        PANG_UNIMPLEMENTED,       PANG_UNAUTHENTICATED,
+        PANG_INVALID_ARGUMENT,  PANG_NOT_FOUND,           PANG_ALREADY_EXISTS,
+        PANG_PERMISSION_DENIED, PANG_FAILED_PRECONDITION, PANG_ABORTED,
+        PANG_OUT_OF_RANGE,      PANG_RESOURCE_EXHAUSTED,  PANG_UNIMPLEMENTED,
+        PANG_UNAUTHENTICATED,
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         assert_in_range(pang_status_of(known[i], PANG_STR("")), 400, 499);
@@ -104,8 +106,8 @@ static void test_status__bodies_of_both_dialects(void **state)
             fail_msg("%.*s", PANG_STR_ARG(body));
         assert_int_equal(pang_json_check(body, arena, &err), PANG_OK);
     }
-    assert_int_equal(pang_status_body(PANG_DIALECT_ICEBERG, 404, PANG_STR("T"), PANG_STR("m"),
-                                      none).len, 0);
+    assert_int_equal(
+        pang_status_body(PANG_DIALECT_ICEBERG, 404, PANG_STR("T"), PANG_STR("m"), none).len, 0);
     pang_arena_free(arena);
     pang_arena_free(none);
 }

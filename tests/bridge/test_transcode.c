@@ -60,13 +60,12 @@ static void test_in__a_create_request_from_all_places(void **state)
 {
     (void)state;
     pang_str message;
-    pang_code code =
-        in("POST", "/v1/my%20cat/namespaces/a%1Fb/tables", "unknown=1",
-           "{\"name\":\"t\\u00e9\",\"prefix\":\"other\",\"namespace\":[\"x\"],"
-           "\"idempotency-key\":\"no\",\"schema\": {\"fields\":[ 9007199254740993 ]} ,"
-           "\"partition-spec\":null,\"stage-create\":true,\"location\":\"\","
-           "\"properties\":{\"k\":\"v\",\"\":\"\"},\"unknown\":{\"deep\":[1,{}]}}",
-           &message);
+    pang_code code = in("POST", "/v1/my%20cat/namespaces/a%1Fb/tables", "unknown=1",
+                        "{\"name\":\"t\\u00e9\",\"prefix\":\"other\",\"namespace\":[\"x\"],"
+                        "\"idempotency-key\":\"no\",\"schema\": {\"fields\":[ 9007199254740993 ]} ,"
+                        "\"partition-spec\":null,\"stage-create\":true,\"location\":\"\","
+                        "\"properties\":{\"k\":\"v\",\"\":\"\"},\"unknown\":{\"deep\":[1,{}]}}",
+                        &message);
     assert_int_equal(code, PANG_OK);
     Pangolin__V1__CreateTableRequest *m = pangolin__v1__create_table_request__unpack(
         NULL, message.len, (const uint8_t *)message.ptr);
@@ -90,14 +89,15 @@ static void test_in__queries_fill_typed_fields(void **state)
 {
     (void)state;
     pang_str message;
-    assert_int_equal(in("DELETE", "/v1/c/namespaces/a/tables/t", "purgeRequested=True", "",
-                        &message), PANG_OK);
+    assert_int_equal(
+        in("DELETE", "/v1/c/namespaces/a/tables/t", "purgeRequested=True", "", &message), PANG_OK);
     Pangolin__V1__DropTableRequest *drop = pangolin__v1__drop_table_request__unpack(
         NULL, message.len, (const uint8_t *)message.ptr);
     assert_true(drop->purge_requested);
     pangolin__v1__drop_table_request__free_unpacked(drop, NULL);
-    assert_int_equal(in("GET", "/v1/c/namespaces", "parent=a%1Fb&pageToken=&pageSize=7&&x", "",
-                        &message), PANG_OK);
+    assert_int_equal(
+        in("GET", "/v1/c/namespaces", "parent=a%1Fb&pageToken=&pageSize=7&&x", "", &message),
+        PANG_OK);
     Pangolin__V1__ListNamespacesRequest *list = pangolin__v1__list_namespaces_request__unpack(
         NULL, message.len, (const uint8_t *)message.ptr);
     assert_int_equal(list->n_parent, 2);
@@ -113,7 +113,8 @@ static void test_in__what_is_wrong_is_named(void **state)
     static const struct {
         const char *path, *body, *message;
     } cases[] = {
-        {"/v1/c/namespaces", "{\"namespace\":\"a\"}", "namespace: expected an array, found a string"},
+        {"/v1/c/namespaces", "{\"namespace\":\"a\"}",
+         "namespace: expected an array, found a string"},
         {"/v1/c/namespaces", "{\"namespace\":[\"a\",1]}",
          "namespace[1]: expected a string, found a number"},
         {"/v1/c/namespaces", "{\"namespace\":[\"a\",null]}",
@@ -124,10 +125,10 @@ static void test_in__what_is_wrong_is_named(void **state)
         {"/v1/c/namespaces", "{", "invalid JSON at line 1, column 2"},
         {"/v1/c/namespaces", "{}{}", "bytes behind the end"},
         {"/v1/c/namespaces", "{\"namespace\":[],\"namespace\":[]}", "two members of one name"},
-        {"/v1/c/transactions/commit",
-         "{\"table-changes\":[{},{\"identifier\":{\"name\":{}}}]}",
+        {"/v1/c/transactions/commit", "{\"table-changes\":[{},{\"identifier\":{\"name\":{}}}]}",
          "table-changes[1].identifier.name: expected a string, found an object"},
-        {"/v1/c/namespaces/a/tables", "{\"schema\":[]}", "schema: expected an object, found an array"},
+        {"/v1/c/namespaces/a/tables", "{\"schema\":[]}",
+         "schema: expected an object, found an array"},
         {"/v1/c/namespaces/a/tables", "{\"stage-create\":\"true\"}",
          "stage-create: expected a boolean, found a string"},
         {"/v1/c/namespaces/a/tables/t/metrics", "7", "expected an object, found a number"},
@@ -168,14 +169,14 @@ static void test_out__a_load_reply_is_spliced(void **state)
     Pangolin__V1__LoadTableResponse__ConfigEntry *entries[] = {&entry};
     static const char metadata[] = "{\"snapshot-id\":9007199254740993}";
     pang_transcode_reply reply;
-    entry.key = (char *)(uintptr_t)"a\"b";
-    entry.value = (char *)(uintptr_t)"";
-    m.metadata_location = (char *)(uintptr_t)"file:/x";
+    entry.key = (char *)(uintptr_t) "a\"b";
+    entry.value = (char *)(uintptr_t) "";
+    m.metadata_location = (char *)(uintptr_t) "file:/x";
     m.metadata.data = (uint8_t *)(uintptr_t)metadata;
     m.metadata.len = strlen(metadata);
     m.config = entries;
     m.n_config = 1;
-    m.etag = (char *)(uintptr_t)"\"abc\"";
+    m.etag = (char *)(uintptr_t) "\"abc\"";
     size_t len = pangolin__v1__load_table_response__pack(&m, packed);
     pang_code code = pang_transcode_out(schema, method_of("/pangolin.v1.TableService/LoadTable"),
                                         (pang_str){(char *)packed, len}, arena, &reply, &err);
@@ -189,7 +190,7 @@ static void test_out__a_load_reply_is_spliced(void **state)
                              "9007199254740993},\"config\":{\"a\\\"b\":\"\"}}")));
     m = (Pangolin__V1__LoadTableResponse)PANGOLIN__V1__LOAD_TABLE_RESPONSE__INIT;
     m.not_modified = 1;
-    m.etag = (char *)(uintptr_t)"\"abc\"";
+    m.etag = (char *)(uintptr_t) "\"abc\"";
     len = pangolin__v1__load_table_response__pack(&m, packed);
     code = pang_transcode_out(schema, method_of("/pangolin.v1.TableService/LoadTable"),
                               (pang_str){(char *)packed, len}, arena, &reply, &err);
@@ -217,14 +218,16 @@ static void test_out__empty_lists_and_maps_are_written_where_clients_need_them(v
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         pang_transcode_reply reply;
-        assert_int_equal(pang_transcode_out(schema, method_of(cases[i].path), PANG_STR(""), arena,
-                                            &reply, &err), PANG_OK);
+        assert_int_equal(
+            pang_transcode_out(schema, method_of(cases[i].path), PANG_STR(""), arena, &reply, &err),
+            PANG_OK);
         assert_int_equal(reply.status, cases[i].status);
         assert_true(pang_str_equal(reply.body, pang_str_from(cases[i].body)));
     }
     pang_transcode_reply reply;
     assert_int_equal(pang_transcode_out(schema, method_of(cases[0].path), PANG_STR("\x0a\x7f"),
-                                        arena, &reply, &err), PANG_INTERNAL);
+                                        arena, &reply, &err),
+                     PANG_INTERNAL);
 }
 
 static void test_out__lists_come_in_parts(void **state)
@@ -254,7 +257,8 @@ static void test_out__lists_come_in_parts(void **state)
     assert_true(pang_str_equal(text, PANG_STR("[\"a\"],[\"b\",\"c\"]")));
     assert_true(pang_str_equal(token, PANG_STR("t")));
     assert_int_equal(pang_transcode_list_part(schema, m, pang_str_slice(page, 0, 5), false, arena,
-                                              &text, &token, &err), PANG_OK);
+                                              &text, &token, &err),
+                     PANG_OK);
     assert_true(pang_str_equal(text, PANG_STR(",[\"a\"]")));
     assert_int_equal(token.len, 0);
     assert_true(pang_str_equal(pang_transcode_list_end(), PANG_STR("]}")));

@@ -1,6 +1,6 @@
 /*
- * bridge/transcode_in.c, transcode_out.c over sample.proto: every form that a field can have, in the
- * management dialect. The sample's methods echo, so a row is what goes in and what comes out.
+ * bridge/transcode_in.c, transcode_out.c over sample.proto: every form that a field can have, in
+ * the management dialect. The sample's methods echo, so a row is what goes in and what comes out.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -151,17 +151,24 @@ static void test_forms__queries_headers_and_bodies_of_one_field(void **state)
         {{"GET", "/api/v1/echo/p", "small=-3&flag=TRUE&kind=INGEST&maybe=&words=a+b&words=c%2B", "",
           NULL, 0},
          "{\"pathName\":\"p\",\"small\":-3,\"flag\":true,\"kind\":\"INGEST\",\"maybe\":\"\","
-         "\"words\":[\"a b\",\"c+\"]}", NULL},
-        {{"GET", "/api/v1/echo/p", "secret=x&pathName=other&header=no&document=%7B%7D", "", NULL, 0},
-         "{\"pathName\":\"p\"}", NULL},
-        {{"GET", "/api/v1/echo/p", "", "this body is not read", once, 1}, "{\"pathName\":\"p\"}",
+         "\"words\":[\"a b\",\"c+\"]}",
+         NULL},
+        {{"GET", "/api/v1/echo/p", "secret=x&pathName=other&header=no&document=%7B%7D", "", NULL,
+          0},
+         "{\"pathName\":\"p\"}",
+         NULL},
+        {{"GET", "/api/v1/echo/p", "", "this body is not read", once, 1},
+         "{\"pathName\":\"p\"}",
          "h"},
-        {{"GET", "/api/v1/echo/p", "", "", twice, 4}, "{\"pathName\":\"p\"}",
+        {{"GET", "/api/v1/echo/p", "", "", twice, 4},
+         "{\"pathName\":\"p\"}",
          "\"a\", \"b\", \"c\""},
         {{"PUT", "/api/v1/nested/p", "large=1", "{\"small\":2}", NULL, 0},
-         "{\"pathName\":\"p\",\"large\":1,\"nested\":{\"small\":2}}", NULL},
+         "{\"pathName\":\"p\",\"large\":1,\"nested\":{\"small\":2}}",
+         NULL},
         {{"PUT", "/api/v1/rows/p", "", "[[1],[2,3]]", NULL, 0},
-         "{\"pathName\":\"p\",\"rows\":[[1],[2,3]]}", NULL},
+         "{\"pathName\":\"p\",\"rows\":[[1],[2,3]]}",
+         NULL},
         {{"POST", "/api/v1/echo/merge", "", "{\"small\":1}", NULL, 0}, "{\"small\":1}", NULL},
         {{"POST", "/api/v1/echo/p", "", " \t", NULL, 0}, "{\"pathName\":\"p\"}", NULL},
     };
@@ -190,7 +197,8 @@ static void test_forms__what_is_wrong_is_named(void **state)
         const char *message;
     } cases[] = {
         {"", "{\"what\":1}", 422, "what: an unknown member"},
-        {"", "{\"nested\":{\"nested\":{\"what\":1}}}", 422, "nested.nested.what: an unknown member"},
+        {"", "{\"nested\":{\"nested\":{\"what\":1}}}", 422,
+         "nested.nested.what: an unknown member"},
         {"", "{\"PathName\":1}", 422, "PathName: an unknown member"},
         {"what=1", "{}", 422, "what: an unknown parameter"},
         {"small=1&small=2", "{}", 422, "small: the parameter is given twice"},
@@ -212,7 +220,8 @@ static void test_forms__what_is_wrong_is_named(void **state)
         {"", "{\"kinds\":[\"INGEST\",\"X\"]}", 422, "kinds[1]: an unknown value"},
         {"", "{\"counts\":{\"a\":{}}}", 422, "counts.a: expected a whole number, found an object"},
         {"", "{\"counts\":[]}", 422, "counts: expected an object, found an array"},
-        {"", "{\"rows\":[[1],[2,\"x\"]]}", 422, "rows[1][1]: expected a whole number, found a string"},
+        {"", "{\"rows\":[[1],[2,\"x\"]]}", 422,
+         "rows[1][1]: expected a whole number, found a string"},
         {"", "{\"rows\":[{}]}", 422, "rows[0]: expected an array, found an object"},
         {"", "{\"children\":{\"k\":{\"nested\":7}}}", 422,
          "children.k.nested: expected an object, found a number"},
@@ -226,7 +235,9 @@ static void test_forms__what_is_wrong_is_named(void **state)
         {"maybe=%00", "{}", 400, "invalid maybe: a NUL"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        call c = {.verb = "POST", .path = "/api/v1/echo/p", .query = cases[i].query,
+        call c = {.verb = "POST",
+                  .path = "/api/v1/echo/p",
+                  .query = cases[i].query,
                   .body = cases[i].body};
         pang_route_match match;
         pang_str message;
@@ -294,14 +305,15 @@ static void test_forms__packed_and_split_lists_are_one(void **state)
 {
     (void)state;
     static const pang_str messages[] = {
-        PANG_STR_INIT("\x4a\x02\x01\x02"),         /* packed */
-        PANG_STR_INIT("\x48\x01\x48\x02"),         /* one by one */
+        PANG_STR_INIT("\x4a\x02\x01\x02"),             /* packed */
+        PANG_STR_INIT("\x48\x01\x48\x02"),             /* one by one */
         PANG_STR_INIT("\x4a\x01\x01\x10\x00\x48\x02"), /* both, with another field between */
     };
     for (size_t i = 0; i < 3; i++) {
         pang_transcode_reply reply;
-        assert_int_equal(pang_transcode_out(schema, pang_schema_at(schema, 0), messages[i], arena,
-                                            &reply, &err), PANG_OK);
+        assert_int_equal(
+            pang_transcode_out(schema, pang_schema_at(schema, 0), messages[i], arena, &reply, &err),
+            PANG_OK);
         assert_non_null(strstr(reply.body.ptr, "\"kinds\":[\"INGEST\",\"EXPERIMENTAL\"]"));
     }
 }
@@ -314,20 +326,28 @@ static void test_forms__a_broken_reply_is_no_text(void **state)
         pang_str bytes;
         pang_code code;
     } cases[] = {
-        {"text cut short", PANG_STR_INIT("\x0a\x05"
-                                         "ab"), PANG_INTERNAL},
+        {"text cut short",
+         PANG_STR_INIT("\x0a\x05"
+                       "ab"),
+         PANG_INTERNAL},
         {"text is a number", PANG_STR_INIT("\x08\x01"), PANG_INTERNAL},
         {"text is no UTF-8", PANG_STR_INIT("\x0a\x01\xff"), PANG_INTERNAL},
         {"text has a NUL", PANG_STR_INIT("\x0a\x01\0"), PANG_INTERNAL},
-        {"number is text", PANG_STR_INIT("\x12\x01"
-                                         "a"), PANG_INTERNAL},
+        {"number is text",
+         PANG_STR_INIT("\x12\x01"
+                       "a"),
+         PANG_INTERNAL},
         {"a map's entry is broken", PANG_STR_INIT("\x52\x02\x0a\x05"), PANG_INTERNAL},
         {"a map's key is no UTF-8", PANG_STR_INIT("\x52\x03\x0a\x01\xff"), PANG_INTERNAL},
         {"a packed number is cut short", PANG_STR_INIT("\x4a\x01\x80"), PANG_INTERNAL},
-        {"a header ends its line", PANG_STR_INIT("\x9a\x01\x03"
-                                                 "a\r\n"), PANG_INTERNAL},
-        {"a form that is not in JSON", PANG_STR_INIT("\xa9\x01"
-                                                     "12345678"), PANG_INTERNAL},
+        {"a header ends its line",
+         PANG_STR_INIT("\x9a\x01\x03"
+                       "a\r\n"),
+         PANG_INTERNAL},
+        {"a form that is not in JSON",
+         PANG_STR_INIT("\xa9\x01"
+                       "12345678"),
+         PANG_INTERNAL},
         {"a field of a newer core", PANG_STR_INIT("\xc0\x3e\x01"), PANG_OK},
         {"an enum of a newer core", PANG_STR_INIT("\x38\x63"), PANG_OK},
         {"the last value counts", PANG_STR_INIT("\x10\x01\x10\x02"), PANG_OK},
@@ -348,16 +368,21 @@ static void test_forms__a_broken_reply_is_no_text(void **state)
         deep = pang_buf_str(&outer);
     }
     pang_transcode_reply reply;
-    assert_int_equal(pang_transcode_out(schema, pang_schema_at(schema, 0), deep, arena, &reply,
-                                        &err), PANG_INTERNAL);
+    assert_int_equal(
+        pang_transcode_out(schema, pang_schema_at(schema, 0), deep, arena, &reply, &err),
+        PANG_INTERNAL);
 }
 
 /* With too little memory at any point: an error, never a shorter message or body. */
 static void test_forms__no_memory_is_an_error(void **state)
 {
     (void)state;
-    call c = {.verb = "POST", .path = "/api/v1/echo/p%20q", .query = "words=a%20b", .headers = NULL,
-              .body = "{\"counts\":{\"a\":1},\"rows\":[[1],[2]],\"nested\":{\"maybe\":\"\\u00e9\"}}"};
+    call c = {
+        .verb = "POST",
+        .path = "/api/v1/echo/p%20q",
+        .query = "words=a%20b",
+        .headers = NULL,
+        .body = "{\"counts\":{\"a\":1},\"rows\":[[1],[2]],\"nested\":{\"maybe\":\"\\u00e9\"}}"};
     pang_str whole = echo(&c);
     pang_arena *kept = arena;
     size_t passed = 0, failed = 0;

@@ -35,20 +35,21 @@ static void check_unpack(pang_str message)
 {
     const uint8_t *bytes = (const uint8_t *)message.ptr;
     if (is_valid("/pangolin.v1.TableService/CreateTable", false, message)) {
-        Pangolin__V1__CreateTableRequest *m =
-            pangolin__v1__create_table_request__unpack(NULL, message.len, bytes);
+        Pangolin__V1__CreateTableRequest *m = pangolin__v1__create_table_request__unpack(
+            NULL, message.len, bytes);
         assert(m != NULL);
         pangolin__v1__create_table_request__free_unpacked(m, NULL);
     }
     if (is_valid("/pangolin.v1.NamespaceService/ListNamespaces", true, message)) {
-        Pangolin__V1__ListNamespacesResponse *m =
-            pangolin__v1__list_namespaces_response__unpack(NULL, message.len, bytes);
+        Pangolin__V1__ListNamespacesResponse *m = pangolin__v1__list_namespaces_response__unpack(
+            NULL, message.len, bytes);
         assert(m != NULL);
         pangolin__v1__list_namespaces_response__free_unpacked(m, NULL);
     }
 }
 
-/* Replies of methods without raw JSON. A map on the wire may hold a name twice; the core's does not. */
+/* Replies of methods without raw JSON. A map on the wire may hold a name twice; the core's does
+ * not. */
 static bool is_plain(const pang_schema_method *method)
 {
     return pang_str_ends(method->path, PANG_STR("/ListNamespaces")) ||

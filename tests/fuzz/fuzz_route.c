@@ -1,7 +1,7 @@
 /*
  * Routes: what matches has decoded variables that are fit to be names, and the path that is built
- * from its template and from these, each byte encoded, leads to the same method with the same names.
- * The input is "VERB PATH".
+ * from its template and from these, each byte encoded, leads to the same method with the same
+ * names. The input is "VERB PATH".
  */
 #include <assert.h>
 #include <stddef.h>

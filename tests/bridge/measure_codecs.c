@@ -35,7 +35,7 @@ static void must(pang_code code, const pang_err *err)
 {
     if (code == PANG_OK)
         return;
-    fprintf(stderr, "codec: %s\n", err->message);
+    fprintf(stderr, "measure_codecs: %s\n", err->message);
     exit(1);
 }
 
@@ -77,7 +77,8 @@ static void request(bench *b)
     pang_err err;
     must(pang_router_match(b->router, PANG_STR("GET"),
                            PANG_STR("/v1/demo/namespaces/sales%1Feu/tables/orders"), b->arena,
-                           &match, &allow, &err), &err);
+                           &match, &allow, &err),
+         &err);
     must(pang_transcode_in(b->schema, &match, &in, b->arena, &message, &err), &err);
 }
 
@@ -97,17 +98,20 @@ static pang_str metadata(pang_arena *arena, size_t size)
                                 "orders\",\"last-sequence-number\":34,\"schemas\":[{\"type\":"
                                 "\"struct\",\"schema-id\":0,\"fields\":["));
     for (int i = 0; i < 12; i++)
-        pang_buf_printf(&out, "%s{\"id\":%d,\"name\":\"column_%d\",\"required\":false,\"type\":"
-                              "\"timestamptz\"}", i == 0 ? "" : ",", i, i);
+        pang_buf_printf(&out,
+                        "%s{\"id\":%d,\"name\":\"column_%d\",\"required\":false,\"type\":"
+                        "\"timestamptz\"}",
+                        i == 0 ? "" : ",", i, i);
     pang_buf_add(&out, PANG_STR("]}],\"snapshots\":["));
     for (int i = 0; out.len + 600 < size; i++)
-        pang_buf_printf(&out, "%s{\"snapshot-id\":%lld,\"timestamp-ms\":1515100955770,\"sequence-"
-                              "number\":%d,\"summary\":{\"operation\":\"append\",\"added-data-files"
-                              "\":\"4\",\"added-records\":\"120000\",\"added-files-size\":"
-                              "\"73400320\",\"total-records\":\"4812000\"},\"manifest-list\":"
-                              "\"s3://bucket/warehouse/sales/eu/orders/metadata/snap-%d-1-9c12d441"
-                              ".avro\",\"schema-id\":0}", i == 0 ? "" : ",",
-                        3051729675574597004LL + i, i, i);
+        pang_buf_printf(&out,
+                        "%s{\"snapshot-id\":%lld,\"timestamp-ms\":1515100955770,\"sequence-"
+                        "number\":%d,\"summary\":{\"operation\":\"append\",\"added-data-files"
+                        "\":\"4\",\"added-records\":\"120000\",\"added-files-size\":"
+                        "\"73400320\",\"total-records\":\"4812000\"},\"manifest-list\":"
+                        "\"s3://bucket/warehouse/sales/eu/orders/metadata/snap-%d-1-9c12d441"
+                        ".avro\",\"schema-id\":0}",
+                        i == 0 ? "" : ",", 3051729675574597004LL + i, i, i);
     pang_buf_add(&out, PANG_STR("],\"properties\":{\"note\":\""));
     while (out.len + 4 < size)
         pang_buf_add_char(&out, 'x');
@@ -121,8 +125,9 @@ static pang_str load_message(pang_arena *arena, pang_str document)
     pang_buf out = {.arena = arena}, entry = {.arena = arena};
     pang_wire_add_bytes(&entry, 1, PANG_STR("client.region"));
     pang_wire_add_bytes(&entry, 2, PANG_STR("eu-central-1"));
-    pang_wire_add_bytes(&out, 1, PANG_STR("s3://bucket/warehouse/sales/eu/orders/metadata/00042-"
-                                          "9c12d441-03fe-4693-9a96-a0705ddf69c1.metadata.json"));
+    pang_wire_add_bytes(&out, 1,
+                        PANG_STR("s3://bucket/warehouse/sales/eu/orders/metadata/00042-"
+                                 "9c12d441-03fe-4693-9a96-a0705ddf69c1.metadata.json"));
     pang_wire_add_bytes(&out, 2, document);
     pang_wire_add_bytes(&out, 3, pang_buf_str(&entry));
     pang_wire_add_bytes(&out, 5, PANG_STR("\"0123456789abcdef\""));
