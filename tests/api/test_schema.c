@@ -165,19 +165,38 @@ static pang_str method_proto(const char *name, pang_str options)
     return wrap(2, options.len == 0 ? m : join(m, wrap(4, options)));
 }
 
-static pang_code load(pang_str methods)
+/* A FieldDescriptorProto as a member of a message; label 1: one, 3: repeated. */
+static pang_str field_proto(const char *name, uint32_t number, uint32_t label, uint32_t type,
+                            pang_str rest)
+{
+    pang_buf buf = {.arena = arena};
+    const uint32_t values[] = {number, label, type};
+    pang_buf_add(&buf, text_field(1, name));
+    for (uint32_t i = 0; i < 3; i++) {
+        pang_wire_add_tag(&buf, 3 + i, PANG_WIRE_VARINT);
+        pang_wire_add_varint(&buf, values[i]);
+    }
+    pang_buf_add(&buf, rest);
+    return wrap(2, pang_buf_str(&buf));
+}
+
+/* message In { string name = 1; repeated string names = 2; and what `more` says } */
+static pang_code load_with(pang_str more, pang_str methods)
 {
     pang_schema *schema = NULL;
-    /* message In { string name = 1; repeated string names = 2; } */
-    pang_str one = join(text_field(1, "name"), PANG_STR("\x18\x01\x20\x01\x28\x09"));
-    pang_str many = join(text_field(1, "names"), PANG_STR("\x18\x02\x20\x03\x28\x09"));
-    pang_str in = join(text_field(1, "In"), join(wrap(2, one), wrap(2, many)));
+    pang_str in = join(text_field(1, "In"), field_proto("name", 1, 1, 9, PANG_STR("")));
+    in = join(in, join(field_proto("names", 2, 3, 9, PANG_STR("")), more));
     pang_str file = join(text_field(1, "t.proto"), text_field(2, "t"));
     file = join(file, join(wrap(4, in), wrap(6, join(text_field(1, "S"), methods))));
     file = join(file, text_field(12, "proto3"));
     pang_code code = pang_schema_load(wrap(1, file), &schema, &err);
     pang_schema_free(schema);
     return code;
+}
+
+static pang_code load(pang_str methods)
+{
+    return load_with(PANG_STR(""), methods);
 }
 
 static pang_str rule(const char *bytes, size_t len)
@@ -217,6 +236,14 @@ static void test_schema__what_forgets_something_is_refused(void **state)
         {"no field of the request", join(RULE(PUBLIC_READ), http_get("/a/{no}"))},
         {"no single value", join(RULE(PUBLIC_READ), http_get("/a/{names}"))},
         {NULL, join(RULE(PUBLIC_READ), http_get("/a/{name}"))},
+        {"no verb or path", join(RULE(PUBLIC_READ), http_get("a/{name}"))},
+        {"no verb or path", join(RULE(PUBLIC_READ), wrap(72295728, PANG_STR("")))},
+        {"the body is no field",
+         join(RULE(PUBLIC_READ), wrap(72295728, join(text_field(4, "/a"), text_field(7, "no"))))},
+        {"when is no field", RULE("\x08\x01\x10\x01\x18\x02\x30\x01\x52\x08\x08\x01\x10\x02"
+                                  "\x2a\x02no")},
+        {"each is no repeated message",
+         RULE("\x08\x01\x10\x01\x18\x02\x30\x01\x52\x0f\x08\x01\x10\x02\x1a\x02.x\x22\x05names")},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         pang_code code = load(method_proto("M", cases[i].options));
@@ -242,6 +269,81 @@ static void test_schema__two_methods_cannot_share_a_route(void **state)
     assert_int_equal(load(join(one, two)), PANG_OK);
 }
 
+/* The options of a field: a FieldRule. */
+static pang_str field_rule(const char *bytes, size_t len)
+{
+    return wrap(8, wrap(51235, (pang_str){bytes, len}));
+}
+
+#define FIELD_RULE(lit) field_rule(lit, sizeof(lit) - 1)
+
+static void test_schema__field_rules_must_fit_their_fields(void **state)
+{
+    (void)state;
+    const struct {
+        const char *want;
+        pang_str field;
+    } cases[] = {
+        {NULL, field_proto("f", 3, 1, 12, FIELD_RULE("\x08\x01\x12\x06object"))},
+        {"needs single bytes: \"raw_json\"", field_proto("f", 3, 1, 9, FIELD_RULE("\x08\x01"))},
+        {"needs single bytes: \"raw_json\"", field_proto("f", 3, 3, 12, FIELD_RULE("\x08\x01"))},
+        {"raw_type is object or array",
+         field_proto("f", 3, 1, 12, FIELD_RULE("\x08\x01\x12\x06number"))},
+        {"needs a single string: \"request_header\"",
+         field_proto("f", 3, 1, 3, FIELD_RULE("\x1a\x01X"))},
+        {"needs a single string: \"response_header\"",
+         field_proto("f", 3, 3, 9, FIELD_RULE("\x22\x01X"))},
+        {"needs repeated string: \"namespace_levels\"",
+         field_proto("f", 3, 1, 9, FIELD_RULE("\x28\x01"))},
+        {"needs a message of one field: \"unwrap\"",
+         field_proto("f", 3, 3, 9, FIELD_RULE("\x30\x01"))},
+        {"needs a single bool: \"status_when_true\"",
+         field_proto("f", 3, 1, 5, FIELD_RULE("\x48\xb0\x02"))},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pang_code code = load_with(cases[i].field, method_proto("M", RULE(PUBLIC_READ)));
+        if (cases[i].want == NULL) {
+            assert_int_equal(code, PANG_OK);
+            continue;
+        }
+        assert_int_equal(code, PANG_FAILED_PRECONDITION);
+        if (strstr(err.message, cases[i].want) == NULL || strstr(err.message, "t.In.f") == NULL)
+            fail_msg("case %zu: wanted %s, got: %s", i, cases[i].want, err.message);
+    }
+}
+
+static void test_schema__messages_are_bounded(void **state)
+{
+    (void)state;
+    pang_str method = method_proto("M", RULE(PUBLIC_READ));
+    pang_buf fields = {.arena = arena};
+    for (uint32_t i = 3; i <= 64; i++)
+        pang_buf_add(&fields,
+                     field_proto(pang_arena_printf(arena, "f%u", i).ptr, i, 1, 9, PANG_STR("")));
+    assert_int_equal(load_with(pang_buf_str(&fields), method), PANG_OK);
+    pang_buf_add(&fields, field_proto("f65", 65, 1, 9, PANG_STR("")));
+    assert_int_equal(load_with(pang_buf_str(&fields), method), PANG_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.message, "t.In: has too many"));
+}
+
+/* map<KEY, string> m = 3; */
+static pang_str map_field(uint32_t key)
+{
+    pang_str entry = join(text_field(1, "MEntry"), field_proto("key", 1, 1, key, PANG_STR("")));
+    entry = join(entry, field_proto("value", 2, 1, 9, PANG_STR("")));
+    entry = join(entry, wrap(7, PANG_STR("\x38\x01")));
+    return join(wrap(3, entry), field_proto("m", 3, 3, 11, text_field(6, ".t.In.MEntry")));
+}
+
+static void test_schema__maps_have_names_for_keys(void **state)
+{
+    (void)state;
+    pang_str method = method_proto("M", RULE(PUBLIC_READ));
+    assert_int_equal(load_with(map_field(9), method), PANG_OK);
+    assert_int_equal(load_with(map_field(5), method), PANG_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.message, "a map's keys are no strings: \"m\""));
+}
+
 static void test_schema__a_broken_set_is_refused(void **state)
 {
     (void)state;
@@ -262,6 +364,9 @@ int main(void)
         cmocka_unit_test(test_schema__messages_are_validated),
         cmocka_unit_test(test_schema__what_forgets_something_is_refused),
         cmocka_unit_test(test_schema__two_methods_cannot_share_a_route),
+        cmocka_unit_test(test_schema__field_rules_must_fit_their_fields),
+        cmocka_unit_test(test_schema__messages_are_bounded),
+        cmocka_unit_test(test_schema__maps_have_names_for_keys),
         cmocka_unit_test(test_schema__a_broken_set_is_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
