@@ -43,11 +43,20 @@ static bool is_ours(const run *r, const pang_location *at)
     return false;
 }
 
+/* Notes what a later run may do better: what is not there, or is no such file, is not among it. */
+static bool went_well(run *r, pang_code code)
+{
+    if (code != PANG_OK && code != PANG_NOT_FOUND && code != PANG_INVALID_ARGUMENT &&
+        code != PANG_OUT_OF_RANGE)
+        r->failed = true;
+    return code == PANG_OK;
+}
+
 static bool find_file(run *r, pang_str location, pang_arena *arena, pang_location *ret_at,
                       pang_objects **ret)
 {
     pang_err ignored;
-    if (pang_location_parse(location, "file", arena, ret_at, &ignored) != PANG_OK ||
+    if (!went_well(r, pang_location_parse(location, "file", arena, ret_at, &ignored)) ||
         !is_ours(r, ret_at))
         return false;
     *ret = pang_objects_find(r->state->config.objects, ret_at->scheme);
@@ -62,12 +71,10 @@ static void remove_file(run *r, pang_str location)
     int64_t bytes;
     pang_arena_reset(r->one);
     if (!find_file(r, location, r->one, &at, &store) ||
-        store->ops->stat(store, &at, &bytes, &ignored) != PANG_OK)
+        !went_well(r, store->ops->stat(store, &at, &bytes, &ignored)) ||
+        !went_well(r, store->ops->remove(store, &at, &ignored)))
         return;
-    if (store->ops->remove(store, &at, &ignored) == PANG_OK)
-        r->removed++;
-    else
-        r->failed = true;
+    r->removed++;
 }
 
 /* ---- what metadata names ---- */
@@ -106,10 +113,10 @@ static void read_avro(run *r, pang_str location, const char *const *paths, size_
     pang_str bytes;
     pang_err ignored;
     if (!find_file(r, location, r->scratch, &at, &store) ||
-        store->ops->get(store, &at, PANG_OBJECT_MAX, r->scratch, &bytes, &ignored) != PANG_OK)
+        !went_well(r, store->ops->get(store, &at, PANG_OBJECT_MAX, r->scratch, &bytes, &ignored)))
         return;
-    /* What cannot be read names nothing; the collector finds what it named. */
-    (void)!pang_avro_read(bytes, paths, n, r->scratch, fn, r, &ignored);
+    /* What is damaged names nothing; the collector finds what it named. */
+    (void)went_well(r, pang_avro_read(bytes, paths, n, r->scratch, fn, r, &ignored));
 }
 
 static bool remove_data(void *arg, const pang_avro_value *values)

@@ -3,15 +3,17 @@
  */
 #include "tests/server/catalog_fixture.h"
 
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "storage/backends.h"
+#include "storage/faulty.h"
 
 enum { ARENA_BYTES = 256 << 20, TRIES = 200 };
 
-const pang_store_ops *const pang_stores[] = {&pang_memory_ops, NULL};
+const pang_store_ops *const pang_stores[] = {&pang_memory_ops, &pang_faulty_ops, NULL};
 
 const pang_service *const pang_services[] = {
     &pang_service_config,
@@ -41,6 +43,24 @@ static void chance(void *arg, void *to, size_t size)
 }
 
 /* ---- start and stop ---- */
+
+/* Immutable, and dear to load: one for all worlds of a program. */
+static pang_schema *the_schema(void)
+{
+    static pang_schema *schema;
+    pang_err err;
+    if (schema == NULL)
+        assert_int_equal(pang_schema_load(pang_schema_linked(), &schema, &err), PANG_OK);
+    return schema;
+}
+
+static int remove_one(const char *path, const struct stat *about, int type, struct FTW *where)
+{
+    (void)about;
+    (void)type;
+    (void)where;
+    return remove(path);
+}
 
 static void start(fixture *fx)
 {
@@ -72,7 +92,7 @@ static void stop(fixture *fx)
     pang_objects_close(fx->objects[0]);
 }
 
-int fx_setup(void **state)
+fixture *fx_open(const char *url)
 {
     fixture *fx = calloc(1, sizeof *fx);
     pang_store *store;
@@ -81,31 +101,37 @@ int fx_setup(void **state)
     strcpy(fx->folder, "/tmp/pang-catalog-XXXXXX");
     assert_non_null(mkdtemp(fx->folder));
     (void)snprintf(fx->warehouse, sizeof fx->warehouse, "file://%s/warehouse", fx->folder);
-    pang_store_config memory = {.url = PANG_STR("memory:"), .env = &fx->env};
-    assert_int_equal(pang_store_open(&memory, &store, &fx->err), PANG_OK);
+    pang_store_config config = {.url = pang_str_from(url), .env = &fx->env};
+    assert_int_equal(pang_store_open(&config, &store, &fx->err), PANG_OK);
     assert_int_equal(pang_store_migrate(store, &fx->err), PANG_OK);
     assert_int_equal(pang_db_open(store, &(pang_db_config){0}, &fx->db, &fx->err), PANG_OK);
-    assert_int_equal(pang_schema_load(pang_schema_linked(), &fx->schema, &fx->err), PANG_OK);
+    fx->schema = the_schema();
     fx->arena = pang_arena_new(ARENA_BYTES);
     assert_non_null(fx->arena);
     fx->who.name = PANG_STR("anonymous");
     start(fx);
-    *state = fx;
+    return fx;
+}
+
+int fx_setup(void **state)
+{
+    *state = fx_open("memory:");
     return 0;
+}
+
+void fx_close(fixture *fx)
+{
+    pang_arena_free(fx->arena);
+    stop(fx);
+    pang_db_close(fx->db);
+    assert_int_equal(nftw(fx->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    free(fx);
 }
 
 int fx_teardown(void **state)
 {
-    fixture *fx = *state;
-    char command[128];
-    pang_arena_free(fx->arena);
-    stop(fx);
-    pang_db_close(fx->db);
-    pang_schema_free(fx->schema);
-    (void)snprintf(command, sizeof command, "rm -rf %s", fx->folder);
-    int outcome = system(command);
-    free(fx);
-    return outcome;
+    fx_close(*state);
+    return 0;
 }
 
 void fx_restart(fixture *fx)

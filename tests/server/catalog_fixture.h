@@ -45,7 +45,10 @@ typedef struct {
     pang_str keep;     /* what it kept, in arena */
 } fixture;
 
-/* cmocka's setup and teardown; *state is a fixture. */
+/* On a store of this url: "memory:", "faulty:memory:". */
+fixture *fx_open(const char *url);
+void fx_close(fixture *fx);
+/* cmocka's setup (in memory) and teardown; *state is a fixture. */
 int fx_setup(void **state);
 int fx_teardown(void **state);
 /* Stops everything but the store and starts again on it, as after a crash. */
