@@ -51,7 +51,6 @@ static void number_snapshots(pang_model_build *b)
     (void)pang_model_own(b, "snapshots");
     pang_model_put(b, b->doc, "snapshots", list);
     b->knows_snapshots = false;
-    b->snapshots.root = NULL;
     pang_model_put_int(b, b->doc, "last-sequence-number", 0);
 }
 
