@@ -202,6 +202,8 @@ static void feed(pang_conn *conn)
         choose_protocol(conn);
     if (conn->protocol != NULL && !conn->closing)
         conn->protocol->readable(conn);
+    else if (conn->eof)
+        pang_conn_abort(conn); /* it came to say nothing */
     pang_conn_touch(conn);
 }
 
@@ -294,11 +296,17 @@ static void name_peer(int fd, char to[48])
         (void)inet_ntop(AF_INET6, &from.v6.sin6_addr, to, 48);
 }
 
+static bool is_this_machine(const char *peer)
+{
+    return strncmp(peer, "127.", 4) == 0 || strcmp(peer, "::1") == 0 ||
+           strncmp(peer, "::ffff:127.", 11) == 0;
+}
+
 /* Counts this worker's connections of one address; the limit is per worker times workers. */
 static bool too_many_of(const pang_worker *worker, const char *peer)
 {
     int64_t limit = worker->bridge->max_connections_per_peer, n = 0;
-    if (limit == 0)
+    if (limit == 0 || is_this_machine(peer))
         return false;
     for (const pang_conn *conn = worker->conns; conn != NULL; conn = conn->next)
         n += strcmp(conn->peer, peer) == 0;
@@ -316,9 +324,16 @@ static void insert(pang_conn *conn)
     worker->n_conns++;
 }
 
+/* Says so, where that is cheap: before TLS there is no way to. */
 static bool refuse(pang_worker *worker, int fd, pang_refusal why)
 {
+    static const char full[] = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n"
+                               "content-length: 0\r\nconnection: close\r\n\r\n";
     pang_metrics_refused(worker->metrics, why);
+    if (worker->bridge->tls == NULL) {
+        (void)send(fd, full, sizeof full - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)shutdown(fd, SHUT_WR);
+    }
     close(fd);
     return false;
 }

@@ -155,7 +155,7 @@ pang_code pang_listen_metrics(pang_bridge *bridge, pang_str text, pang_err *err)
         return code;
     code = check_free(to, (unsigned)port, err);
     if (code == PANG_OK)
-        code = bind_one(to, false, &bridge->workers[0].metrics_listener.fd, &bound, err);
+        code = bind_one(to, bridge->no_auth, &bridge->workers[0].metrics_listener.fd, &bound, err);
     freeaddrinfo(to);
     bridge->metrics_apart = true;
     return code;
