@@ -34,7 +34,6 @@ enum {
     TRAILERS_MAX = 2,
     VALUE_MAX = 1024, /* bytes of a metadata value that is used in logs and audit rows */
     SECOND = 1000,
-    MINUTE = 60 * SECOND,
 };
 
 typedef enum { TAG_NEW, TAG_CLOSED, TAG_MESSAGE, TAG_ANSWER, TAG_STREAM, TAG_KINDS } tag_kind;
@@ -649,7 +648,7 @@ static void *run_queue(void *arg)
 
 /* ---- open, drain, close ---- */
 
-/* See reference figures in server/README.md: what each of these is for. */
+/* What each of these answers is in README.md. */
 static grpc_server *create_server(const pang_rpc_config *config)
 {
     const struct {
@@ -660,9 +659,6 @@ static grpc_server *create_server(const pang_rpc_config *config)
         {GRPC_ARG_MAX_METADATA_SIZE, PANG_RPC_METADATA_MAX},
         {GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)config->message_max},
         {GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1},
-        {GRPC_ARG_MAX_CONNECTION_AGE_MS, 30 * MINUTE},
-        {GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 30 * SECOND},
-        {GRPC_ARG_MAX_CONNECTION_IDLE_MS, 5 * MINUTE},
         {GRPC_ARG_KEEPALIVE_TIME_MS, 60 * SECOND},
         {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20 * SECOND},
         {GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 60 * SECOND},
