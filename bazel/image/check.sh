@@ -6,7 +6,7 @@ set -euo pipefail
 image=$(readlink -f "$1")
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-mkdir "$scratch/layout" "$scratch/root"
+mkdir "$scratch/layout" "$scratch/tree"
 tar -xf "$image" -C "$scratch/layout"
 
 for blob in "$scratch"/layout/blobs/sha256/*; do
@@ -29,8 +29,8 @@ assert config["config"]["User"].split(":")[0] != "0", "it must not run as root"
 open(os.path.join(layout, "layer.tar"), "wb").write(layer)
 print("%d MiB unpacked, user %s" % (len(layer) >> 20, config["config"]["User"]))
 PYTHON
-tar -xf "$scratch/layout/layer.tar" -C "$scratch/root"
-! find "$scratch/root" -name 'sh' -o -name 'bash' | grep . || { echo "there is a shell in it"; exit 1; }
+tar -xf "$scratch/layout/layer.tar" -C "$scratch/tree"
+! find "$scratch/tree" -name 'sh' -o -name 'bash' | grep . || { echo "there is a shell in it"; exit 1; }
 
 if command -v skopeo >/dev/null; then
     skopeo inspect "oci-archive:$image" >/dev/null
@@ -42,7 +42,7 @@ if command -v umoci >/dev/null; then
     echo "umoci unpacks it"
 fi
 if [ "$(id -u)" = 0 ]; then
-    for program in "$scratch"/root/usr/bin/*; do
-        chroot --userspec=65532:65532 "$scratch/root" "/usr/bin/$(basename "$program")" --version
+    for program in "$scratch"/tree/usr/bin/*; do
+        chroot --userspec=65532:65532 "$scratch/tree" "/usr/bin/$(basename "$program")" --version
     done
 fi

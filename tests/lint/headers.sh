@@ -10,8 +10,10 @@ flags = set()
 for entry in json.load(open("compile_commands.json")):
     arguments = entry["arguments"]
     for at, argument in enumerate(arguments):
-        if argument in ("-isystem", "-I", "-iquote") and "bazel-out" in arguments[at + 1]:
+        if argument in ("-isystem", "-I", "-iquote"):
             flags.add("-I" + arguments[at + 1])
+        elif argument.startswith(("-I", "-isystem/")):
+            flags.add(argument.replace("-isystem", "-I"))
 print("\n".join(sorted(flags)))
 PYTHON
 )
