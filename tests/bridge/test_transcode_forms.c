@@ -367,6 +367,9 @@ static void test_forms__a_broken_reply_is_no_text(void **state)
         pang_wire_add_bytes(&outer, 13, deep);
         deep = pang_buf_str(&outer);
     }
+    assert_int_equal(pang_schema_validate(schema, pang_schema_at(schema, 0)->in, deep, &err),
+                     PANG_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "nested too deep"));
     pang_transcode_reply reply;
     assert_int_equal(
         pang_transcode_out(schema, pang_schema_at(schema, 0), deep, arena, &reply, &err),
