@@ -43,6 +43,6 @@ if command -v umoci >/dev/null; then
 fi
 if [ "$(id -u)" = 0 ]; then
     for program in "$scratch"/tree/usr/bin/*; do
-        chroot --userspec=65532:65532 "$scratch/tree" "/usr/bin/$(basename "$program")" --version
+        /usr/sbin/chroot --userspec=65532:65532 "$scratch/tree" "/usr/bin/$(basename "$program")" --version
     done
 fi
