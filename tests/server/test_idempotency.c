@@ -1,6 +1,7 @@
 /*
  * server/idempotency.h, through the dispatcher: one outcome per key.
  */
+#include "storage/faulty.h"
 #include "tests/server/dispatch_fixture.h"
 
 static const char key[] = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -155,6 +156,42 @@ static void test_key__of_two_failures_at_once_the_first_is_remembered(void **sta
     assert_int_equal(outer.code, PANG_NOT_FOUND);
 }
 
+/* Every store call of a request fails in turn, in every way: whatever the client was told, a
+ * repeat ends with exactly one change. */
+static void test_key__one_change_whatever_fails(void **state)
+{
+    static const pang_fault faults[] = {PANG_FAULT_FAIL, PANG_FAULT_UNKNOWN_LANDED,
+                                        PANG_FAULT_UNKNOWN_LOST};
+    (void)state;
+    for (size_t kind = 0; kind < sizeof faults / sizeof faults[0]; kind++) {
+        bool hit = true;
+        for (unsigned at = 1; hit; at++) {
+            fixture f;
+            pang_record record;
+            pang_arena *arena = pang_arena_new(1 << 20);
+            fixture_open(&f, false);
+            pang_store *store = pang_db_store(f.db);
+            pang_faulty_arm(store, &(pang_fault_plan){.fault = faults[kind], .at = at, .times = 2});
+            outcome first = fixture_create(&f, "a", key);
+            hit = pang_faulty_hits(store) > 0;
+            assert_true(hit || first.code == PANG_OK);
+            assert_true(first.code == PANG_OK || first.code == PANG_UNAVAILABLE ||
+                        first.code == PANG_UNKNOWN);
+            pang_faulty_arm(store, NULL);
+            outcome again = fixture_create(&f, "a", key);
+            if (again.code != PANG_OK)
+                fail_msg("fault %zu at %u: %s then %s: %s", kind, at, pang_code_name(first.code),
+                         pang_code_name(again.code), again.message);
+            assert_true(first.code != PANG_OK || strcmp(first.location, again.location) == 0);
+            assert_int_equal(fixture_count(&f, PANG_KIND_SETTING, arena, &record), 1);
+            assert_int_equal(fixture_count(&f, PANG_KIND_AUDIT, arena, &record), 1);
+            assert_int_equal(fixture_count(&f, PANG_KIND_IDEMPOTENCY, arena, &record), 1);
+            pang_arena_free(arena);
+            fixture_close(&f);
+        }
+    }
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -168,6 +205,7 @@ int main(void)
         CASE(test_key__is_forgotten_after_its_life),
         CASE(test_key__of_two_at_once_the_second_gets_the_firsts_outcome),
         CASE(test_key__of_two_failures_at_once_the_first_is_remembered),
+        cmocka_unit_test(test_key__one_change_whatever_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
