@@ -5,7 +5,7 @@ and in a fresh data folder, and stops them whatever happens. Standard library on
         urllib.request.urlopen(pangolin.uri + "/v1/config?warehouse=demo")
 
 PANG_PROGRAM names another `pangolin` than Bazel's; PANG_CONFIG names configurations to build with
-("asan ubsan", "tsan"), and then what sanitizers say in the processes' log is a failure. The log of
+("san", "tsan"), and then what sanitizers say in the processes' log is a failure. The log of
 all three processes is in .cache/log/NAME.processes.log.
 """
 
