@@ -1,9 +1,10 @@
 /*
- * SHA-256 by OpenSSL.
+ * SHA-256 and HMAC by OpenSSL.
  */
 #include "server/hash.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 static bool add_part(EVP_MD_CTX *context, pang_str part)
 {
@@ -22,5 +23,13 @@ pang_code pang_hash(const pang_str *parts, size_t n, uint8_t ret[PANG_HASH_BYTES
         good = add_part(context, parts[i]);
     good = good && EVP_DigestFinal_ex(context, ret, NULL) == 1;
     EVP_MD_CTX_free(context);
+    return good ? PANG_OK : pang_fail_memory(err);
+}
+
+pang_code pang_hash_mac(pang_str key, pang_str text, uint8_t ret[PANG_HASH_BYTES], pang_err *err)
+{
+    unsigned len = PANG_HASH_BYTES;
+    bool good = HMAC(EVP_sha256(), key.ptr, (int)key.len, (const uint8_t *)text.ptr, text.len, ret,
+                     &len) != NULL;
     return good ? PANG_OK : pang_fail_memory(err);
 }

@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include "server/hash.h"
 
 enum {
     SEQUENCE_BYTES = 8,
@@ -25,8 +24,7 @@ static bool authenticate(const pang_call *call, pang_str query, pang_str payload
                          uint8_t ret_mac[MAC_BYTES])
 {
     pang_buf text = {.arena = call->arena};
-    uint8_t whole[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
+    uint8_t whole[PANG_HASH_BYTES];
     add_part(&text, PANG_STR("pangolin page 1"));
     add_part(&text, call->tenant_key);
     add_part(&text, (pang_str){(const char *)call->who->id.bytes, sizeof call->who->id.bytes});
@@ -34,8 +32,7 @@ static bool authenticate(const pang_call *call, pang_str query, pang_str payload
     add_part(&text, query);
     add_part(&text, payload);
     if (text.failed ||
-        HMAC(EVP_sha256(), call->server->page_key.ptr, (int)call->server->page_key.len,
-             (const uint8_t *)text.ptr, text.len, whole, &len) == NULL)
+        pang_hash_mac(call->server->page_key, pang_buf_str(&text), whole, NULL) != PANG_OK)
         return false;
     memcpy(ret_mac, whole, MAC_BYTES);
     return true;
