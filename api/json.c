@@ -12,6 +12,7 @@
  */
 #include "api/json.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,6 +140,7 @@ static bool read_token(reading *r)
         r->depth--;
         return true;
     case PANG_JSON_NAME:
+        assert(top != NULL); /* the scanner gives names inside of objects only */
         top->name = pang_arena_cstr(r->scanner.arena, r->scanner.text);
         return top->name != NULL;
     case PANG_JSON_OBJECT_BEGIN:

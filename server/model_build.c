@@ -248,7 +248,7 @@ pang_code pang_model_begin(pang_model_build *b, pang_err *err)
 
 static pang_code check_defaults(pang_model_build *b, pang_err *err)
 {
-    const pang_model_schema *schema;
+    const pang_model_schema *schema = NULL;
     pang_code code = pang_model_current_schema(b, &schema, err);
     if (code != PANG_OK)
         return code;
