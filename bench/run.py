@@ -40,15 +40,19 @@ OTHER_CORE = ["taskset", "-c", "1"] if (os.cpu_count() or 1) > 1 else []
 # --- the tools ------------------------------------------------------------------------------------
 
 
+def built(*parts):
+    """A program of the build tree that `pangolin` is from."""
+    return os.path.join(os.path.dirname(os.path.dirname(harness.program())), *parts)
+
+
 def tool(name):
-    return os.path.join(harness.ROOT, "bazel-bin", "bench", name)
+    return built("bench", name)
 
 
 def build():
-    startup = os.environ.get("PANG_BAZEL_STARTUP", "").split()
-    subprocess.run(["bazel", *startup, "build", "-c", "opt", "//bench/...",
-                    "//server:pangolin-server", "//bridge:pangolin-bridge", "//cli:pangolin"],
-                   cwd=harness.ROOT, stdin=subprocess.DEVNULL, check=True)
+    harness.build()
+    if "PANG_PROGRAM" not in os.environ:
+        harness.bazel("build", "//bench/...")
 
 
 def http_load(port, targets, **options):
@@ -111,7 +115,7 @@ def call(server, method, path, body=None):
     return json.loads(text) if text else None
 
 
-def schema(columns=45):
+def schema(columns=56):
     """About 8 KiB as table metadata."""
     return {"type": "struct", "fields": [
         {"id": n + 1, "name": "column_%02d" % n, "required": False,
@@ -240,7 +244,6 @@ def memory(report):
         answered = 0
         for one in sockets:
             one.sendall(request)
-        for one in sockets:
             answered += one.recv(12).startswith(b"HTTP/1.1 200")
         used = resident(server)
         report.row("%d connections, each after a load (%d answered)" %
@@ -302,7 +305,7 @@ def bridge_alone(report, message, targets):
                                 stdin=subprocess.DEVNULL)
         time.sleep(0.2)
         bridge = subprocess.Popen(
-            [*ONE_CORE, os.path.join(harness.ROOT, "bazel-bin", "bridge", "pangolin-bridge")],
+            [*ONE_CORE, built("bridge", "pangolin-bridge")],
             env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
         try:

@@ -53,6 +53,7 @@ def main():
         limit = SCRIPT_LONG_S
     pyenv.enter()
     harness.build()
+    harness.program()  # found once, for all scripts
     paths = [path for pattern in PATTERNS for path in sorted(glob.glob(os.path.join(HERE, pattern)))
              if not arguments or any(part in path for part in arguments)]
     total = [0, 0, 0]

@@ -84,6 +84,8 @@ class Suite:
                   if len(sys.argv) < 2 or any(part in test.__name__ for part in sys.argv[1:])]
         results = []
         foreign = os.environ.get("PANG_E2E_PROPERTIES")
+        if not foreign:
+            harness.build()
         with Foreign() if foreign else harness.Pangolin(self.name, self.environment) as pangolin:
             for test in chosen:
                 results.append(self.run_one(test, pangolin))
