@@ -96,7 +96,7 @@ static pang_code load_table(pang_call *call, const void *request, void *reply, p
     pang_state *state = call->server->state;
     pang_view view;
     pang_table table;
-    pang_shape shape;
+    pang_shape shape = PANG_WHOLE;
     pang_str text;
     pang_code code = shape_of(in->snapshots, &shape, err);
     if (code == PANG_OK)

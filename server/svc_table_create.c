@@ -60,7 +60,7 @@ static pang_code properties_json(const Pangolin__V1__CreateTableRequest *in, pan
 static pang_code parse_request(const Pangolin__V1__CreateTableRequest *in, pang_arena *arena,
                                pang_model_new *ret, pang_err *err)
 {
-    pang_json *schema, *spec, *order, *properties;
+    pang_json *schema = NULL, *spec = NULL, *order = NULL, *properties = NULL;
     pang_code code = pang_raw_json(in->schema, "schema", arena, &schema, err);
     if (code == PANG_OK)
         code = pang_raw_json(in->partition_spec, "partition-spec", arena, &spec, err);

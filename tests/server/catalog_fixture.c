@@ -98,7 +98,7 @@ fixture *fx_open(const char *url)
     pang_store *store;
     assert_non_null(fx);
     fx->env = (pang_env){wall_ms, mono_ms, chance, fx};
-    strcpy(fx->folder, "/tmp/pang-catalog-XXXXXX");
+    (void)snprintf(fx->folder, sizeof fx->folder, "/tmp/pang-catalog-XXXXXX");
     assert_non_null(mkdtemp(fx->folder));
     (void)snprintf(fx->warehouse, sizeof fx->warehouse, "file://%s/warehouse", fx->folder);
     pang_store_config config = {.url = pang_str_from(url), .env = &fx->env};
