@@ -79,7 +79,9 @@ static pang_code parse_record(parser *p, const pang_json *json, unsigned depth, 
     if (pang_json_type_of(fields) != PANG_JSON_IS_ARRAY || n > CHILDREN_MAX)
         return bad(p, "a record's fields");
     avro_node *node = new_node(p, AVRO_RECORD, n);
-    pang_code code = node == NULL ? pang_fail_memory(p->err) : remember(p, json, node);
+    if (node == NULL)
+        return pang_fail_memory(p->err);
+    pang_code code = remember(p, json, node);
     for (size_t i = 0; code == PANG_OK && i < n; i++) {
         const pang_json *field = pang_json_at(fields, i);
         if (!pang_json_to_str(pang_json_get(field, "name"), &node->names[i]))
@@ -96,7 +98,9 @@ static pang_code parse_union(parser *p, const pang_json *json, unsigned depth, a
     if (n > CHILDREN_MAX)
         return bad(p, "a union is too large");
     avro_node *node = new_node(p, AVRO_UNION, n);
-    pang_code code = node == NULL ? pang_fail_memory(p->err) : PANG_OK;
+    pang_code code = PANG_OK;
+    if (node == NULL)
+        return pang_fail_memory(p->err);
     for (size_t i = 0; code == PANG_OK && i < n; i++)
         code = parse(p, pang_json_at(json, i), depth + 1, &node->children[i]);
     *ret = node;

@@ -122,41 +122,57 @@ static pang_code purge(piece *p, pang_err *err)
     return PANG_OK;
 }
 
+static pang_code run_in(piece *p, pang_err *err)
+{
+    pang_code code = PANG_OK;
+    p->release = pang_arena_alloc_n(p->arena, p->due->n_release, sizeof *p->release);
+    if (p->release == NULL)
+        return pang_fail_memory(err);
+    for (size_t i = 0; i < p->due->n_release; i++)
+        p->release[i] = pang_str_from(p->due->release[i]);
+    if (p->due->purge != NULL)
+        code = purge(p, err);
+    if (code != PANG_OK)
+        return code;
+    return pang_txn_run(p->state->config.db, PANG_SYSTEM_SCOPE, PANG_NO_DEADLINE, p->arena, end, p,
+                        err);
+}
+
 static pang_code run_piece(pang_state *state, pang_str key, pang_rec_due *due, pang_err *err)
 {
     pang_arena *arena = pang_arena_new(PIECE_BYTES);
     piece p = {.state = state, .arena = arena, .key = key, .due = due};
-    if (arena != NULL)
-        p.release = pang_arena_alloc_n(arena, due->n_release, sizeof *p.release);
-    pang_code code = p.release == NULL ? pang_fail_memory(err) : PANG_OK;
-    for (size_t i = 0; code == PANG_OK && i < due->n_release; i++)
-        p.release[i] = pang_str_from(due->release[i]);
-    if (code == PANG_OK && due->purge != NULL)
-        code = purge(&p, err);
-    if (code == PANG_OK)
-        code = pang_txn_run(state->config.db, PANG_SYSTEM_SCOPE, PANG_NO_DEADLINE, arena, end, &p,
-                            err);
+    if (arena == NULL)
+        return pang_fail_memory(err);
+    pang_code code = run_in(&p, err);
     pang_arena_free(arena);
+    return code;
+}
+
+static pang_code run_round(pang_state *state, pang_arena *arena, bool *ret_more, pang_err *err)
+{
+    round *r = pang_arena_alloc(arena, sizeof *r);
+    if (r == NULL)
+        return pang_fail_memory(err);
+    r->state = state;
+    r->arena = arena;
+    pang_code code = read_round(r, err);
+    if (code == PANG_OK)
+        *ret_more = r->n == ROUND_MAX;
+    /* One piece that fails does not keep the others waiting; the last failure is told. */
+    for (size_t i = 0; code != PANG_RESOURCE_EXHAUSTED && i < r->n; i++) {
+        pang_code one = run_piece(state, r->keys[i], r->pieces[i], err);
+        code = one != PANG_OK ? one : code;
+    }
     return code;
 }
 
 pang_code pang_due_run(pang_state *state, bool *ret_more, pang_err *err)
 {
     pang_arena *arena = pang_arena_new(ROUND_BYTES);
-    round *r = arena == NULL ? NULL : pang_arena_alloc(arena, sizeof *r);
-    pang_code code = r == NULL ? pang_fail_memory(err) : PANG_OK;
-    if (code == PANG_OK) {
-        r->state = state;
-        r->arena = arena;
-        code = read_round(r, err);
-    }
-    if (code == PANG_OK)
-        *ret_more = r->n == ROUND_MAX;
-    /* One piece that fails does not keep the others waiting; the last failure is told. */
-    for (size_t i = 0; code != PANG_RESOURCE_EXHAUSTED && r != NULL && i < r->n; i++) {
-        pang_code one = run_piece(state, r->keys[i], r->pieces[i], err);
-        code = one != PANG_OK ? one : code;
-    }
+    if (arena == NULL)
+        return pang_fail_memory(err);
+    pang_code code = run_round(state, arena, ret_more, err);
     pang_arena_free(arena);
     return code;
 }

@@ -152,22 +152,30 @@ static pang_code check_files(batch *b, pang_err *err)
     return code;
 }
 
-static pang_code run_batch(pang_state *state, bool check, size_t *ret_n, pang_err *err)
+static pang_code run_in(pang_state *state, pang_arena *arena, bool check, size_t *ret_n,
+                        pang_err *err)
 {
-    pang_arena *arena = pang_arena_new(BATCH_BYTES);
-    batch *b = arena == NULL ? NULL : pang_arena_alloc(arena, sizeof *b);
-    pang_code code = b == NULL ? pang_fail_memory(err) : PANG_OK;
-    if (code == PANG_OK) {
-        b->state = state;
-        b->arena = arena;
-        code = read_batch(b, err);
-    }
+    batch *b = pang_arena_alloc(arena, sizeof *b);
+    if (b == NULL)
+        return pang_fail_memory(err);
+    b->state = state;
+    b->arena = arena;
+    pang_code code = read_batch(b, err);
     if (code == PANG_OK && check)
         code = check_files(b, err);
     if (code == PANG_OK)
         code = settle(b, err);
     if (code == PANG_OK)
         *ret_n = b->n;
+    return code;
+}
+
+static pang_code run_batch(pang_state *state, bool check, size_t *ret_n, pang_err *err)
+{
+    pang_arena *arena = pang_arena_new(BATCH_BYTES);
+    if (arena == NULL)
+        return pang_fail_memory(err);
+    pang_code code = run_in(state, arena, check, ret_n, err);
     pang_arena_free(arena);
     return code;
 }

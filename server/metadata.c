@@ -128,7 +128,7 @@ static pang_code put_record(pang_view *view, pang_state *state, const pang_env *
                             pang_str *ret_key, pang_err *err)
 {
     pang_rec_metadata body = PANGOLIN__STORE__V1__METADATA__INIT;
-    pang_str packed;
+    pang_str packed = {0};
     pang_id *id = pang_arena_alloc(view->arena, sizeof *id);
     pang_code code = text.len <= DOCUMENT_MAX
                          ? pang_zip_pack(state->zip, text, view->arena, &packed, err)

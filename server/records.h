@@ -11,6 +11,10 @@
 #include "api/storage.h"
 #include "pangolin/store/v1/records.pb-c.h"
 
+/* The messages of proto/pangolin/store/v1/records.proto, which says what their fields mean; kinds
+ * and keys are in api/keys.h. Descriptors keep their long names:
+ *     pang_rec_content *body;
+ *     pang_record_unpack(&pangolin__store__v1__content__descriptor, &record, arena, &body, err) */
 typedef Pangolin__Store__V1__CatalogName pang_rec_catalog_name;
 typedef Pangolin__Store__V1__Catalog pang_rec_catalog;
 typedef Pangolin__Store__V1__Ref pang_rec_ref;
@@ -26,14 +30,18 @@ typedef Pangolin__Store__V1__PendingFile pang_rec_pending_file;
 typedef Pangolin__Store__V1__Due pang_rec_due;
 typedef Pangolin__Store__V1__Due__Purge pang_rec_purge;
 
-/* The wire form, in arena; empty without memory (the arena is then marked as failed). */
+/* The wire form, in arena, for the body of a put: the message may go at once. Empty without memory
+ * (the arena is then marked as failed). */
 pang_str pang_record_pack(const ProtobufCMessage *message, pang_arena *arena);
-/* ERRORS: DATA_LOSS (naming the key: no such body was ever written), RESOURCE_EXHAUSTED. */
+/* Sets the pointer that ret_message points to. Unknown fields, of a newer version, are kept and
+ * packed again. ERRORS: DATA_LOSS (naming the key: no such body was ever written),
+ * RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_record_unpack(const ProtobufCMessageDescriptor *type,
                                              const pang_record *record, pang_arena *arena,
                                              void *ret_message, pang_err *err);
 
-/* Between views and the fields of messages. A field borrows. */
+/* Between views and the fields of messages: nothing is copied, a field borrows what the view shows
+ * and the other way round. */
 ProtobufCBinaryData pang_bytes_of(pang_str s);
 pang_str pang_str_of(ProtobufCBinaryData bytes);
 /* Borrows *id. */

@@ -39,6 +39,10 @@ pang_code pang_name_check(const char *what, pang_str name, pang_err *err)
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                          "identifier is too long: %s name of %zu bytes, at most %d", what, name.len,
                          PANG_NAME_BYTES_MAX);
+    /* As a path segment these mean "here" and "above" in every spelling: nothing could reach it. */
+    if (pang_str_equal(name, PANG_STR(".")) || pang_str_equal(name, PANG_STR("..")))
+        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                         "%s name must not be \".\" or \"..\"", what);
     if (has_control(name))
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                          "%s name holds a control character", what);

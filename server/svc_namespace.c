@@ -275,20 +275,23 @@ static pang_code put_namespace(pang_call *call, target *at, const properties *pr
     return code;
 }
 
-/* The two replies have entries of two types with one form. */
-#define FILL_PROPERTIES(out, props, arena, Entry, ENTRY)                                           \
-    do {                                                                                           \
-        (out)->properties = pang_arena_alloc_n(arena, (props).n, sizeof(void *));                  \
-        for (size_t i = 0; (out)->properties != NULL && i < (props).n; i++) {                      \
-            Entry *entry = pang_arena_alloc(arena, sizeof *entry);                                 \
-            if (entry == NULL)                                                                     \
-                break;                                                                             \
-            *entry = (Entry)ENTRY;                                                                 \
-            entry->key = (props).list[i]->name;                                                    \
-            entry->value = (props).list[i]->value;                                                 \
-            (out)->properties[(out)->n_properties++] = entry;                                      \
-        }                                                                                          \
-    } while (0)
+static pang_code fill_create(Pangolin__V1__CreateNamespaceResponse *out, const properties *props,
+                             pang_arena *arena, pang_err *err)
+{
+    typedef Pangolin__V1__CreateNamespaceResponse__PropertiesEntry entry;
+    entry *entries = pang_arena_alloc_n(arena, props->n, sizeof *entries);
+    out->properties = pang_arena_alloc_n(arena, props->n, sizeof *out->properties);
+    if (entries == NULL || out->properties == NULL)
+        return pang_fail_memory(err);
+    for (size_t i = 0; i < props->n; i++) {
+        entries[i] = (entry)PANGOLIN__V1__CREATE_NAMESPACE_RESPONSE__PROPERTIES_ENTRY__INIT;
+        entries[i].key = props->list[i]->name;
+        entries[i].value = props->list[i]->value;
+        out->properties[i] = &entries[i];
+    }
+    out->n_properties = props->n;
+    return PANG_OK;
+}
 
 static pang_code create_namespace(pang_call *call, const void *request, void *reply, pang_err *err)
 {
@@ -315,12 +318,28 @@ static pang_code create_namespace(pang_call *call, const void *request, void *re
         return code;
     out->namespace_ = in->namespace_;
     out->n_namespace_ = in->n_namespace_;
-    FILL_PROPERTIES(out, shown, call->arena, Pangolin__V1__CreateNamespaceResponse__PropertiesEntry,
-                    PANGOLIN__V1__CREATE_NAMESPACE_RESPONSE__PROPERTIES_ENTRY__INIT);
-    return out->n_properties == shown.n ? PANG_OK : pang_fail_memory(err);
+    return fill_create(out, &shown, call->arena, err);
 }
 
 /* ---- load, exists, drop ---- */
+
+static pang_code fill_load(Pangolin__V1__LoadNamespaceResponse *out, const properties *props,
+                           pang_arena *arena, pang_err *err)
+{
+    typedef Pangolin__V1__LoadNamespaceResponse__PropertiesEntry entry;
+    entry *entries = pang_arena_alloc_n(arena, props->n, sizeof *entries);
+    out->properties = pang_arena_alloc_n(arena, props->n, sizeof *out->properties);
+    if (entries == NULL || out->properties == NULL)
+        return pang_fail_memory(err);
+    for (size_t i = 0; i < props->n; i++) {
+        entries[i] = (entry)PANGOLIN__V1__LOAD_NAMESPACE_RESPONSE__PROPERTIES_ENTRY__INIT;
+        entries[i].key = props->list[i]->name;
+        entries[i].value = props->list[i]->value;
+        out->properties[i] = &entries[i];
+    }
+    out->n_properties = props->n;
+    return PANG_OK;
+}
 
 static pang_code load_namespace(pang_call *call, const void *request, void *reply, pang_err *err)
 {
@@ -335,9 +354,7 @@ static pang_code load_namespace(pang_call *call, const void *request, void *repl
         return code;
     out->namespace_ = in->namespace_;
     out->n_namespace_ = in->n_namespace_;
-    FILL_PROPERTIES(out, shown, call->arena, Pangolin__V1__LoadNamespaceResponse__PropertiesEntry,
-                    PANGOLIN__V1__LOAD_NAMESPACE_RESPONSE__PROPERTIES_ENTRY__INIT);
-    return out->n_properties == shown.n ? PANG_OK : pang_fail_memory(err);
+    return fill_load(out, &shown, call->arena, err);
 }
 
 static pang_code namespace_exists(pang_call *call, const void *request, void *reply, pang_err *err)

@@ -227,8 +227,8 @@ static pang_code list_tables(pang_call *call, const void *request, void *reply, 
     {                                                                                              \
         .path = "/pangolin.v1.TableService/" #Name,                                                \
         .in = &pangolin__v1__##name##_request__descriptor,                                         \
-        .out = &pangolin__v1__##name##_response__descriptor, .handle = handler,                    \
-        .replay = replayed,                                                                        \
+        .out = &pangolin__v1__##name##_response__descriptor, .handle = (handler),                  \
+        .replay = (replayed),                                                                      \
     }
 
 static const pang_method methods[] = {
