@@ -123,12 +123,32 @@ static pang_code add_place(void *arg, pang_model_place kind, const char *what, p
     return PANG_OK;
 }
 
+/* Who holds the warehouse itself keeps every other table of the catalog out of it. */
+static pang_code check_not_warehouse(pang_view *view, const pang_location *at, const char *what,
+                                     pang_err *err)
+{
+    pang_rec_catalog *settings;
+    pang_location warehouse;
+    pang_code code = pang_view_settings(view, &settings, err);
+    if (code != PANG_OK || settings->warehouse[0] == '\0')
+        return code;
+    code = pang_location_parse(pang_str_from(settings->warehouse), "warehouse", view->arena,
+                               &warehouse, err);
+    if (code == PANG_OK && pang_location_covers(at, &warehouse))
+        code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                         "%s: location holds the whole warehouse of the catalog: %" PANG_STR_FMT,
+                         what, PANG_STR_ARG(at->text));
+    return code;
+}
+
 static pang_code reserve_place(pang_call *call, pang_next *next, const pang_location *at,
                                const char *what, pang_err *err)
 {
     bool taken;
     pang_code code = pang_location_check(next->table->view, pang_state_objects(call->server->state),
                                          at, what, err);
+    if (code == PANG_OK)
+        code = check_not_warehouse(next->table->view, at, what, err);
     if (code == PANG_OK)
         code = pang_location_reserve(&next->claim, at, &taken, err);
     if (code == PANG_OK && taken)

@@ -151,16 +151,21 @@ bool pang_is_gzip(pang_str bytes)
 /* Expands into a buffer that doubles; Z_OK, Z_BUF_ERROR (more than max_bytes) or what zlib says. */
 static int expand(z_stream *stream, pang_buf *to, size_t max_bytes)
 {
+    char past; /* takes what comes behind the limit, for which no memory is spent */
     for (size_t room = FIRST_TEXT;; room *= 2) {
-        char *at = pang_buf_room(to, room);
+        size_t left = max_bytes - to->len;
+        bool full = left == 0;
+        if (room > left)
+            room = full ? sizeof past : left;
+        char *at = full ? &past : pang_buf_room(to, room);
         if (at == NULL)
             return Z_MEM_ERROR;
         stream->next_out = (Bytef *)at;
         stream->avail_out = (uInt)room;
         int outcome = inflate(stream, Z_NO_FLUSH);
-        to->len += room - stream->avail_out;
-        if (to->len > max_bytes)
+        if (full && stream->avail_out == 0)
             return Z_BUF_ERROR;
+        to->len += full ? 0 : room - stream->avail_out;
         if (outcome == Z_STREAM_END)
             return Z_OK;
         if (outcome != Z_OK || stream->avail_out > 0)

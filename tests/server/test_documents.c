@@ -184,6 +184,24 @@ static void test_zip__bad_gzip_is_refused(void **state)
     assert_int_equal(pang_gunzip(PANG_STR(""), 100, arena, &back, &err), PANG_INVALID_ARGUMENT);
 }
 
+/* It is refused as too large, not as a lack of memory, which clients would try again. */
+static void test_zip__a_bomb_costs_no_more_than_the_limit(void **state)
+{
+    (void)state;
+    enum { LIMIT = 1 << 20 };
+    pang_str packed, back, zeros = {pang_arena_alloc(arena, 16 * LIMIT), 16 * LIMIT};
+    pang_arena *small = pang_arena_new(3 * LIMIT);
+    assert_non_null(zeros.ptr);
+    assert_int_equal(pang_gzip(zeros, arena, &packed, &err), PANG_OK);
+    assert_int_equal(pang_gunzip(packed, LIMIT, small, &back, &err), PANG_INVALID_ARGUMENT);
+    zeros.len = LIMIT;
+    pang_arena_reset(small);
+    assert_int_equal(pang_gzip(zeros, arena, &packed, &err), PANG_OK);
+    assert_int_equal(pang_gunzip(packed, LIMIT, small, &back, &err), PANG_OK);
+    assert_true(pang_str_equal(back, zeros));
+    pang_arena_free(small);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
@@ -195,6 +213,7 @@ int main(void)
         TEST(documents__threads_share_it),
         TEST(zip__comes_back_as_it_was),
         TEST(zip__bad_gzip_is_refused),
+        TEST(zip__a_bomb_costs_no_more_than_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -282,6 +282,16 @@ static void test_svc_table__locations_do_not_overlap(void **state)
                      PANG_INVALID_ARGUMENT);
 }
 
+static void test_svc_table__no_table_takes_the_whole_warehouse(void **state)
+{
+    fixture *fx = *state;
+    create_out out;
+    assert_int_equal(create_at(fx, "t", fx->warehouse, false, &out), PANG_INVALID_ARGUMENT);
+    assert_int_equal(create_at(fx, "t", fx_text(fx, "%s/", fx->warehouse), true, &out),
+                     PANG_INVALID_ARGUMENT);
+    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+}
+
 static void test_svc_table__data_paths_are_locations_too(void **state)
 {
     fixture *fx = *state;
@@ -829,6 +839,7 @@ int main(void)
         TEST(a_hot_load_reads_no_document),
         TEST(bad_requests_name_the_field_and_leave_nothing),
         TEST(locations_do_not_overlap),
+        TEST(no_table_takes_the_whole_warehouse),
         TEST(data_paths_are_locations_too),
         TEST(a_taken_default_gets_a_suffix),
         TEST(who_names_a_dropped_tables_place_gets_it),
