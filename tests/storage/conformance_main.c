@@ -1,6 +1,6 @@
 /*
  * The conformance suite over the url given as argument or as PANG_TEST_URL. A "%t" in it stands
- * for the test's temporary folder.
+ * for the test's temporary folder. A second argument is the pattern of the tests to run.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,5 +23,7 @@ int main(int argc, char **argv)
     else
         (void)snprintf(url, sizeof url, "%.*s%s%s", (int)(hole - given), given,
                        folder == NULL ? "." : folder, hole + 2);
+    if (argc > 2)
+        cmocka_set_test_filter(argv[2]);
     return pang_conformance(url);
 }
