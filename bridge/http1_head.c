@@ -72,7 +72,7 @@ static pang_code check_request_line(pang_str line, pang_err *err)
                          "the request target is longer than %d bytes", PANG_URL_MAX);
     for (size_t i = 0; i < target.len; i++) {
         unsigned char c = (unsigned char)target.ptr[i];
-        if (c <= 0x20 || c >= 0x7F)
+        if (c <= 0x20 || c >= 0x7F || c == '#')
             return refuse(err, "a byte in the target that must be encoded");
     }
     if (!pang_str_equal(version, PANG_STR("HTTP/1.1")) &&
@@ -81,9 +81,9 @@ static pang_code check_request_line(pang_str line, pang_err *err)
     return PANG_OK;
 }
 
-/* How often the fields that decide about framing came. */
+/* How often the fields came that decide about framing, or about who it is. */
 typedef struct {
-    unsigned host, length, coding;
+    unsigned host, length, coding, authorization;
     bool length_is_number, coding_is_chunked;
 } framing;
 
@@ -99,6 +99,8 @@ static pang_code check_field(pang_str line, framing *seen, pang_err *err)
         return refuse(err, "a control character in a header field");
     if (pang_str_equal_nocase(name, PANG_STR("host")))
         seen->host++;
+    if (pang_str_equal_nocase(name, PANG_STR("authorization")))
+        seen->authorization++;
     if (pang_str_equal_nocase(name, PANG_STR("content-length"))) {
         seen->length++;
         seen->length_is_number = value.len <= 18 && pang_str_to_uint64(value, &ignored);
@@ -114,6 +116,8 @@ static pang_code check_framing(const framing *seen, bool http10, pang_err *err)
 {
     if (seen->host > 1 || (seen->host == 0 && !http10))
         return refuse(err, "exactly one Host is needed");
+    if (seen->authorization > 1)
+        return refuse(err, "more than one Authorization");
     if (seen->length > 1 || (seen->length == 1 && !seen->length_is_number))
         return refuse(err, "Content-Length");
     if (seen->coding > 1 || (seen->coding == 1 && (!seen->coding_is_chunked || http10)))
@@ -236,8 +240,8 @@ static pang_code read_facts(const http_parser *parser, const pang_request_head *
         .http10 = parser->http_minor == 0,
         .chunked = pang_head_find(head, PANG_STR("transfer-encoding")).len > 0,
     };
-    if (length.len > 0)
-        (void)pang_str_to_uint64(length, &ret->length);
+    if (length.len > 0 && !pang_str_to_uint64(length, &ret->length))
+        return refuse(err, "Content-Length");
     ret->expects_continue = pang_str_equal_nocase(expect, PANG_STR("100-continue"));
     if (expect.len > 0 && !ret->expects_continue)
         return pang_fail(err, PANG_RESOURCE_EXHAUSTED, "ExpectationFailed",
@@ -261,6 +265,8 @@ pang_code pang_http1_parse(pang_str head, pang_arena *arena, pang_request_head *
         return pang_fail_memory(err);
     if (!r.complete)
         return refuse(err, http_errno_description(HTTP_PARSER_ERRNO(&parser)));
+    for (size_t i = 0; i < ret->n_headers; i++) /* http-parser leaves the blanks at the end */
+        ret->headers[i].value = pang_str_trim(ret->headers[i].value);
     ret->verb = pang_str_from(http_method_str((enum http_method)parser.method));
     code = read_target(&r, ret, err);
     return code == PANG_OK ? read_facts(&parser, ret, ret_facts, err) : code;

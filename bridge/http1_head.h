@@ -16,7 +16,8 @@ typedef struct {
 /* `head` ends with the empty line. Refused, in the manner of RFC 9112 where it leaves a choice:
  * bare LF or CR, folded lines, blanks before a colon, control characters, no or several Host, both
  * or several of Content-Length and Transfer-Encoding, another coding than "chunked", chunked in
- * HTTP/1.0, an absolute target of another host, too many fields. An Upgrade is ignored.
+ * HTTP/1.0, an absolute target of another host, several Authorization, too many fields. An
+ * Upgrade is ignored, as RFC 9110 (7.8) allows: clients that offer h2c in passing are served.
  * ERRORS: INVALID_ARGUMENT (400), RESOURCE_EXHAUSTED with the reason of the HTTP status, among
  * them "ExpectationFailed" and "UriTooLong"; UNIMPLEMENTED for what is no HTTP/1.x. */
 PANG_MUST_CHECK pang_code pang_http1_parse(pang_str head, pang_arena *arena,

@@ -324,16 +324,16 @@ static bool is_grpc(const pang_request_head *head)
            (rest.len == 0 || rest.ptr[0] == '+' || rest.ptr[0] == ';');
 }
 
-/* Exactly one host, however often it is said. */
-static bool has_one_host(const pang_request_head *head)
+/* True unless a field comes again with another value. */
+static bool is_single(const pang_request_head *head, pang_str name)
 {
-    pang_str host = pang_head_find(head, PANG_STR("host"));
+    pang_str first = pang_head_find(head, name);
     for (size_t i = 0; i < head->n_headers; i++) {
-        if (pang_str_equal(head->headers[i].name, PANG_STR("host")) &&
-            !pang_str_equal_nocase(head->headers[i].value, host))
+        if (pang_str_equal(head->headers[i].name, name) &&
+            !pang_str_equal(head->headers[i].value, first))
             return false;
     }
-    return host.len > 0;
+    return true;
 }
 
 /* NULL, or why the head is refused. */
@@ -342,7 +342,11 @@ static const char *fault_of(const pang_request_head *head)
     if (head->target.len == 0 || head->target.ptr[0] != '/' ||
         pang_str_find(head->target, '#') < head->target.len)
         return "invalid request: the target";
-    return has_one_host(head) ? NULL : "invalid request: exactly one host is needed";
+    if (pang_head_find(head, PANG_STR("host")).len == 0 || !is_single(head, PANG_STR("host")))
+        return "invalid request: exactly one host is needed";
+    if (!is_single(head, PANG_STR("authorization")))
+        return "invalid request: more than one Authorization";
+    return NULL;
 }
 
 /* A body too large is refused before it comes. nghttp2 has checked that the length is a number. */

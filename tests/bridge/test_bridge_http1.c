@@ -226,6 +226,9 @@ static const struct {
     {"no host in the target", RAW("GET http:///health/live HTTP/1.1\r\n" HOST "\r\n")},
     {"another port in the target",
      RAW("GET http://localhost:1/health/live HTTP/1.1\r\n" HOST "\r\n")},
+    /* Who it is, and what is wanted of whom. */
+    {"two credentials", RAW(GET HOST "Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n")},
+    {"a fragment", RAW("GET /health/live#a HTTP/1.1\r\n" HOST "\r\n")},
     /* Expectations, and what is no HTTP. */
     {"unknown expectation", RAW(MAKE HOST "Expect: magic\r\n\r\n")},
     {"TLS hello", RAW("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")},
@@ -289,6 +292,8 @@ static const struct {
     {"query", RAW("GET /health/live?a=b&c=%20 HTTP/1.1\r\n" HOST "\r\n"), 2},
     {"HEAD", RAW("HEAD /health/live HTTP/1.1\r\n" HOST "\r\n"), 2},
     {"length 0 in a GET", RAW(GET HOST "Content-Length: 0\r\n\r\n"), 2},
+    {"length with blanks around", RAW(POST "Content-Length:   19  \r\n\r\n" BODY), 2},
+    {"coding with blanks around", RAW(POST "Transfer-Encoding:  chunked \t\r\n\r\n" CHUNK LAST), 2},
     {"length with zeros before", RAW(POST "Content-Length: 0019\r\n\r\n" BODY), 2},
     {"body by length", RAW(POST "Content-Length: 19\r\n\r\n" BODY), 2},
     {"body in a chunk", RAW(POST CHUNKED CHUNK LAST), 2},

@@ -232,6 +232,12 @@ static void test_http2__malformed_requests_are_refused(void **state)
     h2_begin(&block, "GET", "/health/live");
     h2_add_bytes(&block, "x\0y", 3, "b", 1);
     check_malformed("NUL in a name", &block);
+    h2_begin(&block, "GET", "/health/live");
+    h2_add(&block, "authorization", "Bearer a");
+    h2_add(&block, "authorization", "Bearer b");
+    check_malformed("two credentials", &block);
+    h2_begin(&block, "GET", "/health/live#a");
+    check_malformed("a fragment", &block);
     static const char *const needed[] = {":method", ":scheme", ":path"};
     for (size_t i = 0; i < 3; i++) {
         block.len = 0;
