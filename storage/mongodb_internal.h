@@ -1,8 +1,8 @@
 /*
- * What the three files of the MongoDB backend share: mongodb.c opens and reads, mongodb_log.c knows
- * documents and the tail of the log, mongodb_apply.c writes. The ideas are told there.
- * Called by those three only. Threads: the tail has a lock of its own; an entry of it never changes
- * and is counted, so that readers keep what they began with.
+ * What the four files of the MongoDB backend share: mongodb.c opens, mongodb_read.c reads,
+ * mongodb_apply.c writes, mongodb_log.c knows documents and the tail of the log. The ideas are told
+ * there. Called by those four only. Threads: the tail has a lock of its own; an entry of it never
+ * changes and is counted, so that readers keep what they began with.
  */
 #ifndef PANG_STORAGE_MONGODB_INTERNAL_H
 #define PANG_STORAGE_MONGODB_INTERNAL_H
@@ -13,6 +13,7 @@
 #include <mongoc/mongoc.h>
 
 #include "storage/backends.h"
+#include "storage/range.h"
 
 enum {
     MONGO_TAIL_MAX = 1024,                /* entries of log in memory; derived long before */
@@ -82,6 +83,9 @@ bson_t *pang_mongo_encode(const pang_record *row, uint64_t at, bool is_deleted,
                           const char *body_id);
 bool pang_mongo_decode(const bson_t *document, mongo_version *ret);
 
+/* The _id of a document; "" when it is no string. */
+const char *pang_mongo_id_of(const bson_t *document);
+
 /* Entries. */
 mongo_entry *pang_mongo_entry_new(uint64_t at);
 void pang_mongo_entry_add(mongo_entry *e, bson_t *document); /* takes it */
@@ -105,7 +109,7 @@ void pang_mongo_forget(mongodb_store *s, uint64_t derived);
 /* Writes the tail's records into the collection and shortens it. Errors only delay it. */
 void pang_mongo_derive(mongodb_store *s, mongo_session *c);
 
-/* mongodb.c: what one read is about. */
+/* mongodb_read.c: what one read is about. */
 typedef struct {
     mongodb_store *store;
     mongo_session session;
@@ -123,6 +127,9 @@ void pang_mongo_read_end(mongo_read *r);
  * version 0 when there is none. Further calls read as of the same state. n <= PANG_GET_MAX. */
 pang_code pang_mongo_read_keys(mongo_read *r, const pang_str *keys, size_t n, bool follow,
                                bool with_bodies, pang_record *rows);
+
+extern pang_store_get_fn pang_mongodb_get;
+extern pang_store_scan_fn pang_mongodb_scan;
 
 /* mongodb_apply.c */
 extern pang_store_apply_fn pang_mongodb_apply;

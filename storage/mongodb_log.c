@@ -54,6 +54,14 @@ void pang_mongo_log_id(uint64_t at, char to[32])
     (void)snprintf(to, 32, "l%016" PRIx64, at);
 }
 
+const char *pang_mongo_id_of(const bson_t *document)
+{
+    bson_iter_t at;
+    return bson_iter_init_find(&at, document, "_id") && BSON_ITER_HOLDS_UTF8(&at)
+               ? bson_iter_utf8(&at, NULL)
+               : "";
+}
+
 uint64_t pang_mongo_version(uint64_t at, size_t index)
 {
     return at << MONGO_INDEX_BITS | (uint64_t)index;
