@@ -62,6 +62,10 @@ typedef struct pang_worker {
     size_t n_conns;
     int64_t accept_again_ms;  /* after descriptors ran out */
     int64_t drain_until_ms;   /* 0: not draining */
+    char date[32];            /* the `date` of replies, for the second date_s */
+    int64_t date_s;
+    uint8_t chance[512];      /* random bytes for request ids, fetched many at a time */
+    size_t n_chance;
 } pang_worker;
 
 #endif

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "bridge/conn.h"
 #include "bridge/http1_head.h"
@@ -91,16 +90,6 @@ static void PANG_PRINTF(2, 3) add_printf(pang_conn *conn, const char *fmt, ...)
     add_text(conn, (pang_str){line, (size_t)len});
 }
 
-static void add_date(pang_conn *conn)
-{
-    char line[64];
-    time_t now = time(NULL);
-    struct tm utc;
-    gmtime_r(&now, &utc);
-    size_t len = strftime(line, sizeof line, "date: %a, %d %b %Y %H:%M:%S GMT\r\n", &utc);
-    add_text(conn, (pang_str){line, len});
-}
-
 static void sink_head(pang_sink *sink, unsigned status, const pang_http_field *fields, size_t n,
                       int64_t length, bool last)
 {
@@ -114,7 +103,6 @@ static void sink_head(pang_sink *sink, unsigned status, const pang_http_field *f
     if (length < 0 && h->facts.http10)
         h->facts.keep_alive = false;
     add_printf(conn, "HTTP/1.1 %u %s\r\n", status, pang_status_phrase(status));
-    add_date(conn);
     for (size_t i = 0; i < n; i++) {
         add_text(conn, fields[i].name);
         add_text(conn, PANG_STR(": "));
@@ -306,7 +294,8 @@ static bool open_request(http1 *h)
 static void refuse_head(http1 *h, pang_code code, const char *reason, const char *message)
 {
     pang_metrics_refused(h->conn->worker->metrics, PANG_REFUSED_PROTOCOL);
-    h->phase = REPLY; /* then close: where the next request begins is not known */
+    /* The phase stays HEAD, so that the connection ends by LINGER: where the next request begins is
+     * not known, and more of this one may be on its way. */
     pang_conn_wait(h->conn, PANG_WAITS_CORE);
     pang_request_refuse(h->request, code, reason, message);
 }

@@ -7,6 +7,7 @@
  * last one has left for the client, so neither process holds the list and a slow client slows only
  * its own.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -104,13 +105,29 @@ static bool is_fit_id(pang_str id)
     return true;
 }
 
-pang_str pang_request_id(const pang_request_head *head, pang_arena *arena)
+/* A system call per request id would be a third of what parsing the request costs. */
+static void take_chance(void *arg, void *to, size_t size)
 {
+    pang_worker *worker = arg;
+    assert(size <= sizeof worker->chance);
+    if (worker->n_chance < size) {
+        pang_env_random(&pang_env_system, worker->chance, sizeof worker->chance);
+        worker->n_chance = sizeof worker->chance;
+    }
+    worker->n_chance -= size;
+    memcpy(to, worker->chance + worker->n_chance, size);
+}
+
+pang_str pang_request_id(pang_worker *worker, const pang_request_head *head, pang_arena *arena)
+{
+    pang_env env = pang_env_system;
     char text[PANG_ID_TEXT + 1];
     pang_str given = pang_head_find(head, PANG_STR("x-request-id")), id = PANG_STR("-");
     if (is_fit_id(given))
         return given;
-    pang_id_text(pang_id_v7(&pang_env_system), text);
+    env.random = take_chance;
+    env.arg = worker;
+    pang_id_text(pang_id_v7(&env), text);
     (void)pang_arena_copy(arena, pang_str_from(text), &id);
     return id;
 }
@@ -165,7 +182,7 @@ bool pang_request_begin(pang_request *request)
     size_t at = pang_str_find(target, '?');
     request->path = pang_str_slice(target, 0, at);
     request->query = pang_str_after(target, at + 1);
-    request->id = pang_request_id(&request->head, request->arena);
+    request->id = pang_request_id(request->worker, &request->head, request->arena);
     request->only_head = pang_str_equal(request->head.verb, PANG_STR("HEAD"));
     if (pang_request_page(request))
         return true; /* a body is read and forgotten */

@@ -58,7 +58,7 @@ void pang_request_free(pang_request *request);
 /* The first value of a header, empty when there is none. */
 pang_str pang_head_find(const pang_request_head *head, pang_str name);
 /* x-request-id when it is fit to be used, else a new one; in arena. */
-pang_str pang_request_id(const pang_request_head *head, pang_arena *arena);
+pang_str pang_request_id(pang_worker *worker, const pang_request_head *head, pang_arena *arena);
 /* The metadata of a call to the core: built here, by name, never copied as a whole. */
 size_t pang_request_metadata(const pang_worker *worker, const pang_request_head *head,
                              pang_str peer, pang_str id,

@@ -2,6 +2,7 @@
  * Replies: the fields that every reply has, compression, and what other origins may see.
  */
 #include <stdio.h>
+#include <time.h>
 #include <zlib.h>
 
 #include "api/log.h"
@@ -94,13 +95,25 @@ static void add_cors(const pang_request *request, field_list *fields)
 
 /* ---- the reply ---- */
 
+/* The same text for all replies of a second. */
+static pang_str date_of(pang_worker *worker)
+{
+    time_t now = (time_t)(pang_env_wall_ms(&pang_env_system) / 1000);
+    struct tm utc;
+    if (now != worker->date_s && gmtime_r(&now, &utc) != NULL &&
+        strftime(worker->date, sizeof worker->date, "%a, %d %b %Y %H:%M:%S GMT", &utc) > 0)
+        worker->date_s = now;
+    return pang_str_from(worker->date);
+}
+
 static void add_common(pang_request *request, const reply *r, field_list *fields)
 {
+    add(fields, PANG_STR("date"), date_of(request->worker));
     if (r->body.len > 0 || r->streamed)
         add(fields, PANG_STR("content-type"),
             r->content_type.len > 0 ? r->content_type : PANG_STR("application/json"));
     if (request->id.len == 0) /* refused before its head was read */
-        request->id = pang_request_id(&request->head, request->arena);
+        request->id = pang_request_id(request->worker, &request->head, request->arena);
     add(fields, PANG_STR("x-request-id"), request->id);
     add(fields, PANG_STR("x-content-type-options"), PANG_STR("nosniff"));
     if (request->worker->bridge->no_auth)

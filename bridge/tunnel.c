@@ -284,7 +284,7 @@ pang_tunnel *pang_tunnel_new(pang_conn *conn, nghttp2_session *session, int32_t 
     t->stream = stream;
     t->arena = arena;
     t->begun_ms = pang_loop_now(worker->loop);
-    if (!pang_arena_copy(arena, pang_request_id(head, arena), &t->id))
+    if (!pang_arena_copy(arena, pang_request_id(worker, head, arena), &t->id))
         t->id = PANG_STR("-");
     find_method(t, head);
     pang_upstream_request call = {
