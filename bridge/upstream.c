@@ -48,6 +48,7 @@ struct pang_upstream {
     core_link *links; /* twice as many as may take calls: old ones end while new ones serve */
     unsigned n_links, n_wanted;
     char path[sizeof ((struct sockaddr_un *)0)->sun_path];
+    uint8_t bytes[READ_BYTES]; /* what was just read; on the stack it would be zeroed every time */
 };
 
 struct pang_upstream_call {
@@ -359,9 +360,9 @@ static void run_flush(pang_job *job)
 static void ready_link(pang_watch *watch, uint32_t events)
 {
     core_link *l = (core_link *)((char *)watch - offsetof(core_link, watch));
-    uint8_t bytes[READ_BYTES];
+    uint8_t *bytes = l->upstream->bytes;
     if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
-        ssize_t n = recv(watch->fd, bytes, sizeof bytes, 0);
+        ssize_t n = recv(watch->fd, bytes, READ_BYTES, 0);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
             drop_link(l);
             return;
