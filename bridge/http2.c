@@ -453,13 +453,23 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     return 0;
 }
 
+static bool is_clients_fault(uint32_t code)
+{
+    return code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_FLOW_CONTROL_ERROR ||
+           code == NGHTTP2_STREAM_CLOSED || code == NGHTTP2_FRAME_SIZE_ERROR;
+}
+
 /* A reply that ends before its request: what still would come is not wanted (RFC 9113, 8.1). */
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
+    http2 *h = arg;
     stream *s = stream_of(session, frame->hd.stream_id);
     bool ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
                 (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
-    (void)arg;
+    /* CVE-2025-8671: streams that the client makes us reset, by frames that break the rules. */
+    if (frame->hd.type == NGHTTP2_RST_STREAM && is_clients_fault(frame->rst_stream.error_code) &&
+        !pay(h, &h->resets, RESET_BUDGET, RESETS_PER_SECOND))
+        calm_down(h);
     if (s != NULL && ends && !s->body_over)
         reset(s, NGHTTP2_NO_ERROR);
     return 0;

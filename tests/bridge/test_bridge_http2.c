@@ -329,6 +329,27 @@ static void test_http2__rapid_resets(void **state)
     assert_true(core_count(&f, "streams") - before < 3000);
 }
 
+/* As rapid resets, but it is we who reset: the window of each stream is opened too far. */
+static void test_http2__resets_that_are_made_ours(void **state)
+{
+    static const uint8_t most[4] = {0x7F, 0xFF, 0xFF, 0xFF};
+    h2 c;
+    uint32_t stream = 1;
+    (void)state;
+    long before = core_count(&f, "streams");
+    attack_begin();
+    h2_open(&c, &f, true);
+    for (size_t i = 0; i < 20000 / ATTACK; i++, stream += 2) {
+        if (!h2_get(&c, stream, "/v1/config?warehouse=never") ||
+            !h2_send(&c, H2_WINDOW_UPDATE, 0, stream, most, sizeof most))
+            break;
+    }
+    assert_true(is_gone(&c, PATIENCE_MS));
+    h2_close(&c);
+    attack_end("resets that are made ours");
+    assert_true(core_count(&f, "streams") - before < 3000);
+}
+
 /* A header block that never ends. */
 static void test_http2__endless_continuation(void **state)
 {
@@ -688,6 +709,7 @@ int main(void)
         cmocka_unit_test(test_http2__large_headers_are_refused_alone),
         cmocka_unit_test(test_http2__a_large_body_is_refused),
         cmocka_unit_test(test_http2__rapid_resets),
+        cmocka_unit_test(test_http2__resets_that_are_made_ours),
         cmocka_unit_test(test_http2__endless_continuation),
         cmocka_unit_test(test_http2__empty_continuations),
         cmocka_unit_test(test_http2__an_announced_giant),

@@ -107,6 +107,30 @@ static void test_life__slow_clients_are_closed(void **state)
 }
 
 /* Two thousand of them, and others are served as before. */
+/* Closing with bytes unread would reset the connection, and take the refusal with it. */
+static void test_life__a_refusal_outlives_what_still_comes(void **state)
+{
+    enum { MORE = 512 * 1024 };
+    static const char *const settings[] = {NULL};
+    static char head[MORE];
+    char reply[4096];
+    ssize_t n;
+    size_t len = 0;
+    (void)state;
+    memset(head, 'a', sizeof head);
+    memcpy(head, "GET / HTTP/1.1\r\nX: ", 19);
+    fixture_start(&f, settings);
+    int fd = wire_connect(&f);
+    wire_send(fd, head, sizeof head);
+    while ((n = recv(fd, reply + len, sizeof reply - 1 - len, 0)) > 0)
+        len += (size_t)n;
+    reply[len] = '\0';
+    assert_int_equal(n, 0);
+    assert_non_null(strstr(reply, "HTTP/1.1 431 "));
+    close(fd);
+    fixture_stop(&f);
+}
+
 static void test_life__slowloris_holds_up_nobody(void **state)
 {
     enum { SOCKETS = COSTS_COUNT ? 2000 : 300 };
@@ -537,6 +561,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_life__slow_clients_are_closed, teardown),
+        cmocka_unit_test_teardown(test_life__a_refusal_outlives_what_still_comes, teardown),
         cmocka_unit_test_teardown(test_life__slowloris_holds_up_nobody, teardown),
         cmocka_unit_test_teardown(test_life__replies_nobody_reads, teardown),
         cmocka_unit_test_teardown(test_life__connections_are_limited, teardown),
