@@ -45,6 +45,7 @@ typedef struct {
     atomic_int_fast64_t in_flight;   /* requests of all workers */
     atomic_int_fast64_t body_bytes;  /* of their bodies, together */
     atomic_bool draining;
+    atomic_bool was_ready; /* the core has been there once */
 } pang_bridge;
 
 struct pang_conn;

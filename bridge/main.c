@@ -14,6 +14,7 @@
 #include "api/config.h"
 #include "api/log.h"
 #include "bridge/conn.h"
+#include "bridge/healthcheck.h"
 #include "bridge/listen.h"
 
 enum { WORKERS_MAX = 256, STACK_BYTES = 512 * 1024 };
@@ -30,16 +31,14 @@ static pang_code socket_path(const pang_config *config, char **ret, pang_err *er
 {
     pang_str given = pang_config_text(config, PANG_OPT_SOCKET);
     pang_str folder = pang_config_text(config, PANG_OPT_DATA_DIR);
-    int len = given.len > 0
-                  ? asprintf(ret, "%.*s", PANG_STR_ARG(given))
-                  : asprintf(ret, "%.*s/run/core.sock", PANG_STR_ARG(folder));
+    int len = given.len > 0 ? asprintf(ret, "%.*s", PANG_STR_ARG(given))
+                            : asprintf(ret, "%.*s/run/core.sock", PANG_STR_ARG(folder));
     return len < 0 ? pang_fail_memory(err) : PANG_OK;
 }
 
 static void read_limits(const pang_config *config, pang_bridge *bridge)
 {
-    bridge->upstream_connections =
-        (unsigned)pang_config_int(config, PANG_OPT_UPSTREAM_CONNECTIONS);
+    bridge->upstream_connections = (unsigned)pang_config_int(config, PANG_OPT_UPSTREAM_CONNECTIONS);
     bridge->max_connections = pang_config_int(config, PANG_OPT_MAX_CONNECTIONS);
     bridge->max_connections_per_peer = pang_config_int(config, PANG_OPT_MAX_CONNECTIONS_PER_PEER);
     bridge->max_in_flight = pang_config_int(config, PANG_OPT_MAX_CONCURRENT);
@@ -55,8 +54,7 @@ static void read_limits(const pang_config *config, pang_bridge *bridge)
     bridge->metrics_on = pang_config_bool(config, PANG_OPT_METRICS);
     bridge->trust_forwarded = pang_config_bool(config, PANG_OPT_TRUST_FORWARDED);
     bridge->no_auth = pang_config_bool(config, PANG_OPT_NO_AUTH);
-    bridge->n_cors_origins =
-        pang_config_list(config, PANG_OPT_CORS_ORIGINS, &bridge->cors_origins);
+    bridge->n_cors_origins = pang_config_list(config, PANG_OPT_CORS_ORIGINS, &bridge->cors_origins);
 }
 
 static pang_code read_tls(const pang_config *config, pang_bridge *bridge, pang_err *err)
@@ -286,11 +284,19 @@ int main(int argc, char **argv)
 {
     static pang_bridge bridge;
     pang_config *config = NULL;
+    bool check = pang_healthcheck_asked(&argc, argv);
     int status = pang_config_start(PANG_PROGRAM_BRIDGE, "pangolin-bridge",
-                                   "the public side of a Pangolin catalog: HTTP to gRPC", argc,
-                                   argv, &config);
+                                   "The public side of a Pangolin catalog: HTTP to gRPC. With\n"
+                                   "--healthcheck it asks the one that runs with these options\n"
+                                   "whether it is ready, and exits with 0 if so.",
+                                   argc, argv, &config);
     if (status >= 0)
         return status;
+    if (check) {
+        status = pang_healthcheck(config);
+        pang_config_free(config);
+        return status;
+    }
     read_limits(config, &bridge);
     status = run(config, &bridge);
     pang_config_free(config);

@@ -100,13 +100,16 @@ static void answer_ready(pang_request *request, const pang_upstream_status *stat
     pang_buf body = {.arena = request->arena};
     bool serving = status->code == PANG_OK && find_field(message, 1).value == SERVING;
     if (serving)
+        atomic_store(&request->worker->bridge->was_ready, true);
+    if (serving)
         pang_buf_printf(&body, "{\"status\":\"ready\",\"store\":\"ok\",\"store_latency_ms\":%lld}",
                         latency < 0 ? 0 : latency);
-    else if (status->code == PANG_OK)
-        pang_buf_printf(&body, "{\"status\":\"unready\",\"store\":\"unreachable\"}");
+    else if (!atomic_load(&request->worker->bridge->was_ready))
+        pang_buf_printf(&body, "{\"status\":\"starting\"}");
     else
-        pang_buf_printf(&body, "{\"status\":\"starting\",\"error\":\"%s\"}",
-                        pang_code_name(status->code));
+        pang_buf_printf(
+            &body, "{\"status\":\"unready\",\"store\":\"unreachable\",\"error\":\"%s\"}",
+            status->code == PANG_OK ? "the core does not serve" : "the core does not answer");
     answer_json(request, serving ? 200 : 503, pang_buf_str(&body));
 }
 

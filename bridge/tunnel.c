@@ -1,7 +1,7 @@
 /*
- * gRPC passed through. The client's messages are followed just enough to know their lengths, so that
- * one that is too large is refused here; their content is not looked at. The reply's header and
- * trailers are built anew from the call's status.
+ * gRPC passed through. The client's messages are followed just enough to know their lengths, so
+ * that one that is too large is refused here; their content is not looked at. The reply's header
+ * and trailers are built anew from the call's status.
  */
 #include "bridge/tunnel.h"
 
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/log.h"
 #include "bridge/status.h"
 
 struct pang_tunnel {
@@ -290,7 +291,8 @@ pang_tunnel *pang_tunnel_new(pang_conn *conn, nghttp2_session *session, int32_t 
     pang_upstream_request call = {
         .path = head->target,
         .metadata = metadata,
-        .n_metadata = pang_request_metadata(worker, head, pang_str_from(conn->peer), t->id, metadata),
+        .n_metadata = pang_request_metadata(worker, head, pang_str_from(conn->peer), t->id,
+                                            metadata),
         .timeout_ms = read_timeout(pang_head_find(head, PANG_STR("grpc-timeout")),
                                    INT32_MAX), /* streams may last; the core has its limits */
         .more = true,
@@ -321,6 +323,10 @@ void pang_tunnel_free(pang_tunnel *t)
     pang_upstream_cancel(t->call);
     if (t->counted)
         atomic_fetch_sub(&t->conn->worker->bridge->in_flight, 1);
+    if (pang_log_enabled(PANG_LOG_DEBUG))
+        PANG_LOG(DEBUG, "call", PANG_LOG_TEXT("request_id", t->id),
+                 PANG_LOG_TEXT("peer", pang_str_from(t->conn->peer)),
+                 PANG_LOG_NUMBER("route", t->route), PANG_LOG_NUMBER("code", t->code));
     pang_metrics_count(t->conn->worker->metrics, t->route, http_status(t),
                        (pang_loop_now(t->conn->worker->loop) - t->begun_ms) * 1000);
     pang_queue_clear(&t->queue);

@@ -88,11 +88,12 @@ void fixture_kill_core(fixture *f)
 }
 
 /* In the child. A setting of the test replaces the fixture's own. */
-static _Noreturn void become_bridge(const fixture *f, const char *const *settings, int err)
+static _Noreturn void become_bridge(const fixture *f, const char *const *settings, int err,
+                                    const char *flag)
 {
     char own[5][160];
     char *environment[64];
-    char *arguments[] = {(char *)(uintptr_t) "pangolin-bridge", NULL};
+    char *arguments[] = {(char *)(uintptr_t) "pangolin-bridge", (char *)(uintptr_t)flag, NULL};
     size_t n = 0;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)snprintf(own[0], sizeof own[0], "PORT=%u", f->port);
@@ -150,7 +151,8 @@ static void remove_folder(const fixture *f)
     }
 }
 
-static pid_t start_bridge(const fixture *f, const char *const *settings, const char *log)
+static pid_t start_bridge(const fixture *f, const char *const *settings, const char *log,
+                          const char *flag)
 {
     int err = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     assert_true(err >= 0);
@@ -158,7 +160,7 @@ static pid_t start_bridge(const fixture *f, const char *const *settings, const c
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0)
-        become_bridge(f, settings, err);
+        become_bridge(f, settings, err, flag);
     close(err);
     return pid;
 }
@@ -181,7 +183,7 @@ void fixture_start(fixture *f, const char *const *settings)
     f->port = free_port();
     fixture_start_core(f);
     fixture_path(f, "log", log, sizeof log);
-    f->bridge = start_bridge(f, settings, log);
+    f->bridge = start_bridge(f, settings, log, NULL);
     for (int64_t until = wire_now() + PATIENCE_MS; wire_now() < until;) {
         int fd = wire_try_connect(f->port);
         if (fd >= 0) {
@@ -220,6 +222,16 @@ void fixture_stop(fixture *f)
     *f = (fixture){0};
 }
 
+int fixture_healthcheck(const fixture *f)
+{
+    char log[128];
+    int status = 0;
+    fixture_path(f, "log", log, sizeof log);
+    pid_t pid = start_bridge(f, NULL, log, "--healthcheck");
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 int fixture_refused(const char *const *settings, char *said, size_t size)
 {
     fixture f = {0};
@@ -228,7 +240,7 @@ int fixture_refused(const char *const *settings, char *said, size_t size)
     make_folder(&f);
     f.port = free_port();
     fixture_path(&f, "log", log, sizeof log);
-    pid_t pid = start_bridge(&f, settings, log);
+    pid_t pid = start_bridge(&f, settings, log, NULL);
     for (int64_t until = wire_now() + PATIENCE_MS; waitpid(pid, &status, WNOHANG) == 0;) {
         if (wire_now() > until)
             (void)kill(pid, SIGKILL);

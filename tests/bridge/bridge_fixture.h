@@ -29,6 +29,8 @@ void fixture_start(fixture *f, const char *const *settings);
 void fixture_stop(fixture *f);
 void fixture_start_core(fixture *f);
 void fixture_kill_core(fixture *f);
+/* What `pangolin-bridge --healthcheck` with the fixture's settings exits with. */
+int fixture_healthcheck(const fixture *f);
 /* Starts a bridge that must not start: its exit status; what it wrote is in `said`. */
 int fixture_refused(const char *const *settings, char *said, size_t size);
 /* A file of the fixture's folder. */
