@@ -310,8 +310,8 @@ static bool too_many_of(const pang_worker *worker, const char *peer)
         return false;
     for (const pang_conn *conn = worker->conns; conn != NULL; conn = conn->next)
         n += strcmp(conn->peer, peer) == 0;
-    return n >= (limit + (int64_t)worker->bridge->n_workers - 1) /
-                    (int64_t)worker->bridge->n_workers;
+    return n >=
+           (limit + (int64_t)worker->bridge->n_workers - 1) / (int64_t)worker->bridge->n_workers;
 }
 
 static void insert(pang_conn *conn)
@@ -384,10 +384,14 @@ static int64_t limit_of(const pang_conn *conn)
     const pang_bridge *bridge = conn->worker->bridge;
     switch (conn->waits) {
     case PANG_WAITS_HANDSHAKE:
-    case PANG_WAITS_HEAD: return bridge->header_ms;
-    case PANG_WAITS_BODY: return bridge->body_ms;
-    case PANG_WAITS_NEXT: return bridge->idle_ms;
-    case PANG_WAITS_CORE: break;
+    case PANG_WAITS_HEAD:
+        return bridge->header_ms;
+    case PANG_WAITS_BODY:
+        return bridge->body_ms;
+    case PANG_WAITS_NEXT:
+        return bridge->idle_ms;
+    case PANG_WAITS_CORE:
+        break;
     }
     return INT64_MAX / 2;
 }

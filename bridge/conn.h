@@ -44,16 +44,16 @@ struct pang_conn {
     pang_conn *prev, *next;
     pang_tls_session *tls;
     bool handshaken, tls_read_wants_write, closing, eof, want_read;
-    bool apart; /* came to the listener of /metrics */
+    bool apart;                    /* came to the listener of /metrics */
     const pang_protocol *protocol; /* NULL until it is known */
     void *state;                   /* the protocol's */
     pang_queue in, out;
-    pang_str tail;      /* goes out behind `out`; borrowed by the protocol, which is told by
-                           `writable` once it is gone */
+    pang_str tail; /* goes out behind `out`; borrowed by the protocol, which is told by
+                      `writable` once it is gone */
     pang_waits waits;
-    int64_t since_ms;   /* when this wait began */
-    int64_t wrote_ms;   /* when PANG_PROGRESS_BYTES had last left, or there was nothing to send */
-    size_t came, left;  /* bytes since then */
+    int64_t since_ms;  /* when this wait began */
+    int64_t wrote_ms;  /* when PANG_PROGRESS_BYTES had last left, or there was nothing to send */
+    size_t came, left; /* bytes since then */
     char peer[48];
 };
 

@@ -1,11 +1,11 @@
 /*
- * HTTP/1.1 on a connection: one request at a time, in order. What comes while one is under way stays
- * in the queue, and past a bound in the kernel, so a client that pipelines is slowed by its own
- * replies.
+ * HTTP/1.1 on a connection: one request at a time, in order. What comes while one is under way
+ * stays in the queue, and past a bound in the kernel, so a client that pipelines is slowed by its
+ * own replies.
  *
  * Phases: HEAD -> BODY (by length or in chunks) -> REPLY -> HEAD; after a refusal with a body still
- * on its way LINGER, in which that is read and thrown away for a moment, since closing at once would
- * reset the connection and take the reply with it.
+ * on its way LINGER, in which that is read and thrown away for a moment, since closing at once
+ * would reset the connection and take the reply with it.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ typedef struct {
     pang_conn *conn;
     pang_request *request;
     phase phase;
-    uint64_t left;       /* of the body or chunk; in LINGER what was thrown away */
+    uint64_t left; /* of the body or chunk; in LINGER what was thrown away */
     pang_http1_facts facts;
     bool chunked_reply, sending, suffix_sent, last_part, replied, shut;
 } http1;
@@ -386,11 +386,22 @@ static void http1_readable(pang_conn *conn)
         if (h->phase != LINGER && h->replied && is_reading(h))
             break; /* refused: the rest is read once the reply has left */
         switch (h->phase) {
-        case HEAD: more = take_head(h); break;
-        case BODY: more = body_step(h); break;
-        case REPLY: more = false; break;
-        case LINGER: discard(h); more = false; break;
-        default: more = chunk_step(h); break;
+        case HEAD:
+            more = take_head(h);
+            break;
+        case BODY:
+            more = body_step(h);
+            break;
+        case REPLY:
+            more = false;
+            break;
+        case LINGER:
+            discard(h);
+            more = false;
+            break;
+        default:
+            more = chunk_step(h);
+            break;
         }
     }
     if (conn->eof && h->phase != LINGER && !h->replied)

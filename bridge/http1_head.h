@@ -20,8 +20,7 @@ typedef struct {
  * Upgrade is ignored, as RFC 9110 (7.8) allows: clients that offer h2c in passing are served.
  * ERRORS: INVALID_ARGUMENT (400), RESOURCE_EXHAUSTED with the reason of the HTTP status, among
  * them "ExpectationFailed" and "UriTooLong"; UNIMPLEMENTED for what is no HTTP/1.x. */
-PANG_MUST_CHECK pang_code pang_http1_parse(pang_str head, pang_arena *arena,
-                                           pang_request_head *ret, pang_http1_facts *ret_facts,
-                                           pang_err *err);
+PANG_MUST_CHECK pang_code pang_http1_parse(pang_str head, pang_arena *arena, pang_request_head *ret,
+                                           pang_http1_facts *ret_facts, pang_err *err);
 
 #endif

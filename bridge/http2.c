@@ -1,6 +1,6 @@
 /*
- * HTTP/2 on a connection, by nghttp2. A stream is a request (request.c) or, when its content type is
- * gRPC's, a tunnel (tunnel.c).
+ * HTTP/2 on a connection, by nghttp2. A stream is a request (request.c) or, when its content type
+ * is gRPC's, a tunnel (tunnel.c).
  *
  * What a peer may do is bounded here and does not depend on its acknowledging our settings: streams
  * at once, bytes of a header block, streams that it opens and resets, frames that mean nothing,
@@ -19,12 +19,12 @@
 enum {
     STREAM_WINDOW = 256 * 1024,
     CONNECTION_WINDOW = 1 << 20,
-    RESET_BUDGET = 1000,       /* streams ended early by the client, then */
-    RESETS_PER_SECOND = 33,    /* the budget grows again */
-    FRAME_BUDGET = 1000,       /* frames that carry nothing: pings, settings, priorities, ... */
+    RESET_BUDGET = 1000,    /* streams ended early by the client, then */
+    RESETS_PER_SECOND = 33, /* the budget grows again */
+    FRAME_BUDGET = 1000,    /* frames that carry nothing: pings, settings, priorities, ... */
     FRAMES_PER_SECOND = 100,
-    ACK_TIMEOUT_MS = 10000,    /* for the client to acknowledge our settings */
-    OVERHEAD = 32,             /* RFC 9113, 6.5.2: a field counts 32 bytes more than it has */
+    ACK_TIMEOUT_MS = 10000, /* for the client to acknowledge our settings */
+    OVERHEAD = 32,          /* RFC 9113, 6.5.2: a field counts 32 bytes more than it has */
 };
 
 typedef struct stream {
@@ -35,11 +35,11 @@ typedef struct stream {
     pang_request *request; /* one of the two */
     pang_tunnel *tunnel;
     size_t header_bytes;
-    pang_str body;         /* what of the reply is still to go */
+    pang_str body; /* what of the reply is still to go */
     bool body_last, deferred, refused, head_over, body_over;
-    bool part_out;         /* a part was given that the request has not been told has left */
-    int64_t moved_ms;      /* when it last got on */
-    size_t moved_bytes;    /* since then */
+    bool part_out;      /* a part was given that the request has not been told has left */
+    int64_t moved_ms;   /* when it last got on */
+    size_t moved_bytes; /* since then */
 } stream;
 
 /* What a client may do for nothing, and gets back as time passes. */
@@ -250,11 +250,14 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
     case NGHTTP2_HEADERS:
     case NGHTTP2_RST_STREAM:
     case NGHTTP2_GOAWAY:
-    case NGHTTP2_WINDOW_UPDATE: break;
+    case NGHTTP2_WINDOW_UPDATE:
+        break;
     case NGHTTP2_DATA:
         idle = hd->length == 0 && (hd->flags & NGHTTP2_FLAG_END_STREAM) == 0;
         break;
-    default: idle = true; break;
+    default:
+        idle = true;
+        break;
     }
     if (idle && !pay(h, &h->frames, FRAME_BUDGET, FRAMES_PER_SECOND))
         calm_down(h);
@@ -522,8 +525,8 @@ static void http2_writable(pang_conn *conn)
     while (pang_queue_len(&conn->out) < PANG_CONN_OUT_MAX) {
         const uint8_t *bytes;
         ssize_t n = nghttp2_session_mem_send(h->session, &bytes);
-        if (n < 0 || (n > 0 && !pang_queue_add(&conn->out,
-                                               (pang_str){(const char *)bytes, (size_t)n}))) {
+        if (n < 0 ||
+            (n > 0 && !pang_queue_add(&conn->out, (pang_str){(const char *)bytes, (size_t)n}))) {
             pang_conn_abort(conn);
             return;
         }
@@ -592,8 +595,7 @@ static void http2_closed(pang_conn *conn)
 static nghttp2_session *new_session(http2 *h)
 {
     const nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
-         (uint32_t)h->conn->worker->bridge->max_streams},
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)h->conn->worker->bridge->max_streams},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)h->conn->worker->bridge->max_header},
     };
@@ -615,8 +617,8 @@ static nghttp2_session *new_session(http2 *h)
     if (nghttp2_session_server_new2(&session, callbacks, h, option) == 0 &&
         (nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings,
                                  sizeof settings / sizeof settings[0]) != 0 ||
-         nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0,
-                                               CONNECTION_WINDOW) != 0)) {
+         nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW) !=
+             0)) {
         nghttp2_session_del(session);
         session = NULL;
     }

@@ -57,8 +57,8 @@ static pang_code check_bound(int fd, bool no_auth, unsigned *ret_port, pang_err 
     return PANG_OK;
 }
 
-static pang_code bind_one(const struct addrinfo *to, bool no_auth, int *ret_fd,
-                          unsigned *ret_port, pang_err *err)
+static pang_code bind_one(const struct addrinfo *to, bool no_auth, int *ret_fd, unsigned *ret_port,
+                          pang_err *err)
 {
     int one = 1;
     int fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -85,8 +85,7 @@ static pang_code bind_one(const struct addrinfo *to, bool no_auth, int *ret_fd,
 static pang_code resolve(const char *host, unsigned port, struct addrinfo **ret, pang_err *err)
 {
     char service[8];
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     (void)snprintf(service, sizeof service, "%u", port);
     int failed = getaddrinfo(host, service, &hints, ret);
     if (failed != 0)
@@ -110,8 +109,8 @@ static pang_code check_free(const struct addrinfo *to, unsigned port, pang_err *
     int why = errno;
     close(fd);
     return is_free ? PANG_OK
-                   : pang_fail(err, PANG_UNAVAILABLE, NULL, "could not listen on port %u: %s",
-                               port, strerror(why));
+                   : pang_fail(err, PANG_UNAVAILABLE, NULL, "could not listen on port %u: %s", port,
+                               strerror(why));
 }
 
 pang_code pang_listen(pang_bridge *bridge, const char *host, unsigned port, unsigned *ret_port,
@@ -144,8 +143,8 @@ pang_code pang_listen_metrics(pang_bridge *bridge, pang_str text, pang_err *err)
     size_t colon = text.len;
     while (colon > 0 && text.ptr[colon - 1] != ':')
         colon--;
-    if (colon < 2 || colon > sizeof host || !pang_str_to_uint64(pang_str_after(text, colon), &port) ||
-        port > UINT16_MAX)
+    if (colon < 2 || colon > sizeof host ||
+        !pang_str_to_uint64(pang_str_after(text, colon), &port) || port > UINT16_MAX)
         return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
                          "metrics-address: expected host:port, found \"%" PANG_STR_FMT "\"",
                          PANG_STR_ARG(text));
@@ -238,8 +237,7 @@ void pang_listen_stop(pang_worker *worker)
 
 void pang_listen_sweep(pang_worker *worker, int64_t now_ms)
 {
-    if (worker->accept_again_ms == 0 || now_ms < worker->accept_again_ms ||
-        worker->listener.fd < 0)
+    if (worker->accept_again_ms == 0 || now_ms < worker->accept_again_ms || worker->listener.fd < 0)
         return;
     worker->accept_again_ms = 0;
     pang_loop_change(worker->loop, &worker->listener, EPOLLIN);

@@ -13,10 +13,9 @@
  * FAILED_PRECONDITION (not loopback), UNAVAILABLE (in use, not permitted). */
 PANG_MUST_CHECK pang_code pang_listen(pang_bridge *bridge, const char *address, unsigned port,
                                       unsigned *ret_port, pang_err *err);
-/* Binds "host:port" for /metrics alone, plain, accepted by the first worker. May be any address: what
- * it shows is no tenant's. ERRORS: as pang_listen. */
-PANG_MUST_CHECK pang_code pang_listen_metrics(pang_bridge *bridge, pang_str address,
-                                              pang_err *err);
+/* Binds "host:port" for /metrics and /health alone, plain, accepted by the first worker.
+ * ERRORS: as pang_listen. */
+PANG_MUST_CHECK pang_code pang_listen_metrics(pang_bridge *bridge, pang_str address, pang_err *err);
 /* Begins to accept in a worker's loop. False when the kernel refuses. */
 bool pang_listen_start(pang_worker *worker);
 /* No new connections; what the kernel has queued is let go. */

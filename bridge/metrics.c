@@ -65,8 +65,7 @@ int64_t pang_metrics_clock(void)
 
 static size_t slot_of(const pang_metrics *metrics, int method)
 {
-    return method >= 0 ? (size_t)method
-                       : metrics->n_routes - EXTRA_ROUTES + (size_t)(-method - 1);
+    return method >= 0 ? (size_t)method : metrics->n_routes - EXTRA_ROUTES + (size_t)(-method - 1);
 }
 
 static void add(atomic_uint_fast64_t *counter, uint64_t n)

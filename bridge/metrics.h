@@ -12,7 +12,11 @@
 typedef struct pang_metrics pang_metrics;
 
 /* For what is no method of the schema. */
-typedef enum { PANG_ROUTE_NONE = -1, PANG_ROUTE_HEALTH = -2, PANG_ROUTE_METRICS = -3 } pang_route_id;
+typedef enum {
+    PANG_ROUTE_NONE = -1,
+    PANG_ROUTE_HEALTH = -2,
+    PANG_ROUTE_METRICS = -3
+} pang_route_id;
 
 PANG_MUST_CHECK pang_code pang_metrics_new(const pang_schema *schema, pang_metrics **ret,
                                            pang_err *err);

@@ -1,7 +1,7 @@
 /*
- * The life of a request. It is routed when its head is complete, so that a body that is too large or
- * for nothing is refused before it comes; it is transcoded and sent when its body is; the reply is
- * transcoded when the core's is complete.
+ * The life of a request. It is routed when its head is complete, so that a body that is too large
+ * or for nothing is refused before it comes; it is transcoded and sent when its body is; the reply
+ * is transcoded when the core's is complete.
  *
  * A list without a page token is read page after page: the next page is asked for only when the
  * last one has left for the client, so neither process holds the list and a slow client slows only
@@ -197,8 +197,8 @@ bool pang_request_begin(pang_request *request)
     if (code != PANG_OK && allow.len > 0) {
         pang_str type = PANG_STR("MethodNotAllowed");
         reply r = {.status = pang_status_of(code, type), .allow = allow};
-        r.body = pang_status_body(PANG_DIALECT_ICEBERG, r.status, type,
-                                  pang_str_from(err.message), request->arena);
+        r.body = pang_status_body(PANG_DIALECT_ICEBERG, r.status, type, pang_str_from(err.message),
+                                  request->arena);
         pang_request_reply(request, &r);
         return false;
     }
@@ -310,9 +310,8 @@ static void on_data(void *arg, const uint8_t *bytes, size_t len)
         request->reply_want = (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
         request->too_large = p[0] != 0 || request->reply_want > PANG_REPLY_MAX;
         pang_arena *arena = request->page_arena != NULL ? request->page_arena : request->arena;
-        request->reply = request->too_large
-                             ? NULL
-                             : pang_arena_alloc_text(arena, request->reply_want + 1);
+        request->reply = request->too_large ? NULL
+                                            : pang_arena_alloc_text(arena, request->reply_want + 1);
     }
     size_t room = request->reply_want - request->reply_len;
     size_t n = len < room ? len : room;
@@ -399,9 +398,9 @@ static void answer_page(pang_request *request)
     pang_str text, token;
     pang_err err;
     const pang_schema_method *method = request->match.method;
-    pang_code code =
-        pang_transcode_list_part(request->worker->bridge->schema, method, reply_message(request),
-                                 !request->list_open, request->page_arena, &text, &token, &err);
+    pang_code code = pang_transcode_list_part(request->worker->bridge->schema, method,
+                                              reply_message(request), !request->list_open,
+                                              request->page_arena, &text, &token, &err);
     if (code != PANG_OK && request->list_open) {
         abort_list(request, err.message);
         return;
@@ -466,8 +465,8 @@ void pang_request_call(pang_request *request, pang_str path, pang_str message, i
 {
     pang_err err;
     pang_arena *arena = request->page_arena != NULL ? request->page_arena : request->arena;
-    pang_http_field *metadata =
-        pang_arena_alloc_n(arena, PANG_UPSTREAM_METADATA_MAX, sizeof *metadata);
+    pang_http_field *metadata = pang_arena_alloc_n(arena, PANG_UPSTREAM_METADATA_MAX,
+                                                   sizeof *metadata);
     char *framed = pang_arena_alloc_text(arena, message.len + 5);
     if (framed == NULL || metadata == NULL) {
         pang_request_refuse(request, PANG_RESOURCE_EXHAUSTED, NULL, "out of memory");
@@ -491,8 +490,8 @@ void pang_request_call(pang_request *request, pang_str path, pang_str message, i
         .timeout_ms = timeout_ms,
         .message = {framed, message.len + 5},
     };
-    if (pang_upstream_start(request->worker->upstream, &call, &call_events, request,
-                            &request->call, &err) == PANG_OK)
+    if (pang_upstream_start(request->worker->upstream, &call, &call_events, request, &request->call,
+                            &err) == PANG_OK)
         return;
     request->call = NULL;
     pang_upstream_status status = {.code = err.code,

@@ -25,7 +25,7 @@ struct pang_sink {
 
 /* What the head of a request says. Texts are borrowed from the request's arena. */
 typedef struct {
-    pang_str verb, target; /* target begins with "/" */
+    pang_str verb, target;                     /* target begins with "/" */
     pang_http_field headers[PANG_HEADERS_MAX]; /* names in lower case */
     size_t n_headers;
 } pang_request_head;

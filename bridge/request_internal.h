@@ -25,16 +25,16 @@ struct pang_request {
     request_kind kind;
     pang_buf body;
     size_t body_limit;
-    int64_t held; /* bytes counted in the bridge's body_bytes */
-    bool apart;    /* see pang_request_set_apart */
-    bool counted;  /* among the requests in flight */
-    bool answered; /* the head of the reply has left */
+    int64_t held;   /* bytes counted in the bridge's body_bytes */
+    bool apart;     /* see pang_request_set_apart */
+    bool counted;   /* among the requests in flight */
+    bool answered;  /* the head of the reply has left */
     bool only_head; /* HEAD: no body in the reply */
-    int route;     /* for metrics */
+    int route;      /* for metrics */
     unsigned status;
     int64_t begun_us;
     pang_upstream_call *call;
-    pang_str message;    /* of the request, without prefix */
+    pang_str message; /* of the request, without prefix */
     /* The reply message as it comes: five bytes of prefix, then `want` bytes. */
     uint8_t prefix[5];
     size_t n_prefix;

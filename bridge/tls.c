@@ -161,8 +161,7 @@ long pang_tls_read(pang_tls_session *session, char *to, size_t size, bool *ret_w
     return answer_of(session, result, ret_wants_write);
 }
 
-long pang_tls_write(pang_tls_session *session, const char *from, size_t size,
-                    bool *ret_wants_write)
+long pang_tls_write(pang_tls_session *session, const char *from, size_t size, bool *ret_wants_write)
 {
     int result = SSL_write(session, from, size > INT32_MAX ? INT32_MAX : (int)size);
     return result > 0 ? result : (long)answer_of(session, result, ret_wants_write);

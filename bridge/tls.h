@@ -12,8 +12,8 @@ typedef struct pang_tls pang_tls;
 typedef struct ssl_st pang_tls_session;
 
 /* TLS 1.3 and 1.2, ALPN h2 and http/1.1. ERRORS: INVALID_ARGUMENT naming the file and why. */
-PANG_MUST_CHECK pang_code pang_tls_new(const char *cert_file, const char *key_file,
-                                       pang_tls **ret, pang_err *err);
+PANG_MUST_CHECK pang_code pang_tls_new(const char *cert_file, const char *key_file, pang_tls **ret,
+                                       pang_err *err);
 /* Reads the files again; the old ones stay in use if that fails. ERRORS: as above. */
 PANG_MUST_CHECK pang_code pang_tls_reload(pang_tls *tls, pang_err *err);
 void pang_tls_free(pang_tls *tls); /* NULL is fine */

@@ -25,7 +25,7 @@ enum {
     FRAME_MAX = 1 << 20,
     READ_BYTES = 64 * 1024,
     OUT_MAX = 512 * 1024, /* bytes gathered for one write */
-    LATE_MS = 500, /* how long past its deadline a call may stay silent */
+    LATE_MS = 500,        /* how long past its deadline a call may stay silent */
     TEXT_MAX = 1024,
 };
 
@@ -47,7 +47,7 @@ struct pang_upstream {
     size_t calls;
     core_link *links; /* twice as many as may take calls: old ones end while new ones serve */
     unsigned n_links, n_wanted;
-    char path[sizeof ((struct sockaddr_un *)0)->sun_path];
+    char path[sizeof((struct sockaddr_un *)0)->sun_path];
     uint8_t bytes[READ_BYTES]; /* what was just read; on the stack it would be zeroed every time */
 };
 
@@ -58,8 +58,8 @@ struct pang_upstream_call {
     const pang_upstream_events *events;
     void *arg;
     pang_upstream_request request; /* to say it again: see say_again */
-    pang_str message;  /* the rest of the first message */
-    pang_queue queue;  /* of a streamed request */
+    pang_str message;              /* the rest of the first message */
+    pang_queue queue;              /* of a streamed request */
     bool more, deferred;
     bool said;   /* its header has left */
     bool again;  /* it has been said again */
@@ -242,8 +242,9 @@ static int on_close(nghttp2_session *session, int32_t stream, uint32_t error, vo
 
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
-    pang_upstream_call *call =
-        frame->hd.type == NGHTTP2_HEADERS ? call_of(session, frame->hd.stream_id) : NULL;
+    pang_upstream_call *call = frame->hd.type == NGHTTP2_HEADERS
+                                   ? call_of(session, frame->hd.stream_id)
+                                   : NULL;
     (void)arg;
     if (call != NULL)
         call->said = true;

@@ -44,7 +44,7 @@ typedef struct {
     /* All texts are borrowed until the call is over: what the core surely has not begun with (it
      * refused the stream, or died before) is said again on another connection, once. Of a request
      * that goes on (`more`), only until pang_upstream_start returns: it is never said again. */
-    pang_str path;                   /* "/package.Service/Method" */
+    pang_str path; /* "/package.Service/Method" */
     const pang_http_field *metadata;
     size_t n_metadata;
     int64_t timeout_ms; /* sent as grpc-timeout; a little later the call is ended here */
