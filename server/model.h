@@ -32,6 +32,8 @@ enum {
     PANG_MODEL_VERSION_DEFAULT = 2,     /* of a table whose client names none */
     PANG_MODEL_UPDATES_MAX = 65536,     /* updates in one commit */
     PANG_MODEL_REQUIREMENTS_MAX = 4096, /* requirements in one commit */
+    PANG_MODEL_WORK_MAX = 4000000,      /* list elements that one commit's updates walk over */
+    PANG_MODEL_NAMES_MAX = 16 << 20,    /* bytes of the full names of one schema's columns */
     PANG_MODEL_ADDED_MAX = 100,         /* schemas, specs or orders added in one commit, each */
     PANG_MODEL_COLUMNS_MAX = 100000,    /* fields of one schema, nested ones included */
     PANG_MODEL_FIELDS_MAX = 256,        /* of one partition spec or sort order */

@@ -69,11 +69,19 @@ pang_json *pang_model_own(pang_model_build *b, const char *name)
     return part;
 }
 
+bool pang_model_spend(pang_model_build *b, size_t n)
+{
+    b->work += n;
+    return b->work <= PANG_MODEL_WORK_MAX;
+}
+
 bool pang_model_drop(pang_model_build *b, const char *part, const char *name,
                      const pang_model_ids *ids)
 {
     const pang_json *old = pang_json_get(b->doc, part);
     pang_json *kept = pang_json_array(b->arena);
+    if (!pang_model_spend(b, pang_json_size(old)))
+        return false;
     for (size_t i = 0; i < pang_json_size(old); i++) {
         pang_json *element = pang_json_at(old, i);
         int64_t id;
@@ -224,10 +232,19 @@ static void fill_new(pang_model_build *b)
     (void)pang_model_own(b, "metadata-log");
 }
 
+static pang_model_keyed keyed(pang_model_build *b, const char *part)
+{
+    return (pang_model_keyed){.part = part, .by_id = {.arena = b->arena}};
+}
+
 pang_code pang_model_begin(pang_model_build *b, pang_err *err)
 {
     b->now_ms = pang_env_wall_ms(b->env);
-    b->snapshots.arena = b->fresh_snapshots.arena = b->was_main.arena = b->arena;
+    b->fresh_snapshots.arena = b->was_main.arena = b->ref_names.arena = b->arena;
+    b->schema_hashes.arena = b->arena;
+    b->snapshots = keyed(b, "snapshots");
+    b->statistics = keyed(b, "statistics");
+    b->partition_statistics = keyed(b, "partition-statistics");
     if (b->base == NULL) {
         b->doc = pang_json_object(b->arena);
         fill_new(b);

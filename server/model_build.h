@@ -17,6 +17,14 @@ typedef struct {
     unsigned n; /* how many were added; 0: -1 stands for nothing */
 } pang_model_added;
 
+/* A list of the document whose entries go by their "snapshot-id". */
+typedef struct {
+    const char *part;
+    pang_model_ids by_id; /* what is in the list, once known */
+    bool known;
+    bool holes; /* entries were removed or replaced, and still stand in the list */
+} pang_model_keyed;
+
 /* One commit or create. Zeroed but for what the caller says: arena, env, base, base_location, and
  * version when there is no base. */
 typedef struct {
@@ -31,9 +39,9 @@ typedef struct {
     bool changed;           /* an update did something */
     bool failed;            /* out of memory */
     pang_model_added schema, spec, order;
+    uint64_t work; /* elements that were walked over: see pang_model_spend */
+    pang_model_keyed snapshots, statistics, partition_statistics;
     /* Snapshots: see model_snapshot.c. */
-    pang_model_ids snapshots; /* live ones by id; ask pang_model_snapshot, which fills it */
-    bool knows_snapshots;
     bool removed_snapshots;
     pang_model_ids fresh_snapshots; /* added in this request */
     pang_model_ids was_main;        /* fresh ones that main named at some time */
@@ -41,7 +49,12 @@ typedef struct {
     bool has_head;
     bool passed_heads; /* was_main holds more than what main ends at */
     /* Made when first asked for. */
+    pang_model_ids ref_names; /* of refs that name or named a snapshot, by its id */
+    bool knows_ref_names;
+    pang_json *key_ids;           /* of encryption keys */
     pang_json *field_ids;         /* of partition fields, by source and transform */
+    pang_model_ids schema_hashes; /* of schemas, to lists of them */
+    bool knows_schema_hashes;
     const pang_json *schema_node; /* what current_schema was read from */
     pang_model_schema *current_schema;
 } pang_model_build;
@@ -67,6 +80,22 @@ PANG_MUST_CHECK pang_code pang_model_current_schema(pang_model_build *b,
                                                     const pang_model_schema **ret, pang_err *err);
 /* Checks what must hold between the parts; writes logs, times and what version 1 repeats. */
 PANG_MUST_CHECK pang_code pang_model_end(pang_model_build *b, pang_err *err);
+
+/* Counts n elements that an update walked over. One commit may walk over PANG_MODEL_WORK_MAX: a
+ * request of many updates over long lists must not hold a thread for minutes. False when that is
+ * used up; the walk over the updates then refuses the request. */
+bool pang_model_spend(pang_model_build *b, size_t n);
+
+/* ---- model_keyed.c: lists by snapshot id ---- */
+
+/* NULL when there is none. */
+const pang_json *pang_model_keyed_get(pang_model_build *b, pang_model_keyed *k, int64_t id);
+/* Adds, or replaces in place. NULL counts as out of memory. */
+void pang_model_keyed_put(pang_model_build *b, pang_model_keyed *k, int64_t id, pang_json *entry);
+/* False when there is none. */
+bool pang_model_keyed_remove(pang_model_build *b, pang_model_keyed *k, int64_t id);
+/* Puts the list itself right. */
+void pang_model_keyed_end(pang_model_build *b, pang_model_keyed *k);
 
 /* ---- model_fresh.c: rewriting schemas ---- */
 
@@ -108,9 +137,7 @@ pang_model_update pang_model_add_order, pang_model_set_default_order;
 /* model_snapshot.c: snapshots, branches and tags, the snapshot log. */
 pang_model_update pang_model_add_snapshot, pang_model_remove_snapshots;
 pang_model_update pang_model_set_ref, pang_model_remove_ref;
-/* The live snapshot of an id; NULL when there is none. */
-const pang_json *pang_model_snapshot(pang_model_build *b, int64_t id);
-/* Rebuilds snapshots and snapshot-log after removals and passing heads of main. */
+/* Puts the snapshots' lists and the snapshot log right. */
 PANG_MUST_CHECK pang_code pang_model_end_snapshots(pang_model_build *b, pang_err *err);
 /* NULL: none, as the format version spells it. */
 void pang_model_set_current_snapshot(pang_model_build *b, const int64_t *id);

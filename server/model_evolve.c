@@ -20,20 +20,57 @@ pang_code pang_model_count_added(pang_model_added *added, int64_t id, const char
 
 /* ---- schemas ---- */
 
-/* The id of an equal schema, or one above all others. */
-static int64_t id_of_schema(pang_model_build *b, const pang_json *schema, bool *ret_is_new)
+/* Schemas of one hash. */
+typedef struct schema_link {
+    const pang_json *schema;
+    const struct schema_link *next;
+} schema_link;
+
+static void note_schema(pang_model_build *b, const pang_json *schema)
+{
+    int64_t hash = (int64_t)pang_model_schema_hash(schema);
+    schema_link *link = pang_arena_alloc(b->arena, sizeof *link);
+    (void)pang_model_spend(b, 1 + pang_json_size(pang_json_get(schema, "fields")));
+    if (link != NULL)
+        *link = (schema_link){schema, pang_model_ids_get(&b->schema_hashes, hash)};
+    if (link == NULL || !pang_model_ids_put(&b->schema_hashes, hash, link))
+        b->failed = true;
+}
+
+static void learn_schemas(pang_model_build *b)
+{
+    const pang_json *schemas = pang_json_get(b->doc, "schemas");
+    if (b->knows_schema_hashes)
+        return;
+    b->knows_schema_hashes = true;
+    b->schema_hashes.root = NULL;
+    for (size_t i = 0; i < pang_json_size(schemas); i++)
+        note_schema(b, pang_json_at(schemas, i));
+}
+
+/* An equal schema of the table; NULL when there is none. Wide tables of long histories have
+ * millions of fields: they are compared field by field only where the hashes are one. */
+static const pang_json *find_schema(pang_model_build *b, const pang_json *schema)
+{
+    int64_t hash = (int64_t)pang_model_schema_hash(schema);
+    size_t cost = 8 * (1 + pang_json_size(pang_json_get(schema, "fields")));
+    learn_schemas(b);
+    for (const schema_link *link = pang_model_ids_get(&b->schema_hashes, hash);
+         link != NULL && pang_model_spend(b, cost); link = link->next) {
+        if (pang_model_schema_same(schema, link->schema))
+            return link->schema;
+    }
+    return NULL;
+}
+
+static int64_t next_schema_id(const pang_model_build *b)
 {
     const pang_json *schemas = pang_json_get(b->doc, "schemas");
     int64_t last = pang_model_int(b->doc, "current-schema-id", -1);
-    *ret_is_new = false;
     for (size_t i = 0; i < pang_json_size(schemas); i++) {
-        const pang_json *other = pang_json_at(schemas, i);
-        int64_t id = pang_model_int(other, "schema-id", 0);
-        if (pang_model_schema_same(schema, other))
-            return id;
+        int64_t id = pang_model_int(pang_json_at(schemas, i), "schema-id", 0);
         last = id > last ? id : last;
     }
-    *ret_is_new = true;
     return last + 1;
 }
 
@@ -48,12 +85,13 @@ pang_code pang_model_add_schema(pang_model_build *b, const pang_json *update,
         code = pang_model_schema_suits(read, b->version, err);
     if (code != PANG_OK)
         return code;
-    bool is_new;
     pang_json *tidy = pang_model_schema_rewrite(b, schema, 0, NULL);
-    int64_t id = id_of_schema(b, tidy, &is_new);
-    if (is_new) {
+    const pang_json *equal = find_schema(b, tidy);
+    int64_t id = equal != NULL ? pang_model_int(equal, "schema-id", 0) : next_schema_id(b);
+    if (equal == NULL) {
         pang_model_put_int(b, tidy, "schema-id", id);
         pang_model_add(b, pang_model_own(b, "schemas"), tidy);
+        note_schema(b, tidy);
         b->changed = true;
     }
     if (read->highest > pang_model_int(b->doc, "last-column-id", 0)) {
@@ -72,6 +110,7 @@ pang_code pang_model_set_current_schema(pang_model_build *b, const pang_json *up
         return pang_model_invalid(err, "Cannot set last added schema: no schema has been added");
     if (id == -1)
         id = b->schema.id;
+    (void)pang_model_spend(b, pang_json_size(pang_json_get(b->doc, "schemas")));
     if (pang_model_find(pang_json_get(b->doc, "schemas"), "schema-id", id) == NULL)
         return pang_model_illegal(err, "Cannot set current schema to unknown schema: %" PRId64, id);
     if (pang_model_has_int(b->doc, "current-schema-id", &old) && old == id)
@@ -102,8 +141,10 @@ pang_code pang_model_remove_schemas(pang_model_build *b, const pang_json *update
         return pang_fail_memory(err);
     if (pang_model_ids_get(&ids, pang_model_int(b->doc, "current-schema-id", -1)) != NULL)
         return pang_model_illegal(err, "Cannot remove the current schema");
-    if (pang_model_drop(b, "schemas", "schema-id", &ids))
+    if (pang_model_drop(b, "schemas", "schema-id", &ids)) {
+        b->knows_schema_hashes = false;
         b->changed = true;
+    }
     return PANG_OK;
 }
 
@@ -122,13 +163,16 @@ static bool same_specs(const pang_json *a, const pang_json *b)
     return true;
 }
 
-static int64_t id_of_spec(const pang_json *specs, const pang_json *fields, bool *ret_is_new)
+static int64_t id_of_spec(pang_model_build *b, const pang_json *fields, bool *ret_is_new)
 {
+    const pang_json *specs = pang_json_get(b->doc, "partition-specs");
     int64_t last = -1;
     *ret_is_new = false;
     for (size_t i = 0; i < pang_json_size(specs); i++) {
         const pang_json *spec = pang_json_at(specs, i);
         int64_t id = pang_model_int(spec, "spec-id", 0);
+        if (!pang_model_spend(b, 1 + pang_json_size(pang_json_get(spec, "fields"))))
+            return id;
         if (same_specs(fields, pang_json_get(spec, "fields")))
             return id;
         last = id > last ? id : last;
@@ -249,7 +293,7 @@ pang_code pang_model_add_spec(pang_model_build *b, const pang_json *update,
         code = pang_model_spec_suits(fields, schema, true, err);
     if (code != PANG_OK)
         return code;
-    int64_t id = id_of_spec(pang_json_get(b->doc, "partition-specs"), fields, &is_new);
+    int64_t id = id_of_spec(b, fields, &is_new);
     if (is_new && (code = put_spec(b, spec, id, err)) != PANG_OK)
         return code;
     return pang_model_count_added(&b->spec, id, "partition specs", err);
@@ -266,6 +310,7 @@ pang_code pang_model_set_default_spec(pang_model_build *b, const pang_json *upda
         id = b->spec.id;
     if (pang_model_has_int(b->doc, "default-spec-id", &old) && old == id)
         return PANG_OK;
+    (void)pang_model_spend(b, pang_json_size(pang_json_get(b->doc, "partition-specs")));
     if (pang_model_find(pang_json_get(b->doc, "partition-specs"), "spec-id", id) == NULL)
         return pang_model_illegal(
             err, "Cannot set default partition spec to unknown spec: %" PRId64, id);

@@ -100,6 +100,9 @@ static pang_code add_column(walk *w, pang_model_column column, const place *wher
     column.name = joined(schema->arena, where->name, tail);
     column.short_name = skip_short ? where->short_name
                                    : joined(schema->arena, where->short_name, tail);
+    schema->name_bytes += column.name.len + column.short_name.len;
+    if (schema->name_bytes > PANG_MODEL_NAMES_MAX)
+        return pang_model_illegal(w->err, "Invalid schema: the names of its columns are too long");
     if (pang_arena_failed(schema->arena))
         return pang_fail_memory(w->err);
     if (!pang_type_parse(type_node, &column.type))
@@ -364,6 +367,64 @@ static bool same_type(const pang_json *a, const pang_json *b)
         return true;
     }
 }
+
+/* ---- hashes ---- */
+
+static uint64_t mixed(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * 0xbf58476d1ce4e5b9u;
+    return hash ^ (hash >> 31);
+}
+
+static uint64_t hash_text(uint64_t hash, const pang_json *object, const char *name)
+{
+    return mixed(hash, pang_str_hash(pang_model_text(object, name)));
+}
+
+static uint64_t hash_type(uint64_t hash, const pang_json *node);
+
+static uint64_t hash_fields(uint64_t hash, const pang_json *fields)
+{
+    for (size_t i = 0; i < pang_json_size(fields); i++) {
+        const pang_json *field = pang_json_at(fields, i);
+        hash = mixed(hash, (uint64_t)pang_model_int(field, "id", 0));
+        hash = hash_text(hash, field, "name");
+        hash = hash_text(hash, field, "doc");
+        hash = mixed(hash, pang_model_flag(field, "required", false));
+        hash = hash_type(hash, pang_json_get(field, "type"));
+    }
+    return mixed(hash, pang_json_size(fields));
+}
+
+/* Of primitives the kind alone, since one may be spelt in several ways. */
+static uint64_t hash_type(uint64_t hash, const pang_json *node)
+{
+    pang_type type = {0};
+    if (!pang_type_parse(node, &type))
+        return hash;
+    hash = mixed(hash, (uint64_t)type.kind);
+    switch (type.kind) {
+    case PANG_TYPE_STRUCT:
+        return hash_fields(hash, pang_json_get(node, "fields"));
+    case PANG_TYPE_LIST:
+        hash = mixed(hash, (uint64_t)pang_model_int(node, "element-id", 0));
+        return hash_type(hash, pang_json_get(node, "element"));
+    case PANG_TYPE_MAP:
+        hash = mixed(hash, (uint64_t)pang_model_int(node, "value-id", 0));
+        hash = hash_type(hash, pang_json_get(node, "key"));
+        return hash_type(hash, pang_json_get(node, "value"));
+    default:
+        return hash;
+    }
+}
+
+uint64_t pang_model_schema_hash(const pang_json *schema)
+{
+    return hash_fields(pang_json_size(pang_json_get(schema, "identifier-field-ids")),
+                       pang_json_get(schema, "fields"));
+}
+
+/* ---- the same ---- */
 
 /* As sets; both lists are short. */
 static bool same_ids(const pang_json *a, const pang_json *b)

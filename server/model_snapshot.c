@@ -1,7 +1,5 @@
 /*
- * Model: snapshots, refs and the snapshot log. Snapshots are looked up in a map by id; removing
- * one only takes it out of the map and of what names it, and the list is rebuilt once at the end,
- * since clients expire thousands in one commit.
+ * Model: snapshots, refs and the snapshot log.
  */
 #include <inttypes.h>
 
@@ -35,20 +33,9 @@ void pang_model_set_current_snapshot(pang_model_build *b, const int64_t *id)
         pang_json_remove(b->doc, "current-snapshot-id");
 }
 
-const pang_json *pang_model_snapshot(pang_model_build *b, int64_t id)
+static const pang_json *find_snapshot(pang_model_build *b, int64_t id)
 {
-    if (!b->knows_snapshots) {
-        const pang_json *list = pang_json_get(b->doc, "snapshots");
-        for (size_t i = 0; i < pang_json_size(list); i++) {
-            const pang_json *snapshot = pang_json_at(list, i);
-            int64_t other;
-            if (pang_model_has_int(snapshot, "snapshot-id", &other) &&
-                !pang_model_ids_put(&b->snapshots, other, snapshot))
-                b->failed = true;
-        }
-        b->knows_snapshots = true;
-    }
-    return pang_model_ids_get(&b->snapshots, id);
+    return pang_model_keyed_get(b, &b->snapshots, id);
 }
 
 /* ---- add-snapshot ---- */
@@ -131,21 +118,48 @@ pang_code pang_model_add_snapshot(pang_model_build *b, const pang_json *update,
     if (code != PANG_OK)
         return code;
     int64_t id = pang_model_int(snapshot, "snapshot-id", 0);
-    if (pang_model_snapshot(b, id) != NULL)
+    if (find_snapshot(b, id) != NULL)
         return pang_model_invalid(err, "Snapshot already exists for id: %" PRId64, id);
     if ((code = take_sequence(b, snapshot, err)) != PANG_OK ||
         (code = take_rows(b, snapshot, &here, err)) != PANG_OK)
         return code;
     snapshot = pang_model_without_nulls(snapshot, b->arena);
-    pang_model_add(b, pang_model_own(b, "snapshots"), snapshot);
-    if (snapshot == NULL || !pang_model_ids_put(&b->snapshots, id, snapshot) ||
-        !pang_model_ids_put(&b->fresh_snapshots, id, snapshot))
+    pang_model_keyed_put(b, &b->snapshots, id, snapshot);
+    if (snapshot == NULL || !pang_model_ids_put(&b->fresh_snapshots, id, snapshot))
         b->failed = true;
-    b->changed = true;
     return PANG_OK;
 }
 
 /* ---- refs ---- */
+
+/* The names of refs to a snapshot, those that have moved on included. */
+typedef struct ref_name {
+    const char *name;
+    const struct ref_name *next;
+} ref_name;
+
+static void note_ref_name(pang_model_build *b, int64_t id, pang_str name)
+{
+    ref_name *node = pang_arena_alloc(b->arena, sizeof *node);
+    if (node != NULL) {
+        node->name = pang_arena_cstr(b->arena, name);
+        node->next = pang_model_ids_get(&b->ref_names, id);
+    }
+    if (node == NULL || node->name == NULL || !pang_model_ids_put(&b->ref_names, id, node))
+        b->failed = true;
+}
+
+static void learn_ref_names(pang_model_build *b)
+{
+    pang_json_members it = {.object = pang_json_get(b->doc, "refs")};
+    pang_json *ref;
+    pang_str name;
+    if (b->knows_ref_names)
+        return;
+    b->knows_ref_names = true;
+    while (pang_json_next(&it, &name, &ref))
+        note_ref_name(b, pang_model_int(ref, "snapshot-id", -1), name);
+}
 
 static pang_code check_ref(const pang_json *update, const pang_model_path *at, bool *ret_is_branch,
                            pang_err *err)
@@ -214,12 +228,14 @@ pang_code pang_model_set_ref(pang_model_build *b, const pang_json *update,
         return code;
     if (old != NULL && same_ref(old, update))
         return PANG_OK;
-    if (pang_model_snapshot(b, id) == NULL)
+    if (find_snapshot(b, id) == NULL)
         return pang_model_invalid(err, "Cannot set %" PANG_STR_FMT " to unknown snapshot: %" PRId64,
                                   PANG_STR_ARG(name), id);
     if (old == NULL && pang_json_size(pang_json_get(b->doc, "refs")) >= REFS_MAX)
         return pang_model_illegal(err, "Cannot add a ref: the table has %d", REFS_MAX);
     pang_json *ref = pang_json_object(b->arena);
+    learn_ref_names(b);
+    note_ref_name(b, id, name);
     pang_model_put_int(b, ref, "snapshot-id", id);
     pang_model_put_text(b, ref, "type", is_branch ? PANG_STR("branch") : PANG_STR("tag"));
     for (size_t i = 0; i < sizeof ref_numbers / sizeof ref_numbers[0]; i++) {
@@ -260,67 +276,40 @@ pang_code pang_model_remove_ref(pang_model_build *b, const pang_json *update,
 
 /* ---- remove-snapshots ---- */
 
-static void drop_refs_to(pang_model_build *b, const pang_model_ids *gone)
+static void drop_refs_to(pang_model_build *b, int64_t id)
 {
-    pang_json *old = pang_json_get(b->doc, "refs");
-    pang_json_members it = {.object = old};
-    pang_json *kept = pang_json_object(b->arena), *ref;
-    pang_str name;
-    while (pang_json_next(&it, &name, &ref)) {
-        int64_t id = pang_model_int(ref, "snapshot-id", -1);
-        bool is_gone = pang_model_ids_get(gone, id) != NULL;
-        if (is_gone && pang_str_equal(name, PANG_STR("main")))
-            pang_model_set_current_snapshot(b, NULL);
-        if (!is_gone && !pang_json_set_str(kept, name, ref))
-            b->failed = true;
+    const ref_name *node;
+    learn_ref_names(b);
+    for (node = pang_model_ids_get(&b->ref_names, id); node != NULL; node = node->next) {
+        const pang_json *ref = pang_json_get(pang_json_get(b->doc, "refs"), node->name);
+        int64_t target;
+        if (pang_model_has_int(ref, "snapshot-id", &target) && target == id)
+            drop_ref(b, node->name);
     }
-    if (pang_json_size(kept) == pang_json_size(old))
-        return;
-    (void)pang_model_own(b, "refs");
-    pang_model_put(b, b->doc, "refs", kept);
+    pang_model_ids_remove(&b->ref_names, id);
 }
 
 pang_code pang_model_remove_snapshots(pang_model_build *b, const pang_json *update,
                                       const pang_model_path *at, pang_err *err)
 {
     const pang_json *list = pang_json_get(update, "snapshot-ids");
-    pang_model_ids gone = {.arena = b->arena};
-    bool any = false;
     (void)at;
+    (void)err;
     for (size_t i = 0; i < pang_json_size(list); i++) {
         int64_t id = -1;
         (void)pang_json_to_int64(pang_json_at(list, i), &id);
-        if (pang_model_snapshot(b, id) == NULL)
+        if (!pang_model_keyed_remove(b, &b->snapshots, id))
             continue;
-        pang_model_ids_remove(&b->snapshots, id);
         pang_model_ids_remove(&b->fresh_snapshots, id);
-        any = true;
-        if (!pang_model_ids_put(&gone, id, list))
-            return pang_fail_memory(err);
+        (void)pang_model_keyed_remove(b, &b->statistics, id);
+        (void)pang_model_keyed_remove(b, &b->partition_statistics, id);
+        drop_refs_to(b, id);
+        b->removed_snapshots = true;
     }
-    if (!any)
-        return PANG_OK;
-    drop_refs_to(b, &gone);
-    (void)pang_model_drop(b, "statistics", "snapshot-id", &gone);
-    (void)pang_model_drop(b, "partition-statistics", "snapshot-id", &gone);
-    b->removed_snapshots = b->changed = true;
     return PANG_OK;
 }
 
 /* ---- end ---- */
-
-static void rebuild_snapshots(pang_model_build *b)
-{
-    const pang_json *old = pang_json_get(b->doc, "snapshots");
-    pang_json *kept = pang_json_array(b->arena);
-    for (size_t i = 0; i < pang_json_size(old); i++) {
-        pang_json *snapshot = pang_json_at(old, i);
-        int64_t id = pang_model_int(snapshot, "snapshot-id", -1);
-        if (pang_model_snapshot(b, id) == snapshot)
-            pang_model_add(b, kept, snapshot);
-    }
-    pang_model_put(b, b->doc, "snapshots", kept);
-}
 
 /* What stays of the log: heads that main only passed through in this request go; behind a removed
  * snapshot all that is older goes, since a log with a gap would answer time travel wrongly. */
@@ -331,9 +320,9 @@ static pang_json *kept_log(pang_model_build *b, const pang_json *log, int64_t cu
         pang_json *entry = pang_json_at(log, i);
         int64_t id = pang_model_int(entry, "snapshot-id", -1);
         bool passing = id != current && pang_model_ids_get(&b->was_main, id) != NULL;
-        if (pang_model_snapshot(b, id) == NULL && b->removed_snapshots)
+        if (find_snapshot(b, id) == NULL && b->removed_snapshots)
             kept = pang_json_array(b->arena);
-        else if (pang_model_snapshot(b, id) != NULL && !passing)
+        else if (find_snapshot(b, id) != NULL && !passing)
             pang_model_add(b, kept, entry);
     }
     return kept;
@@ -344,8 +333,9 @@ pang_code pang_model_end_snapshots(pang_model_build *b, pang_err *err)
     int64_t current = -1;
     bool has_current = pang_model_current_snapshot(b->doc, &current);
     const pang_json *log = pang_json_get(b->doc, "snapshot-log");
-    if (b->removed_snapshots)
-        rebuild_snapshots(b);
+    pang_model_keyed_end(b, &b->snapshots);
+    pang_model_keyed_end(b, &b->statistics);
+    pang_model_keyed_end(b, &b->partition_statistics);
     if (b->has_head && (!has_current || b->head != current))
         b->passed_heads = true;
     if ((!b->removed_snapshots && !b->passed_heads) || pang_json_size(log) == 0)

@@ -117,13 +117,16 @@ static bool same_fields(const pang_json *a, const pang_json *b)
 }
 
 /* The id of an equal order, or a new one: 0 is the order without fields, others count from 1. */
-static int64_t id_of_order(const pang_json *orders, const pang_json *fields, bool *ret_is_new)
+static int64_t id_of_order(pang_model_build *b, const pang_json *fields, bool *ret_is_new)
 {
+    const pang_json *orders = pang_json_get(b->doc, "sort-orders");
     int64_t last = 0;
     *ret_is_new = false;
     for (size_t i = 0; i < pang_json_size(orders); i++) {
         const pang_json *order = pang_json_at(orders, i);
         int64_t id = pang_model_int(order, "order-id", 0);
+        if (!pang_model_spend(b, 1 + pang_json_size(pang_json_get(order, "fields"))))
+            return id;
         if (same_fields(fields, pang_json_get(order, "fields")))
             return id;
         last = id > last ? id : last;
@@ -159,7 +162,7 @@ pang_code pang_model_add_order(pang_model_build *b, const pang_json *update,
         (code = pang_model_order_suits(fields, schema, err)) != PANG_OK)
         return code;
     bool is_new;
-    int64_t id = id_of_order(pang_json_get(b->doc, "sort-orders"), fields, &is_new);
+    int64_t id = id_of_order(b, fields, &is_new);
     if (is_new) {
         pang_json *copy = pang_model_copy(order, b->arena);
         pang_model_put_int(b, copy, "order-id", id);
@@ -182,6 +185,7 @@ pang_code pang_model_set_default_order(pang_model_build *b, const pang_json *upd
         id = b->order.id;
     if (id == pang_model_int(b->doc, "default-sort-order-id", -1))
         return PANG_OK;
+    (void)pang_model_spend(b, pang_json_size(pang_json_get(b->doc, "sort-orders")));
     if (pang_model_find(pang_json_get(b->doc, "sort-orders"), "order-id", id) == NULL)
         return pang_model_illegal(
             err, "Cannot set default sort order to unknown sort order: %" PRId64, id);

@@ -6,32 +6,10 @@
 
 enum { KEYS_MAX = 10000 };
 
-/* Puts an entry into a list in place of the one with the same snapshot id. */
-static void put_entry(pang_model_build *b, const char *part, pang_json *entry)
+static void put_entry(pang_model_build *b, pang_model_keyed *k, pang_json *entry)
 {
-    int64_t id = pang_model_int(entry, "snapshot-id", -1), other;
-    pang_json *list = pang_model_own(b, part);
-    entry = pang_model_without_nulls(entry, b->arena);
-    b->changed = true;
-    for (size_t i = 0; i < pang_json_size(list); i++) {
-        if (pang_model_has_int(pang_json_at(list, i), "snapshot-id", &other) && other == id) {
-            if (!pang_json_replace(list, i, entry))
-                b->failed = true;
-            return;
-        }
-    }
-    pang_model_add(b, list, entry);
-}
-
-static pang_code remove_entry(pang_model_build *b, const char *part, const pang_json *update,
-                              pang_err *err)
-{
-    pang_model_ids ids = {.arena = b->arena};
-    if (!pang_model_ids_put(&ids, pang_model_int(update, "snapshot-id", -1), update))
-        return pang_fail_memory(err);
-    if (pang_model_drop(b, part, "snapshot-id", &ids))
-        b->changed = true;
-    return PANG_OK;
+    int64_t id = pang_model_int(entry, "snapshot-id", -1);
+    pang_model_keyed_put(b, k, id, pang_model_without_nulls(entry, b->arena));
 }
 
 pang_code pang_model_set_statistics(pang_model_build *b, const pang_json *update,
@@ -51,7 +29,7 @@ pang_code pang_model_set_statistics(pang_model_build *b, const pang_json *update
     if (pang_model_has_int(update, "snapshot-id", &given) && given != own)
         return pang_model_illegal(
             err, "Invalid statistics: snapshot-id of the update and of the statistics differ");
-    put_entry(b, "statistics", statistics);
+    put_entry(b, &b->statistics, statistics);
     return PANG_OK;
 }
 
@@ -59,7 +37,9 @@ pang_code pang_model_remove_statistics(pang_model_build *b, const pang_json *upd
                                        const pang_model_path *at, pang_err *err)
 {
     (void)at;
-    return remove_entry(b, "statistics", update, err);
+    (void)err;
+    (void)pang_model_keyed_remove(b, &b->statistics, pang_model_int(update, "snapshot-id", -1));
+    return PANG_OK;
 }
 
 pang_code pang_model_set_partition_statistics(pang_model_build *b, const pang_json *update,
@@ -70,7 +50,7 @@ pang_code pang_model_set_partition_statistics(pang_model_build *b, const pang_js
     pang_code code = pang_model_shape(statistics, &here, pang_model_partition_statistics_members,
                                       err);
     if (code == PANG_OK)
-        put_entry(b, "partition-statistics", statistics);
+        put_entry(b, &b->partition_statistics, statistics);
     return code;
 }
 
@@ -78,19 +58,27 @@ pang_code pang_model_remove_partition_statistics(pang_model_build *b, const pang
                                                  const pang_model_path *at, pang_err *err)
 {
     (void)at;
-    return remove_entry(b, "partition-statistics", update, err);
+    (void)err;
+    (void)pang_model_keyed_remove(b, &b->partition_statistics,
+                                  pang_model_int(update, "snapshot-id", -1));
+    return PANG_OK;
 }
 
 /* ---- encryption keys ---- */
 
-/* The place of a key in the list; the list's length when there is none. */
-static size_t find_key(const pang_json *keys, pang_str id)
+/* The ids of all keys, made when first asked for. */
+static pang_json *key_ids(pang_model_build *b)
 {
-    size_t i = 0;
-    while (i < pang_json_size(keys) &&
-           !pang_str_equal(pang_model_text(pang_json_at(keys, i), "key-id"), id))
-        i++;
-    return i;
+    const pang_json *keys = pang_json_get(b->doc, "encryption-keys");
+    if (b->key_ids != NULL)
+        return b->key_ids;
+    b->key_ids = pang_json_object(b->arena);
+    for (size_t i = 0; i < pang_json_size(keys); i++) {
+        pang_str id = pang_model_text(pang_json_at(keys, i), "key-id");
+        if (!pang_json_set_str(b->key_ids, id, pang_json_at(keys, i)))
+            b->failed = true;
+    }
+    return b->key_ids;
 }
 
 pang_code pang_model_add_key(pang_model_build *b, const pang_json *update,
@@ -107,12 +95,15 @@ pang_code pang_model_add_key(pang_model_build *b, const pang_json *update,
                                   "Cannot add an encryption key to a v%d table: not supported "
                                   "until v3",
                                   b->version);
-    if (find_key(keys, pang_model_text(key, "key-id")) < pang_json_size(keys))
+    pang_str id = pang_model_text(key, "key-id");
+    if (pang_json_get_str(key_ids(b), id) != NULL)
         return PANG_OK;
     if (pang_json_size(keys) >= KEYS_MAX)
         return pang_model_illegal(err, "Cannot add an encryption key: the table has %d", KEYS_MAX);
     pang_model_add(b, pang_model_own(b, "encryption-keys"),
                    pang_model_without_nulls(key, b->arena));
+    if (!pang_json_set_str(key_ids(b), id, key))
+        b->failed = true;
     b->changed = true;
     return PANG_OK;
 }
@@ -121,12 +112,20 @@ pang_code pang_model_remove_key(pang_model_build *b, const pang_json *update,
                                 const pang_model_path *at, pang_err *err)
 {
     const pang_json *keys = pang_json_get(b->doc, "encryption-keys");
-    size_t i = find_key(keys, pang_model_text(update, "key-id"));
+    pang_str id = pang_model_text(update, "key-id");
+    char *cstr = pang_arena_cstr(b->arena, id);
+    size_t i = 0;
     (void)at;
-    (void)err;
-    if (i == pang_json_size(keys))
+    if (cstr == NULL)
+        return pang_fail_memory(err);
+    if (pang_json_get_str(key_ids(b), id) == NULL)
         return PANG_OK;
+    (void)pang_model_spend(b, pang_json_size(keys));
+    while (i < pang_json_size(keys) &&
+           !pang_str_equal(pang_model_text(pang_json_at(keys, i), "key-id"), id))
+        i++;
     pang_json_remove_at(pang_model_own(b, "encryption-keys"), i);
+    pang_json_remove(key_ids(b), cstr);
     b->changed = true;
     return PANG_OK;
 }

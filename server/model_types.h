@@ -74,7 +74,8 @@ typedef struct {
     size_t n, capacity;
     int64_t highest; /* id; 0 without columns */
     pang_model_ids by_id;
-    pang_json *names; /* full and short names to indices */
+    pang_json *names;  /* full and short names to indices */
+    size_t name_bytes; /* of all of them */
     pang_arena *arena;
 } pang_model_schema;
 
@@ -88,6 +89,8 @@ PANG_MUST_CHECK pang_code pang_model_schema_suits(const pang_model_schema *schem
 /* NULL when there is none. Names are full or short. */
 const pang_model_column *pang_model_column_by_id(const pang_model_schema *schema, int64_t id);
 const pang_model_column *pang_model_column_by_name(const pang_model_schema *schema, pang_str name);
+/* The same for schemas that pang_model_schema_same finds the same, and rarely for others. */
+uint64_t pang_model_schema_hash(const pang_json *schema);
 /* Fields and identifier fields are the same; schema ids are not looked at. */
 bool pang_model_schema_same(const pang_json *a, const pang_json *b);
 

@@ -34,23 +34,18 @@ static pang_code assign_uuid(pang_model_build *b, const pang_json *update,
     return PANG_OK;
 }
 
-/* Version 2 demands a number of every snapshot; those of version 1 have 0. The map of snapshots
- * is made anew, since it goes by the nodes that are replaced here. */
+/* Version 2 demands a number of every snapshot; those of version 1 have 0. */
 static void number_snapshots(pang_model_build *b)
 {
-    const pang_json *old = pang_json_get(b->doc, "snapshots");
-    pang_json *list = pang_json_array(b->arena);
-    for (size_t i = 0; i < pang_json_size(old); i++) {
-        const pang_json *snapshot = pang_json_at(old, i);
-        if (pang_model_snapshot(b, pang_model_int(snapshot, "snapshot-id", -1)) != snapshot)
-            continue;
-        pang_json *copy = pang_model_copy(snapshot, b->arena);
-        pang_model_put_int(b, copy, "sequence-number", 0);
-        pang_model_add(b, list, copy);
+    pang_model_keyed_end(b, &b->snapshots);
+    pang_json *list = pang_model_own(b, "snapshots");
+    for (size_t i = 0; i < pang_json_size(list); i++) {
+        pang_json *snapshot = pang_model_copy(pang_json_at(list, i), b->arena);
+        pang_model_put_int(b, snapshot, "sequence-number", 0);
+        if (!pang_json_replace(list, i, snapshot))
+            b->failed = true;
     }
-    (void)pang_model_own(b, "snapshots");
-    pang_model_put(b, b->doc, "snapshots", list);
-    b->knows_snapshots = false;
+    b->snapshots.known = false; /* the map goes by the nodes that were replaced */
     pang_model_put_int(b, b->doc, "last-sequence-number", 0);
 }
 
@@ -215,6 +210,9 @@ pang_code pang_model_updates_apply(pang_model_build *b, const pang_json *updates
             return code;
         if (b->failed)
             return pang_fail_memory(err);
+        if (!pang_model_spend(b, 0))
+            return pang_model_illegal(err, "Cannot apply so many updates to so long lists in one "
+                                           "commit");
     }
     return PANG_OK;
 }

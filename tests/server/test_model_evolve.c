@@ -302,6 +302,42 @@ static void test_model_evolve__defaults(void **state)
     model_run(*state, cases, N(cases));
 }
 
+/* Every full name of a deep column repeats those above it. */
+static void test_model_evolve__the_length_of_names_is_bounded(void **state)
+{
+    enum { FIELDS = 1000, NAME = 60000 };
+    model *m = *state;
+    pang_model_outcome outcome;
+    pang_buf text = {.arena = m->arena};
+    pang_buf_add(&text, PANG_STR("[{'action':'add-schema','schema':{'type':'struct','fields':["
+                                 "{'id':1,'required':true,'name':'"));
+    for (int i = 0; i < NAME; i++)
+        pang_buf_add_char(&text, 'x');
+    pang_buf_add(&text, PANG_STR("','type':{'type':'struct','fields':["));
+    for (int i = 0; i < FIELDS; i++)
+        pang_buf_printf(&text, "%s{'id':%d,'name':'f%d','required':true,'type':'int'}",
+                        i ? "," : "", i + 2, i);
+    pang_buf_add(&text, PANG_STR("]}}]}}]"));
+    assert_int_equal(model_commit(m, model_table(m, 2), NULL,
+                                  pang_arena_cstr(m->arena, pang_buf_str(&text)), &outcome),
+                     BAD);
+    assert_non_null(strstr(m->err.message, "names of its columns"));
+}
+
+static void test_model_evolve__removed_schemas_are_not_found_again(void **state)
+{
+    static const model_case cases[] = {
+        {"added, removed, added", 2,
+         "[" ADD(ID, "") ",{'action':'remove-schemas','schema-ids':[1]}," ADD(ID, "") "," CURRENT(
+             "-1") "]",
+         OK,
+         "{'schemas':[{'schema-id':0},{'schema-id':1}],"
+         "'current-schema-id':1}",
+         NULL},
+    };
+    model_run(*state, cases, N(cases));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +347,8 @@ int main(void)
         MODEL_TEST(test_model_evolve__types),
         MODEL_TEST(test_model_evolve__types_that_are_none),
         MODEL_TEST(test_model_evolve__defaults),
+        MODEL_TEST(test_model_evolve__the_length_of_names_is_bounded),
+        MODEL_TEST(test_model_evolve__removed_schemas_are_not_found_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -210,6 +210,32 @@ static void test_model_update__the_count_is_bounded(void **state)
     assert_non_null(strstr(m->err.message, "updates: has more than"));
 }
 
+/* Many updates that each walk over a long list end before they hold a thread for long. */
+static void test_model_update__the_work_is_bounded(void **state)
+{
+    enum { SCHEMAS = 10000, SETS = 1000 };
+    model *m = *state;
+    pang_model_outcome outcome;
+    pang_buf schemas = {.arena = m->arena}, sets = {.arena = m->arena};
+    pang_json *table = pang_json_copy(model_table(m, 2), m->arena);
+    pang_buf_add_char(&schemas, '[');
+    pang_buf_add_char(&sets, '[');
+    for (int i = 0; i < SCHEMAS; i++)
+        pang_buf_printf(&schemas, "%s{'type':'struct','schema-id':%d,'fields':[]}", i ? "," : "",
+                        i);
+    for (int i = 0; i < SETS; i++)
+        pang_buf_printf(&sets, "%s{'action':'set-current-schema','schema-id':%d}", i ? "," : "",
+                        SCHEMAS - 1 - i % 2);
+    pang_buf_add_char(&schemas, ']');
+    pang_buf_add_char(&sets, ']');
+    assert_true(pang_json_set(table, "schemas",
+                              model_json(m, pang_arena_cstr(m->arena, pang_buf_str(&schemas)))));
+    assert_int_equal(
+        model_commit(m, table, NULL, pang_arena_cstr(m->arena, pang_buf_str(&sets)), &outcome),
+        BAD);
+    assert_non_null(strstr(m->err.message, "so many updates"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +246,7 @@ int main(void)
         MODEL_TEST(test_model_update__statistics),
         MODEL_TEST(test_model_update__encryption_keys),
         MODEL_TEST(test_model_update__the_count_is_bounded),
+        MODEL_TEST(test_model_update__the_work_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
