@@ -20,10 +20,13 @@
 
 #include "tests/bridge/h2_wire.h"
 
+/* Sanitizers keep freed memory and take their time. LARGE is more than the kernel's buffers. */
 #ifdef PANG_SANITIZED
 enum { COSTS_COUNT = 0 };
+#define LARGE "size-5000000"
 #else
 enum { COSTS_COUNT = 1 };
+#define LARGE "size-20000000"
 #endif
 
 static fixture f;
@@ -150,7 +153,7 @@ static void test_life__slowloris_holds_up_nobody(void **state)
     for (size_t i = 0; i < 20; i++) {
         int64_t begin = wire_now();
         http_canary(&f);
-        assert_true(wire_now() - begin < 500);
+        assert_true(wire_now() - begin < 2000);
     }
     usleep(2500000);
     for (size_t i = 0; i < SOCKETS; i++) {
@@ -177,22 +180,22 @@ static long connections(void)
 static void test_life__replies_nobody_reads(void **state)
 {
     static const char *const settings[] = {"PANGOLIN_BODY_TIMEOUT_SECS=1", NULL};
-    static const char request[] =
-        "GET /v1/config?warehouse=size-20000000 HTTP/1.1\r\nHost: a\r\n\r\n";
-    int sockets[8], small = 4096;
+    static const char request[] = "GET /v1/config?warehouse=" LARGE " HTTP/1.1\r\nHost: a\r\n\r\n";
+    enum { SOCKETS = COSTS_COUNT ? 8 : 2 };
+    int sockets[SOCKETS], small = 4096;
     (void)state;
     fixture_start(&f, settings);
-    for (size_t i = 0; i < 8; i++) {
+    for (size_t i = 0; i < SOCKETS; i++) {
         sockets[i] = wire_connect(&f);
         (void)setsockopt(sockets[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
         wire_send(sockets[i], request, sizeof request - 1);
     }
     usleep(500000);
-    assert_int_equal(connections(), 8);
+    assert_int_equal(connections(), SOCKETS);
     for (int64_t until = wire_now() + 60000; connections() > 0 && wire_now() < until;)
         usleep(100000);
     assert_int_equal(connections(), 0);
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < SOCKETS; i++)
         close(sockets[i]);
     fixture_stop(&f);
 }
