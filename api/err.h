@@ -46,10 +46,10 @@ typedef enum {
 #define PANG_ERR_DETAIL_MAX 256
 
 typedef struct {
-    pang_code code;                   /* branch on this */
-    const char *reason;               /* "NoSuchTableException"; static storage, or NULL */
+    pang_code code;                     /* branch on this */
+    const char *reason;                 /* "NoSuchTableException"; static storage, or NULL */
     char message[PANG_ERR_MESSAGE_MAX]; /* for people; UTF-8, cut at a character when too long */
-    char detail[PANG_ERR_DETAIL_MAX]; /* for the log; never leaves the process */
+    char detail[PANG_ERR_DETAIL_MAX];   /* for the log; never leaves the process */
 } pang_err;
 
 /* Fills *err (which may be NULL) and returns `code`, so that a failure is one statement:

@@ -16,8 +16,8 @@
 extern "C" {
 #endif
 
-#define PANG_JSON_DEPTH_MAX 64          /* nested objects and arrays */
-#define PANG_JSON_NODES_MAX 4000000     /* values and members in one document */
+#define PANG_JSON_DEPTH_MAX 64              /* nested objects and arrays */
+#define PANG_JSON_NODES_MAX 4000000         /* values and members in one document */
 #define PANG_JSON_OBJECT_MEMBERS_MAX 100000 /* members in one object */
 
 /* ---- the scanner: api/json_scan.c ---- */
@@ -28,7 +28,7 @@ typedef enum {
     PANG_JSON_OBJECT_END,
     PANG_JSON_ARRAY_BEGIN,
     PANG_JSON_ARRAY_END,
-    PANG_JSON_NAME,   /* a member's name; its value follows */
+    PANG_JSON_NAME, /* a member's name; its value follows */
     PANG_JSON_STRING,
     PANG_JSON_NUMBER,
     PANG_JSON_TRUE,
@@ -84,8 +84,8 @@ typedef enum {
 PANG_MUST_CHECK pang_code pang_json_parse(pang_str source, pang_arena *arena, pang_json **ret,
                                           pang_err *err);
 /* The tree as text without white space, in arena. ERRORS: RESOURCE_EXHAUSTED. */
-PANG_MUST_CHECK pang_code pang_json_print(const pang_json *value, pang_arena *arena,
-                                          pang_str *ret, pang_err *err);
+PANG_MUST_CHECK pang_code pang_json_print(const pang_json *value, pang_arena *arena, pang_str *ret,
+                                          pang_err *err);
 /* A deep copy that lives until the arena is reset; NULL without memory. */
 pang_json *pang_json_copy(const pang_json *value, pang_arena *arena);
 /* Equal values: objects by members in any order, numbers by value where both are int. */

@@ -37,8 +37,7 @@ bool pang_location_covers(const pang_location *outer, const pang_location *inner
 pang_str pang_location_ancestor(const pang_location *location, size_t n, pang_arena *arena);
 /* `location` with one more segment, escaped so that it is one; same spelling of the scheme. */
 PANG_MUST_CHECK pang_code pang_location_child(const pang_location *location, pang_str segment,
-                                              pang_arena *arena, pang_location *ret,
-                                              pang_err *err);
+                                              pang_arena *arena, pang_location *ret, pang_err *err);
 
 #ifdef __cplusplus
 }

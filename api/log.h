@@ -15,7 +15,7 @@ extern "C" {
 
 typedef enum { PANG_LOG_DEBUG, PANG_LOG_INFO, PANG_LOG_WARN, PANG_LOG_ERROR } pang_log_level;
 
-#define PANG_LOG_LINE_MAX 4096 /* bytes; longer lines are cut, the fields last */
+#define PANG_LOG_LINE_MAX 4096  /* bytes; longer lines are cut, the fields last */
 #define PANG_LOG_VALUE_MAX 1024 /* bytes of one value before escaping */
 
 /* One field. Values are text or, where `is_number`, an integer. */
@@ -27,7 +27,7 @@ typedef struct {
 } pang_log_field;
 
 #define PANG_LOG_TEXT(field, value) ((pang_log_field){.name = (field), .text = (value)})
-#define PANG_LOG_NUMBER(field, value) \
+#define PANG_LOG_NUMBER(field, value)                                                              \
     ((pang_log_field){.name = (field), .number = (int64_t)(value), .is_number = true})
 
 /* Sets level, form and the process's name ("server", "bridge"). Call once, before threads. */
@@ -40,11 +40,11 @@ void pang_log(pang_log_level level, const char *event, const pang_log_field *fie
 
 /* pang_log with the fields written out:
  *     PANG_LOG(INFO, "listening", PANG_LOG_TEXT("address", address)); */
-#define PANG_LOG(level, event, ...)                                                      \
-    do {                                                                                 \
-        const pang_log_field pang_log_fields_[] = {__VA_ARGS__};                         \
-        pang_log(PANG_LOG_##level, event, pang_log_fields_,                              \
-                 sizeof pang_log_fields_ / sizeof pang_log_fields_[0]);                  \
+#define PANG_LOG(level, event, ...)                                                                \
+    do {                                                                                           \
+        const pang_log_field pang_log_fields_[] = {__VA_ARGS__};                                   \
+        pang_log(PANG_LOG_##level, event, pang_log_fields_,                                        \
+                 sizeof pang_log_fields_ / sizeof pang_log_fields_[0]);                            \
     } while (0)
 
 #ifdef __cplusplus

@@ -23,10 +23,10 @@ struct ProtobufCMessageDescriptor;
 
 /* Who calls. */
 typedef struct {
-    pang_id id;       /* nil in evaluation mode */
-    pang_id tenant;   /* nil in evaluation mode */
-    pang_str name;    /* "anonymous" in evaluation mode */
-    bool is_known;    /* false for callers without a credential of ours (outside evaluation mode) */
+    pang_id id;     /* nil in evaluation mode */
+    pang_id tenant; /* nil in evaluation mode */
+    pang_str name;  /* "anonymous" in evaluation mode */
+    bool is_known;  /* false for callers without a credential of ours (outside evaluation mode) */
 } pang_principal;
 
 /* What the process lends to every call; const after start. */
@@ -34,7 +34,7 @@ typedef struct pang_server_env {
     const pang_env *env;
     pang_db *db;
     const pang_schema *schema;
-    pang_str page_key;            /* 32 bytes: authenticates page tokens */
+    pang_str page_key;                   /* 32 bytes: authenticates page tokens */
     struct pang_objects *const *objects; /* by kind; NULL at the end */
     struct pang_counters *counters;      /* server/metrics.h; NULL: nothing is counted */
     struct pang_state *state;            /* server/state.h */
@@ -75,8 +75,7 @@ typedef struct pang_stream pang_stream;
 PANG_MUST_CHECK pang_code pang_stream_send(pang_stream *stream, const void *out, pang_err *err);
 /* Waits for the next request of a client stream; *ret is NULL at its end. It lives until the next
  * receive. */
-PANG_MUST_CHECK pang_code pang_stream_receive(pang_stream *stream, const void **ret,
-                                              pang_err *err);
+PANG_MUST_CHECK pang_code pang_stream_receive(pang_stream *stream, const void **ret, pang_err *err);
 /* Memory of the current message: reset by the next receive. call->arena lasts as long as the
  * stream, so what is made for each message does not belong there. */
 pang_arena *pang_stream_arena(pang_stream *stream);

@@ -22,7 +22,10 @@ typedef struct {
 /* A view of a string literal. */
 #define PANG_STR(lit) ((pang_str){"" lit, sizeof(lit) - 1})
 /* The same as an initialiser in a const table, where ISO C takes no compound literal. */
-#define PANG_STR_INIT(lit) {"" lit, sizeof(lit) - 1}
+#define PANG_STR_INIT(lit)                                                                         \
+    {                                                                                              \
+        "" lit, sizeof(lit) - 1                                                                    \
+    }
 /* For printf: printf("%" PANG_STR_FMT, PANG_STR_ARG(s)); shows at most 2 GiB. */
 #define PANG_STR_FMT ".*s"
 #define PANG_STR_ARG(s) (int)(s).len, ((s).ptr ? (s).ptr : "")

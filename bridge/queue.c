@@ -32,7 +32,7 @@ char *pang_queue_room(pang_queue *queue, size_t n)
     check(queue);
     if (queue->capacity - queue->end >= n && queue->ptr != NULL)
         return queue->ptr + queue->end;
-    if (queue->begin > 0) {
+    if (queue->ptr != NULL && queue->begin > 0) {
         memmove(queue->ptr, queue->ptr + queue->begin, len);
         queue->begin = 0;
         queue->end = len;

@@ -553,7 +553,7 @@ void pang_upstream_close(pang_upstream_call *call)
 
 void pang_upstream_consumed(pang_upstream_call *call, size_t n)
 {
-    if (call->link->session == NULL || call->stream <= 0)
+    if (call == NULL || call->link->session == NULL || call->stream <= 0)
         return;
     (void)nghttp2_session_consume(call->link->session, call->stream, n);
     pang_loop_defer(call->link->upstream->loop, &call->link->flush);

@@ -69,7 +69,7 @@ PANG_MUST_CHECK pang_code pang_upstream_start(pang_upstream *upstream,
 bool pang_upstream_send(pang_upstream_call *call, pang_str bytes);
 /* No more will come. */
 void pang_upstream_close(pang_upstream_call *call);
-/* n bytes that `data` gave are done with. */
+/* n bytes that `data` gave are done with. NULL is fine. */
 void pang_upstream_consumed(pang_upstream_call *call, size_t n);
 /* Resets the stream. NULL is fine. */
 void pang_upstream_cancel(pang_upstream_call *call);

@@ -28,8 +28,8 @@
 enum {
     PAUSE_FIRST_MS = 100,
     PAUSE_LAST_MS = 5000,
-    STEADY_MS = 10000,     /* a child that lived this long starts with the first pause again */
-    PROBE_EVERY_MS = 4,    /* until ready */
+    STEADY_MS = 10000,  /* a child that lived this long starts with the first pause again */
+    PROBE_EVERY_MS = 4, /* until ready */
     PROBE_TIMEOUT_MS = 200,
     START_PATIENCE_MS = 60000,
     STOP_PATIENCE_MS = 30000, /* more than PANGOLIN_SHUTDOWN_GRACE_SECS's default */
@@ -40,7 +40,7 @@ enum {
 typedef struct {
     const char *name;
     char path[PATH_MAX];
-    pid_t pid;          /* 0: not running */
+    pid_t pid;                    /* 0: not running */
     int64_t started_ms, again_ms; /* mono clock; again_ms: when to start it, if not running */
     int pause_ms;
     bool again; /* it has ended before */
@@ -112,8 +112,8 @@ static int read_port(unsigned *ret)
 {
     const char *text = getenv("PORT");
     int64_t port = PORT_DEFAULT;
-    if (text != NULL && (!pang_str_to_int64(pang_str_from(text), &port) || port < 1 ||
-                         port > UINT16_MAX))
+    if (text != NULL &&
+        (!pang_str_to_int64(pang_str_from(text), &port) || port < 1 || port > UINT16_MAX))
         return cannot_start("must be a number from 1 to 65535", "PORT");
     *ret = (unsigned)port;
     return 0;
@@ -209,7 +209,7 @@ static bool plan_restart(supervisor *s, child *c, int status)
         return false; /* it has said why; who answered then was another on the same port */
     c->again = true;
     c->pause_ms = now - c->started_ms > STEADY_MS || c->pause_ms == 0 ? PAUSE_FIRST_MS
-                                                                     : c->pause_ms * 2;
+                                                                      : c->pause_ms * 2;
     if (c->pause_ms > PAUSE_LAST_MS)
         c->pause_ms = PAUSE_LAST_MS;
     c->again_ms = now + c->pause_ms;
@@ -252,13 +252,15 @@ static void print_ready(const supervisor *s)
     printf("  address   http://%s:%u\n", address, s->port);
     printf("  data      %s\n\n", getenv("PANGOLIN_DATA_DIR"));
     if (no_auth != NULL && strcmp(no_auth, "true") == 0)
-        printf("  *** NO AUTHENTICATION: whoever reaches this address may do anything. ***\n"
-               "  *** It listens on this machine only, and is meant for trying things out. ***\n\n");
+        printf(
+            "  *** NO AUTHENTICATION: whoever reaches this address may do anything. ***\n"
+            "  *** It listens on this machine only, and is meant for trying things out. ***\n\n");
     printf("  from pyiceberg.catalog import load_catalog\n"
            "  catalog = load_catalog(\"demo\", type=\"rest\", uri=\"http://127.0.0.1:%u\", "
            "warehouse=\"demo\")\n"
            "  catalog.create_namespace(\"sales\")\n\n"
-           "Ctrl-C stops it.\n", s->port);
+           "Ctrl-C stops it.\n",
+           s->port);
     fflush(stdout);
 }
 

@@ -1,6 +1,6 @@
 /*
- * Hash: HMAC-SHA256, and SHA-256 over a few parts, each counted in with its length, so that no two lists of parts
- * give one text. Called by what compares or chains records. Threads: any.
+ * Hash: HMAC-SHA256, and SHA-256 over a few parts, each counted in with its length, so that no
+ * two lists of parts give one text. Called by what compares or chains records. Threads: any.
  */
 #ifndef PANG_SERVER_HASH_H
 #define PANG_SERVER_HASH_H

@@ -166,7 +166,7 @@ static pang_code open_objects(server *s, pang_err *err)
     pang_objects_config config = {.file_roots = roots, .n_file_roots = n + 1};
     for (size_t i = 0; i < n; i++)
         roots[i + 1] = more[i];
-    for (size_t i = 0; pang_objects_kinds[i] != NULL && i < KINDS_MAX; i++) {
+    for (size_t i = 0; i < KINDS_MAX && pang_objects_kinds[i] != NULL; i++) {
         pang_str schemes = pang_str_from(pang_objects_kinds[i]->schemes), first;
         (void)pang_str_next(&schemes, ',', &first);
         pang_code code = pang_objects_open(first, &config, &s->objects[i], err);

@@ -147,7 +147,7 @@ static pang_code answer_services(answer *to, pang_arena *arena, pang_err *err)
         return pang_fail_memory(err);
     grpc__reflection__v1__list_service_response__init(reply);
     reply->service = list;
-    for (size_t i = 0; pang_services[i] != NULL && i < SERVICES_MAX; i++) {
+    for (size_t i = 0; i < SERVICES_MAX && pang_services[i] != NULL; i++) {
         grpc__reflection__v1__service_response__init(&names[i]);
         names[i].name = (char *)(uintptr_t)pang_services[i]->name;
         list[reply->n_service++] = &names[i];

@@ -100,12 +100,12 @@ static void test_str__utf8_is_strict(void **state)
         {PANG_STR_INIT("plain ascii, longer than eight"), true},
         {PANG_STR_INIT("\xc3\xa4\xe2\x82\xac\xf0\x9f\xa6\x86"), true},
         {PANG_STR_INIT("\xef\xbf\xbf\xf4\x8f\xbf\xbf"), true},
-        {PANG_STR_INIT("\xc0\x80"), false},             /* overlong NUL */
-        {PANG_STR_INIT("\xe0\x80\xaf"), false},         /* overlong slash */
+        {PANG_STR_INIT("\xc0\x80"), false},     /* overlong NUL */
+        {PANG_STR_INIT("\xe0\x80\xaf"), false}, /* overlong slash */
         {PANG_STR_INIT("\xf0\x80\x80\xaf"), false},
-        {PANG_STR_INIT("\xed\xa0\x80"), false},         /* surrogate */
-        {PANG_STR_INIT("\xf4\x90\x80\x80"), false},     /* past U+10FFFF */
-        {PANG_STR_INIT("\xc3"), false},                 /* cut short */
+        {PANG_STR_INIT("\xed\xa0\x80"), false},     /* surrogate */
+        {PANG_STR_INIT("\xf4\x90\x80\x80"), false}, /* past U+10FFFF */
+        {PANG_STR_INIT("\xc3"), false},             /* cut short */
         {PANG_STR_INIT("12345678\xe2\x82"), false},
         {PANG_STR_INIT("\x80"), false},
         {PANG_STR_INIT("\xfe"), false},

@@ -30,7 +30,7 @@ typedef struct fixture {
     pang_env env;
     pang_store *inner; /* under both */
     pang_db *db;
-    pang_db *other;    /* another server's, on the same store */
+    pang_db *other; /* another server's, on the same store */
     pang_schema *schema;
     pang_counters *counters;
     pang_server_env shared;
@@ -39,8 +39,8 @@ typedef struct fixture {
     /* Steers: what create does on its n-th run. */
     unsigned runs;
     size_t used_at_start; /* of the attempt's arena, when create began */
-    unsigned lose;  /* this many runs report a lost race */
-    pang_code fail; /* then it ends with this */
+    unsigned lose;        /* this many runs report a lost race */
+    pang_code fail;       /* then it ends with this */
     const char *reason;
     bool keeps; /* it sets pang_call.keep */
     bool load_writes;

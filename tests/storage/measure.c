@@ -111,7 +111,10 @@ int main(int argc, char **argv)
 {
     if (argc < 2)
         return 2;
-    int64_t budget_ms = (argc > 2 ? atoi(argv[2]) : 3) * 1000;
+    int64_t seconds = 3;
+    if (argc > 2 && !pang_str_to_int64(pang_str_from(argv[2]), &seconds))
+        return 2;
+    int64_t budget_ms = seconds * 1000;
     static char body[BODY];
     pang_env_random(&pang_env_system, body, sizeof body);
     bench b = {.arena = pang_arena_new(ARENA_BYTES), .body = {body, sizeof body}, .dice = 1};
