@@ -12,7 +12,7 @@
 #include "server/metadata.h"
 
 enum {
-    BATCH_FILES = 256,
+    BATCH_FILES = 512,
     BATCH_BYTES = 256 << 20, /* of an arena: a document and the file it is compared with */
 };
 

@@ -10,7 +10,7 @@
 #include "server/bootstrap.h"
 
 enum {
-    FILES_EVERY_MS = 200,      /* while files are written */
+    FILES_EVERY_MS = 1000,     /* while files are written: a sync disturbs the commits beside it */
     FILES_IDLE_MS = 30 * 1000, /* else: what other servers left */
     DUE_EVERY_MS = 10 * 1000,
     RETRY_MS = 5 * 1000, /* after a failure */

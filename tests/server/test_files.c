@@ -119,7 +119,7 @@ static void test_files__more_than_a_batch_is_recovered(void **state)
     fixture *fx = *state;
     char command[256];
     ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    for (int i = 0; i < 300; i++)
+    for (int i = 0; i < 520; i++)
         ok(fx,
            fx_commit(fx, "ns", "t", "[]",
                      fx_text(fx, "[{\"action\":\"set-properties\",\"updates\":{\"a\":\"%d\"}}]", i),
@@ -129,7 +129,7 @@ static void test_files__more_than_a_batch_is_recovered(void **state)
     fx_restart(fx);
     pang_state_stats stats;
     pang_state_get_stats(fx->state, &stats);
-    assert_int_equal(stats.files_restored, 301);
+    assert_int_equal(stats.files_restored, 521);
     ok(fx, fx_load_table(fx, "ns", "t", NULL));
 }
 
