@@ -73,9 +73,12 @@ int64_t pang_state_work(pang_state *state, pang_err *err)
     pang_code code = PANG_OK;
     bool more = false;
     *err = (pang_err){.code = PANG_OK};
-    if (atomic_exchange(&state->wrote_file, false) || has_come(state->files_at_ms, now)) {
+    /* A file is written before its commit lands, so one round more follows a write. */
+    bool wrote = atomic_exchange(&state->wrote_file, false);
+    if (wrote || has_come(state->files_at_ms, now)) {
+        int64_t pause = wrote ? FILES_EVERY_MS : FILES_IDLE_MS;
         code = pang_files_sync(state, &more, err);
-        state->files_at_ms = now + (code != PANG_OK ? RETRY_MS : more ? 0 : FILES_IDLE_MS);
+        state->files_at_ms = now + (code != PANG_OK ? RETRY_MS : more ? 0 : pause);
     }
     if (code == PANG_OK && has_come(state->due_at_ms, now)) {
         code = pang_due_run(state, &more, err);
