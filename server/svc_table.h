@@ -55,6 +55,9 @@ PANG_MUST_CHECK pang_code pang_next_default_location(pang_call *call, pang_next 
 /* Checks and reserves every place below which the document lets anybody write.
  * ERRORS: INVALID_ARGUMENT (not permitted, taken, no location). */
 PANG_MUST_CHECK pang_code pang_next_places(pang_call *call, pang_next *next, pang_err *err);
+/* Makes what engines expect to find at a new table's location: DuckDB writes into its folders and
+ * does not make them. */
+PANG_MUST_CHECK pang_code pang_next_prepare(pang_call *call, const pang_next *next, pang_err *err);
 /* Writes the document's file and record, and fills in the body. `base` is the file it follows,
  * or empty. */
 PANG_MUST_CHECK pang_code pang_next_write(pang_call *call, pang_next *next, pang_str base,

@@ -123,6 +123,8 @@ static pang_code build(pang_call *call, part *p, pang_err *err)
     if (exists)
         base = pang_str_from(p->table.content.body->metadata_location);
     code = pang_next_places(call, &p->next, err);
+    if (code == PANG_OK && !exists)
+        code = pang_next_prepare(call, &p->next, err);
     return code == PANG_OK ? pang_next_write(call, &p->next, base, err) : code;
 }
 

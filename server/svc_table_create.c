@@ -99,19 +99,6 @@ static pang_code make_document(pang_call *call, const Pangolin__V1__CreateTableR
     return code == PANG_OK ? pang_next_places(call, &c->next, err) : code;
 }
 
-/* DuckDB writes into a table's folders and does not make them. */
-static pang_code prepare_folders(pang_call *call, creation *c, pang_err *err)
-{
-    pang_model_facts facts;
-    pang_location at;
-    pang_model_facts_of(c->next.document, &facts);
-    pang_code code = pang_location_parse(facts.location, "location", call->arena, &at, err);
-    if (code != PANG_OK)
-        return code;
-    pang_objects *store = pang_objects_find(pang_state_objects(call->server->state), at.scheme);
-    return store == NULL ? PANG_OK : store->ops->prepare_table(store, &at, err);
-}
-
 static pang_code save(pang_call *call, creation *c, const char *verb, pang_err *err)
 {
     pang_edit *edit;
@@ -137,7 +124,7 @@ pang_code pang_create_table(pang_call *call, const void *request, void *reply, p
     if (code == PANG_OK)
         code = make_document(call, in, &c, err);
     if (code == PANG_OK)
-        code = prepare_folders(call, &c, err);
+        code = pang_next_prepare(call, &c.next, err);
     if (code != PANG_OK)
         return code;
     if (in->stage_create) {

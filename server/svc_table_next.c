@@ -168,6 +168,18 @@ pang_code pang_next_places(pang_call *call, pang_next *next, pang_err *err)
     return code;
 }
 
+pang_code pang_next_prepare(pang_call *call, const pang_next *next, pang_err *err)
+{
+    pang_model_facts facts;
+    pang_location at;
+    pang_model_facts_of(next->document, &facts);
+    pang_code code = pang_location_parse(facts.location, "location", call->arena, &at, err);
+    if (code != PANG_OK)
+        return code;
+    pang_objects *store = pang_objects_find(pang_state_objects(call->server->state), at.scheme);
+    return store == NULL ? PANG_OK : store->ops->prepare_table(store, &at, err);
+}
+
 /* ---- the body ---- */
 
 static pang_code fill_reserved(pang_next *next, pang_arena *arena, pang_err *err)

@@ -420,6 +420,7 @@ static void test_svc_table__a_create_commit_without_a_location_gets_the_default(
     ok(fx, fx_commit(fx, "ns", "t", ASSERT_CREATE, create_updates(fx, NULL), &out));
     assert_string_equal(text_of(fx, parse(fx, out.metadata), "location"),
                         fx_text(fx, "%s/ns/t", fx->warehouse));
+    assert_true(is_folder(fx_text(fx, "%s/ns/t/data", fx->warehouse)));
 }
 
 /* ---- commits ---- */
