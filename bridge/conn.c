@@ -406,6 +406,11 @@ void pang_conn_sweep(pang_worker *worker, int64_t now_ms)
             conn->protocol->sweep(conn, now_ms);
         if (!slow_write && !slow_read)
             continue;
+        if (!slow_write && conn->waits == PANG_WAITS_NEXT && conn->protocol != NULL) {
+            conn->since_ms = now_ms;
+            conn->protocol->drain(conn); /* idle: it goes as its protocol says goodbye */
+            continue;
+        }
         if (conn->waits != PANG_WAITS_NEXT || slow_write)
             pang_metrics_refused(worker->metrics, PANG_REFUSED_TIMEOUT);
         pang_conn_abort(conn);

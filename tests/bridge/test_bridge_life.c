@@ -105,6 +105,13 @@ static void test_life__slow_clients_are_closed(void **state)
     assert_true(closes(fd, reply, sizeof reply, 4000));
     assert_non_null(strstr(reply, "200 OK"));
     close(fd);
+    h2_reply second;
+    h2 c;
+    h2_open(&c, &f, true);
+    h2_read(&c, 1, true, 4000, &second);
+    assert_true(second.goaway && second.closed && second.error == 0);
+    h2_free(&second);
+    h2_close(&c);
     http_canary(&f);
     fixture_stop(&f);
 }
