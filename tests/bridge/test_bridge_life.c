@@ -198,10 +198,11 @@ static void test_life__replies_nobody_reads(void **state)
         wire_send(sockets[i], request, sizeof request - 1);
     }
     usleep(500000);
-    assert_int_equal(connections(), SOCKETS);
-    for (int64_t until = wire_now() + 60000; connections() > 0 && wire_now() < until;)
+    assert_true(connections() >= SOCKETS);
+    long left = 1; /* one that asked just before may still be counted */
+    for (int64_t until = wire_now() + 25000; left > 0 && wire_now() < until; left = connections())
         usleep(100000);
-    assert_int_equal(connections(), 0);
+    assert_int_equal(left, 0);
     for (size_t i = 0; i < SOCKETS; i++)
         close(sockets[i]);
     fixture_stop(&f);
