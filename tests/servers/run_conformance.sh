@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# The storage conformance suite on the backends that need a server:
+# The storage conformance suite on the backends that need a server, and commits over connections that
+# break (tests/storage/test_flaky.c):
 #     tests/servers/run_conformance.sh [postgres] [mongo-java] [ferretdb]
-# Starts each server, runs the suite on it, prints cmocka's lines, and at the end
-# `N passed, N failed, N skipped`. PANG_BIN names the folder of built targets (bazel-bin); without
-# it they are built first. The stand-ins for MongoDB look through a whole collection for each find,
-# so on them every test has a database of its own.
+# Without names: postgres and mongo-java; ferretdb takes minutes. Starts each server, prints cmocka's
+# lines, and at the end `N passed, N failed, N skipped`. PANG_BIN names the folder of built targets
+# (bazel-bin); without it they are built first. The stand-ins for MongoDB look through a whole
+# collection for each find, so on them every test has a database of its own.
 set -uo pipefail
-cd "$(dirname "$(readlink -f "$0")")/../.."
+self=$(readlink -f "$0")
+cd "$(dirname "$self")/../.."
 servers=tests/servers
-[ $# -gt 0 ] || set -- postgres mongo-java ferretdb
+[ $# -gt 0 ] || set -- postgres mongo-java
 
-# A program of its own: the scripts of the servers run it with PANG_TEST_URL set.
-if [ "$1" = --each-test ]; then
-    status=0
-    n=0
+# Programs of their own: the scripts of the servers run them with PANG_TEST_URL set.
+each_test() {
+    local status=0 n=0 name
     for name in $(grep -oh 'cmocka_unit_test([a-z_0-9]*)' tests/storage/conformance_*.c |
         sed 's/.*(\(.*\))/\1/'); do
         n=$((n + 1))
@@ -24,30 +25,53 @@ if [ "$1" = --each-test ]; then
         *) status=1 && echo "[  FAILED  ] 1 test(s): $name did not end well" ;;
         esac
     done
+    return "$status"
+}
+flaky() { # BACKEND TARGET URL, with PORT in it
+    # shellcheck disable=SC2016
+    timeout 300 python3 "$servers/flaky.py" "$2" bash -c \
+        '"$0" "${1/PORT/$PANG_FLAKY_PORT}" "$2"' \
+        "$PANG_BIN/tests/storage/flaky_$1" "$3" "$PANG_TEST_URL"
+}
+case $1 in
+--postgres)
+    "$PANG_BIN/tests/storage/conformance_postgres"
+    status=$?
+    folder=${PANG_TEST_URL#*host=}
+    flaky postgres "unix:${folder%%&*}/.s.PGSQL.5432" \
+        postgres://pangolin@127.0.0.1:PORT/postgres || status=1
     exit "$status"
-fi
+    ;;
+--mongodb)
+    each_test
+    status=$?
+    port=${PANG_TEST_URL##*127.0.0.1:}
+    flaky mongodb "tcp:127.0.0.1:${port%%/*}" mongodb://127.0.0.1:PORT/pangolin || status=1
+    exit "$status"
+    ;;
+esac
 
 work=$(mktemp -d)
 log=$work/log
 trap 'rm -rf "$work"' EXIT
 if [ -z "${PANG_BIN:-}" ]; then
     # shellcheck disable=SC2086
-    bazel ${PANG_BAZEL_STARTUP:-} build -c opt //tests/storage:conformance_postgres \
-        //tests/storage:conformance_mongodb || exit 1
+    bazel ${PANG_BAZEL_STARTUP:-} build -c opt \
+        //tests/storage:{conformance,flaky}_{postgres,mongodb} || exit 1
     PANG_BIN=bazel-bin
 fi
 # Copied, since the next build of whomever moves bazel-bin.
 mkdir -p "$work/tests/storage"
-cp "$PANG_BIN"/tests/storage/conformance_{postgres,mongodb} "$work/tests/storage/" || exit 1
+cp "$PANG_BIN"/tests/storage/{conformance,flaky}_{postgres,mongodb} "$work/tests/storage/" || exit 1
 touch "$log"
 broken=0
 export PANG_BIN=$work
 for name in "$@"; do
     echo "== $name"
     case $name in
-    postgres) set -- "$servers/postgres.sh" "$PANG_BIN/tests/storage/conformance_postgres" ;;
-    mongo-java) set -- "$servers/mongo.sh" java bash "$0" --each-test ;;
-    ferretdb) set -- "$servers/mongo.sh" ferretdb bash "$0" --each-test ;;
+    postgres) set -- "$servers/postgres.sh" bash "$self" --postgres ;;
+    mongo-java) set -- "$servers/mongo.sh" java bash "$self" --mongodb ;;
+    ferretdb) set -- "$servers/mongo.sh" ferretdb bash "$self" --mongodb ;;
     *) echo "no such server: $name" >&2; exit 2 ;;
     esac
     before=$(grep -c '^\[  FAILED' "$log")
