@@ -339,8 +339,21 @@ static void write_legacy(pang_model_build *b)
     pang_model_put(b, b->doc, "partition-spec", pang_json_get(spec, "fields"));
 }
 
+/* What a create did not choose is the first of its kind, whose id is 0, as in Java's builder. */
+static void choose_first(pang_model_build *b)
+{
+    static const char *const names[] = {"current-schema-id", "default-spec-id",
+                                        "default-sort-order-id"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (!pang_model_has(b->doc, names[i]))
+            pang_model_put_int(b, b->doc, names[i], 0);
+    }
+}
+
 pang_code pang_model_end(pang_model_build *b, pang_err *err)
 {
+    if (b->base == NULL)
+        choose_first(b);
     pang_code code = b->failed ? pang_fail_memory(err) : check_defaults(b, err);
     if (code == PANG_OK && pang_model_text(b->doc, "location").len == 0)
         return pang_model_invalid(err, "Invalid table: no location has been set");

@@ -183,6 +183,31 @@ static void test_model_sequences__creates_that_are_none(void **state)
     tell(*state, NULL, steps, N(steps));
 }
 
+/* DuckDB's create: the spec before the schema is chosen, and nothing is set that is the first. */
+static void test_model_sequences__what_is_not_chosen_is_the_first(void **state)
+{
+    static const step steps[] = {
+        {"create", CREATE,
+         "[{'action':'assign-uuid','uuid':" UUID "},"
+         "{'action':'add-schema','schema':{'type':'struct','fields':[" FIELDS "]}},"
+         "{'action':'add-spec','spec':{'fields':[{'source-id':1,'name':'p','transform':"
+         "'identity'}]}},{'action':'add-sort-order','sort-order':{'order-id':0,'fields':[]}},"
+         "{'action':'set-location','location':'s3://b/t'}]",
+         OK, "{'current-schema-id':0,'default-spec-id':0,'default-sort-order-id':0}"},
+    };
+    static const step sorted[] = {
+        {"sorted, not chosen", CREATE,
+         "[{'action':'add-schema','schema':{'type':'struct','fields':[" FIELDS "]}},"
+         "{'action':'add-spec','spec':{'fields':[]}},"
+         "{'action':'add-sort-order','sort-order':{'order-id':1,'fields':[{'source-id':1,"
+         "'transform':'identity','direction':'asc','null-order':'nulls-first'}]}},"
+         "{'action':'set-location','location':'s3://b/t'}]",
+         BAD, "no default sort order"},
+    };
+    tell(*state, NULL, steps, N(steps));
+    tell(*state, NULL, sorted, N(sorted));
+}
+
 /* A default location serves a create that names none. */
 static void test_model_sequences__create_at_the_default_location(void **state)
 {
@@ -358,6 +383,7 @@ int main(void)
         MODEL_TEST(test_model_sequences__java_create_with_more_schemas),
         MODEL_TEST(test_model_sequences__pyiceberg_create_transaction),
         MODEL_TEST(test_model_sequences__creates_that_are_none),
+        MODEL_TEST(test_model_sequences__what_is_not_chosen_is_the_first),
         MODEL_TEST(test_model_sequences__create_at_the_default_location),
         MODEL_TEST(test_model_sequences__two_clients_one_schema_one_spec),
         MODEL_TEST(test_model_sequences__java_replace_transactions),
