@@ -16,7 +16,7 @@ for program in bazel-bin/server/pangolin-server bazel-bin/bridge/pangolin-bridge
     grep -Eq 'BIND_NOW|Flags:.*NOW' <<<"$headers" || { echo "$program binds lazily"; failed=1; }
     grep 'GNU_STACK' <<<"$headers" | grep -q 'RWE' && { echo "$program has an executable stack"; failed=1; }
     grep -Eq 'RPATH' <<<"$headers" && { echo "$program has an RPATH"; failed=1; }
-    nm -D "$program" | grep -q '__stack_chk_fail' || { echo "$program has no stack protector"; failed=1; }
+    grep -q '__stack_chk_fail' <<<"$(nm -D "$program")" || { echo "$program has no stack protector"; failed=1; }
 done
 [ $seen = 1 ] || exit 77
 exit $failed
