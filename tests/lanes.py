@@ -28,12 +28,12 @@ SCRIPT = "script"
 # name, kind, budget in seconds, arguments. In the order of `./dev test`: cheap and telling first.
 LANES = [
     ("unit", BAZEL, 900, ["--test_tag_filters=" + NOT_NOW, "//...", "-//tests/storage/..."]),
-    ("storage", BAZEL, 480, ["--test_tag_filters=" + NOT_NOW, "//tests/storage/..."]),
+    ("storage", BAZEL, 600, ["--test_tag_filters=" + NOT_NOW, "//tests/storage/..."]),
     ("rest", SCRIPT, 300, [sys.executable, "tests/rest/run.py"]),
     ("e2e", SCRIPT, 1200, [sys.executable, "tests/e2e/run.py"]),
-    ("lint", SCRIPT, 300, ["bash", "tests/lint/run.sh"]),
-    ("san", BAZEL, 900, ["--config=san", "--test_tag_filters=-no-san," + NOT_NOW, "//..."]),
-    ("tsan", BAZEL, 480, ["--config=tsan", "--test_tag_filters=threads," + NOT_NOW, "//..."]),
+    ("lint", SCRIPT, 600, ["bash", "tests/lint/run.sh"]),
+    ("san", BAZEL, 1200, ["--config=san", "--test_tag_filters=-no-san," + NOT_NOW, "//..."]),
+    ("tsan", BAZEL, 900, ["--config=tsan", "--test_tag_filters=threads," + NOT_NOW, "//..."]),
     # The programs themselves under sanitizers: every REST script, and a race.
     ("san-rest", SCRIPT, 300, ["env", "PANG_CONFIG=san", sys.executable,
                                "tests/rest/run.py"]),
