@@ -39,6 +39,10 @@ for _ in $(seq 300); do
     sleep 0.1
 done
 export PANG_TEST_URL="mongodb://127.0.0.1:$port/pangolin"
+# In the background, so that a signal is heard at once.
+"$@" &
+command=$!
+trap 'kill "$command" 2>/dev/null; exit 130' INT TERM
 status=0
-"$@" || status=$?
+wait "$command" || status=$?
 exit "$status"

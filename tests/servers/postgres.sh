@@ -46,6 +46,10 @@ fi
 export PANG_TEST_URL="postgres:///postgres?host=$folder&user=pangolin"
 export PANG_POSTGRES_DATA="$folder/data"
 cd - >/dev/null
+# In the background, so that a signal is heard at once.
+"$@" &
+command=$!
+trap 'kill "$command" 2>/dev/null; exit 130' INT TERM
 status=0
-"$@" || status=$?
+wait "$command" || status=$?
 exit "$status"
