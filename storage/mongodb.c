@@ -186,6 +186,18 @@ static pang_code find_derived(mongodb_store *s, mongo_session *c, pang_err *err)
     return code;
 }
 
+/* By key: `_id` orders by key too, but only as a string with escapes. */
+static pang_code create_index(mongo_session *c, pang_err *err)
+{
+    bson_t *command = BCON_NEW("createIndexes", BCON_UTF8("pangolin"), "indexes", "[", "{", "name",
+                               BCON_UTF8("k"), "key", "{", "k", BCON_INT32(1), "_id", BCON_INT32(1),
+                               "}", "}", "]");
+    bson_error_t error;
+    bool done = mongoc_collection_write_command_with_opts(c->records, command, NULL, NULL, &error);
+    bson_destroy(command);
+    return done ? PANG_OK : pang_mongo_fail(&error, err);
+}
+
 static pang_store_migrate_fn mongodb_migrate;
 static pang_code mongodb_migrate(pang_store *store, pang_err *err)
 {
@@ -196,6 +208,8 @@ static pang_code mongodb_migrate(pang_store *store, pang_err *err)
     pang_code code = pang_mongo_take(s, &c, &why);
     if (code == PANG_OK)
         code = read_schema(&c, &schema, &why);
+    if (code == PANG_OK && schema == 0)
+        code = create_index(&c, &why);
     if (code == PANG_OK && schema == 0) {
         bson_t *mark = BCON_NEW("_id", BCON_UTF8("schema"), "version", BCON_INT32(SCHEMA_VERSION));
         bson_error_t error;

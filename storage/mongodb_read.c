@@ -30,8 +30,8 @@ static mongodb_store *mongodb_of(pang_store *store)
 
 /* ---- finds ---- */
 
-/* Adds {_id: {$gt[e]: low, $lt: high}} to an array of alternatives. */
-static void add_range(bson_t *to, uint32_t *n, const char *low, bool inclusive, const char *high)
+/* Adds {_id: {$gt: low, $lt: high}} to an array of alternatives. */
+static void add_range(bson_t *to, uint32_t *n, const char *low, const char *high)
 {
     char name[16];
     const char *key = NULL;
@@ -39,7 +39,7 @@ static void add_range(bson_t *to, uint32_t *n, const char *low, bool inclusive, 
     size_t len = bson_uint32_to_string((*n)++, &key, name, sizeof name);
     (void)bson_append_document_begin(to, key, (int)len, &one);
     (void)BSON_APPEND_DOCUMENT_BEGIN(&one, "_id", &range);
-    (void)bson_append_utf8(&range, inclusive ? "$gte" : "$gt", -1, low, -1);
+    (void)BSON_APPEND_UTF8(&range, "$gt", low);
     (void)BSON_APPEND_UTF8(&range, "$lt", high);
     (void)bson_append_document_end(&one, &range);
     (void)bson_append_document_end(to, &one);
@@ -50,9 +50,9 @@ static void add_news(bson_t *to, uint32_t *n, const mongo_snapshot *snapshot)
 {
     char id[32];
     (void)snprintf(id, sizeof id, "d%016" PRIx64, snapshot->at - snapshot->n);
-    add_range(to, n, id, false, "e");
+    add_range(to, n, id, "e");
     pang_mongo_log_id(snapshot->at, id);
-    add_range(to, n, id, false, "m");
+    add_range(to, n, id, "m");
 }
 
 static bson_t *options_of(const mongo_read *r, int direction, bool with_bodies)
@@ -142,23 +142,39 @@ static bool keep_version(const mongo_version *from, pang_arena *arena, mongo_ver
     return true;
 }
 
+/* One list of keys rather than a range for each: an $or of a thousand is planned a thousand times.
+ */
+static void add_keys(bson_t *to, uint32_t *n, const wanted *keys, size_t n_keys)
+{
+    char room[16];
+    const char *name = NULL;
+    bson_t one, in, list;
+    size_t len = bson_uint32_to_string((*n)++, &name, room, sizeof room);
+    (void)bson_append_document_begin(to, name, (int)len, &one);
+    (void)BSON_APPEND_DOCUMENT_BEGIN(&one, "k", &in);
+    (void)BSON_APPEND_ARRAY_BEGIN(&in, "$in", &list);
+    uint32_t at = 0;
+    for (size_t i = 0; i < n_keys; i++) {
+        if (i > 0 && pang_str_equal(keys[i].key, keys[i - 1].key))
+            continue;
+        len = bson_uint32_to_string(at++, &name, room, sizeof room);
+        (void)bson_append_binary(&list, name, (int)len, BSON_SUBTYPE_BINARY,
+                                 (const uint8_t *)keys[i].key.ptr, (uint32_t)keys[i].key.len);
+    }
+    (void)bson_append_array_end(&in, &list);
+    (void)bson_append_document_end(&one, &in);
+    (void)bson_append_document_end(to, &one);
+}
+
 static bson_t *filter_of_keys(const mongo_read *r, const wanted *keys, size_t n, bool follow)
 {
-    char low[MONGO_ID_MAX], high[MONGO_ID_MAX];
     bson_t *filter = bson_new(), any;
     uint32_t alternatives = 0;
     (void)BSON_APPEND_ARRAY_BEGIN(filter, "$or", &any);
     if (follow)
         add_news(&any, &alternatives, &r->snapshot);
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0 && pang_str_equal(keys[i].key, keys[i - 1].key))
-            continue;
-        size_t len = pang_mongo_key_id(keys[i].key, low);
-        memcpy(high, low, len);
-        memcpy(low + len, "\1", 2);
-        memcpy(high + len, "\2", 2);
-        add_range(&any, &alternatives, low, true, high);
-    }
+    if (n > 0)
+        add_keys(&any, &alternatives, keys, n);
     (void)bson_append_array_end(filter, &any);
     return filter;
 }

@@ -2,10 +2,11 @@
 # The storage conformance suite on the backends that need a server, and commits over connections that
 # break (tests/storage/test_flaky.c):
 #     tests/servers/run_conformance.sh [postgres] [mongo-java] [ferretdb]
-# Without names: postgres and mongo-java; ferretdb takes minutes. Starts each server, prints cmocka's
-# lines, and at the end `N passed, N failed, N skipped`. PANG_BIN names the folder of built targets
-# (bazel-bin); without it they are built first. The stand-ins for MongoDB look through a whole
-# collection for each find, so on them every test has a database of its own.
+# Without names: postgres and mongo-java; ferretdb takes most of an hour, and PANG_TEST_LIMIT_S=3000
+# (seconds for one test). Starts each server, prints cmocka's lines, and at the end
+# `N passed, N failed, N skipped`. PANG_BIN names the folder of built targets (bazel-bin); without it
+# they are built first. The stand-ins for MongoDB look through a whole collection for each find, so
+# on them every test has a database of its own.
 set -uo pipefail
 self=$(readlink -f "$0")
 cd "$(dirname "$self")/../.."
@@ -18,7 +19,7 @@ each_test() {
     for name in $(grep -oh 'cmocka_unit_test([a-z_0-9]*)' tests/storage/conformance_*.c |
         sed 's/.*(\(.*\))/\1/'); do
         n=$((n + 1))
-        timeout 300 "$PANG_BIN/tests/storage/conformance_mongodb" "$PANG_TEST_URL$n" "$name"
+        timeout "${PANG_TEST_LIMIT_S:-300}" "$PANG_BIN/tests/storage/conformance_mongodb" "$PANG_TEST_URL$n" "$name"
         case $? in
         0) ;;
         1) status=1 ;; # cmocka has said so itself
