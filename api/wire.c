@@ -31,18 +31,26 @@ static bool cut(pang_str *rest, uint64_t len, pang_str *ret)
     return true;
 }
 
+/* Tags and lengths are 32-bit numbers: five bytes at most, of which padding is part. protobuf-c and
+ * most other readers refuse more. */
+static bool cut_short(pang_str *rest, uint64_t *ret)
+{
+    size_t before = rest->len;
+    return pang_wire_varint(rest, ret) && before - rest->len <= 5 && *ret >> 32 == 0;
+}
+
 bool pang_wire_next(pang_str *rest, pang_wire_field *ret)
 {
     uint64_t tag, len;
     pang_str fixed;
-    if (rest->len == 0 || !pang_wire_varint(rest, &tag) || tag >> 3 == 0 || tag >> 32 != 0)
+    if (rest->len == 0 || !cut_short(rest, &tag) || tag >> 3 == 0)
         return false;
     *ret = (pang_wire_field){.number = (uint32_t)(tag >> 3), .wire = tag & 7};
     switch (ret->wire) {
     case PANG_WIRE_VARINT:
         return pang_wire_varint(rest, &ret->value);
     case PANG_WIRE_BYTES:
-        return pang_wire_varint(rest, &len) && cut(rest, len, &ret->bytes);
+        return cut_short(rest, &len) && cut(rest, len, &ret->bytes);
     case PANG_WIRE_64:
     case PANG_WIRE_32:
         if (!cut(rest, ret->wire == PANG_WIRE_64 ? 8 : 4, &fixed))

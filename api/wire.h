@@ -20,7 +20,7 @@ typedef struct {
 /* Cuts a varint off *rest. False when it is cut short or longer than ten bytes. */
 bool pang_wire_varint(pang_str *rest, uint64_t *ret);
 /* Cuts the next field off *rest. False at the end and on bad bytes: the end is rest->len == 0.
- * Groups and numbers outside 1 .. 2^29-1 are bad. */
+ * Groups, numbers outside 1 .. 2^29-1, and tags and lengths of more than five bytes are bad. */
 bool pang_wire_next(pang_str *rest, pang_wire_field *ret);
 
 /* Appends. */

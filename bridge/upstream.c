@@ -26,6 +26,9 @@ enum {
     READ_BYTES = 64 * 1024,
     OUT_MAX = 512 * 1024, /* bytes gathered for one write */
     LATE_MS = 500,        /* how long past its deadline a call may stay silent */
+    /* Streams before the core has said how many it takes: what it refuses is said again only once,
+     * and a burst on new connections could meet a refusal on each. */
+    STREAMS_UNTOLD = 1,
     TEXT_MAX = 1024,
 };
 
@@ -387,6 +390,7 @@ static bool start_session(core_link *l)
     if (nghttp2_option_new(&option) != 0)
         return false;
     nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_option_set_peer_max_concurrent_streams(option, STREAMS_UNTOLD);
     /* A message of an error may end with a blank, which gRPC does not encode. */
     nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
     int failed = nghttp2_session_client_new2(&l->session, l->upstream->callbacks, l, option);

@@ -663,7 +663,7 @@ static pang_code sqlite_open(const pang_store_config *config, pang_store **ret, 
         return pang_fail_memory(err);
     s->base = (pang_store){PANG_STORE_MAGIC, &pang_sqlite_ops, config->env};
     s->lock_fd = -1;
-    s->log_hard = SQLITE_LOG_PAGES_HARD;
+    s->log_soft = SQLITE_LOG_PAGES_SOFT;
     s->readers_max = config->connections == 0            ? READERS_DEFAULT
                      : config->connections > READERS_MAX ? READERS_MAX
                                                          : config->connections;

@@ -13,7 +13,7 @@
  *
  * Checkpoints copy the log into the database in a thread of their own, without holding up anyone.
  * Under steady load that thread never quite catches up, so a log that has grown far is finished
- * off by the writer, between two groups; what is left then is what the thread did not yet reach.
+ * off by the writer, between two groups: what came in while the thread was at it.
  *
  * What has expired is absent to every read; each group removes a few more expired rows than it can
  * have added, oldest first, by an index that holds nothing but rows that expire.
@@ -321,6 +321,8 @@ void *pang_sqlite_run_checkpoints(void *arg)
         s->wanted = false;
         (void)pthread_mutex_unlock(&s->wake_lock);
         copy_log(s, s->checkpointer);
+        if (atomic_load(&s->log_pages) >= SQLITE_LOG_PAGES_HARD)
+            atomic_store(&s->is_nearly_copied, true);
         (void)pthread_mutex_lock(&s->wake_lock);
     }
     (void)pthread_mutex_unlock(&s->wake_lock);
@@ -337,24 +339,25 @@ int pang_sqlite_note_log(void *arg, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
-/* A log that a reader keeps from being finished off grows on: the next try comes only after as
- * much again. */
+/* The thread copies once in so many pages, not after each commit: its sync of the file and the
+ * writer's of the log are in each other's way. A long log is finished off right after the thread
+ * has been at it, when little is left. One that a reader keeps from it grows on, and is tried
+ * again. */
 static void care_for_log(sqlite_store *s)
 {
     int pages = atomic_load(&s->log_pages);
-    if (pages < SQLITE_LOG_PAGES_SOFT) {
-        s->log_hard = SQLITE_LOG_PAGES_HARD;
-        return;
-    }
-    if (pages >= s->log_hard) {
-        s->log_hard = pages + SQLITE_LOG_PAGES_HARD;
+    if (pages < s->log_last) /* it began anew */
+        s->log_soft = SQLITE_LOG_PAGES_SOFT;
+    s->log_last = pages;
+    if (atomic_exchange(&s->is_nearly_copied, false)) {
         copy_log(s, s->writer);
-        return;
+    } else if (pages >= s->log_soft) {
+        s->log_soft = pages + SQLITE_LOG_PAGES_SOFT;
+        (void)pthread_mutex_lock(&s->wake_lock);
+        s->wanted = true;
+        (void)pthread_cond_signal(&s->wake);
+        (void)pthread_mutex_unlock(&s->wake_lock);
     }
-    (void)pthread_mutex_lock(&s->wake_lock);
-    s->wanted = true;
-    (void)pthread_cond_signal(&s->wake);
-    (void)pthread_mutex_unlock(&s->wake_lock);
 }
 
 void pang_sqlite_apply(pang_store *store, pang_commit *const *commits, size_t n)

@@ -16,8 +16,8 @@
 #include "storage/range.h"
 
 enum {
-    SQLITE_LOG_PAGES_SOFT = 1000, /* pages of log that wake the checkpoint thread */
-    SQLITE_LOG_PAGES_HARD = 4000, /* and that make the writer finish it off itself */
+    SQLITE_LOG_PAGES_SOFT = 2000, /* pages of log that wake the checkpoint thread */
+    SQLITE_LOG_PAGES_HARD = 8000, /* and that make the writer finish it off itself */
 };
 
 typedef enum {
@@ -55,10 +55,10 @@ typedef struct {
     atomic_bool is_ready;     /* the tables are there and all connections may be used */
     atomic_bool is_read_only; /* until it is opened again */
 
-    pthread_mutex_t write_lock; /* guards the next four; taken before checkpoint_lock */
+    pthread_mutex_t write_lock; /* guards the next five; taken before checkpoint_lock */
     connection *writer;
     uint64_t version, version_set_aside; /* the last one given; the last one that may be given */
-    int log_hard;                        /* pages of log at which the writer finishes it */
+    int log_soft, log_last; /* pages of log at which the thread is woken; after the last commit */
 
     pthread_mutex_t pool_lock; /* guards the next four */
     pthread_cond_t pool_freed;
@@ -69,7 +69,8 @@ typedef struct {
     pthread_mutex_t wake_lock;       /* guards the next three */
     pthread_cond_t wake;
     bool wanted, stopping;
-    atomic_int log_pages; /* after the last commit */
+    atomic_int log_pages;         /* after the last commit */
+    atomic_bool is_nearly_copied; /* and the log is long: the writer may finish it */
     connection *checkpointer;
     pthread_t thread;
     bool has_thread;

@@ -243,7 +243,7 @@ static void sqlite_apply__keeps_the_log_short(void **state)
         longest = info.st_size > longest ? info.st_size : longest;
     }
     assert_int_equal(history_landed(&h), landed);
-    if (longest > 24 << 20)
+    if (longest > 40 << 20)
         fail_msg("the log grew to %lld bytes", (long long)longest);
     history_end(&h);
 }
