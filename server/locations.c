@@ -72,22 +72,44 @@ static bool own_location(pang_view *view, pang_objects *const *objects,
     return false;
 }
 
+static pang_code warehouse_of(pang_view *view, pang_location *ret, pang_err *err)
+{
+    pang_rec_catalog *settings;
+    pang_code code = pang_view_settings(view, &settings, err);
+    return code == PANG_OK ? pang_location_parse(pang_str_from(settings->warehouse), "warehouse",
+                                                 view->arena, ret, err)
+                           : code;
+}
+
 pang_code pang_namespace_location(pang_view *view, pang_objects *const *objects, pang_levels levels,
                                   const pang_rec_content *body, pang_location *ret, pang_err *err)
 {
-    pang_rec_catalog *settings;
     pang_location at;
     if (own_location(view, objects, body, ret))
         return PANG_OK;
-    pang_code code = pang_view_settings(view, &settings, err);
-    if (code == PANG_OK)
-        code = pang_location_parse(pang_str_from(settings->warehouse), "warehouse", view->arena,
-                                   &at, err);
+    pang_code code = warehouse_of(view, &at, err);
     for (size_t i = 0; code == PANG_OK && i < levels.n; i++)
         code = pang_location_child(&at, levels.names[i], view->arena, &at, err);
     if (code == PANG_OK)
         *ret = at;
     return code;
+}
+
+pang_code pang_namespace_location_beside(pang_view *view, pang_levels levels,
+                                         const pang_rec_content *body, pang_location *ret,
+                                         pang_err *err)
+{
+    enum { DIGITS = 8 };
+    char hex[PANG_ID_HEX + 1];
+    pang_location warehouse;
+    pang_str last = levels.names[levels.n - 1];
+    pang_id_hex(pang_id_of(body->asset), hex); /* its end is by chance, its begin is the time */
+    pang_str name = pang_arena_printf(view->arena, "%" PANG_STR_FMT "-%s", PANG_STR_ARG(last),
+                                      hex + PANG_ID_HEX - DIGITS);
+    if (name.len == 0)
+        return pang_fail_memory(err);
+    pang_code code = warehouse_of(view, &warehouse, err);
+    return code == PANG_OK ? pang_location_child(&warehouse, name, view->arena, ret, err) : code;
 }
 
 /* ---- canonical texts ---- */
@@ -225,9 +247,10 @@ static pang_code read_around(pang_claim *claim, pang_str canonical, pang_record 
 }
 
 /* Whether the claim may have the place, by what is recorded there and above. */
-static pang_code judge(pang_claim *claim, const pang_record *records, size_t n, bool *ret_taken,
+static pang_code judge(pang_claim *claim, const pang_record *records, size_t n, pang_place *ret,
                        pang_err *err)
 {
+    *ret = PANG_PLACE_OURS;
     for (size_t i = 0; i < n; i++) {
         pang_rec_reservation *old;
         if (records[i].version == 0)
@@ -236,15 +259,17 @@ static pang_code judge(pang_claim *claim, const pang_record *records, size_t n, 
                                             &records[i], claim->view->arena, &old, err);
         if (code != PANG_OK)
             return code;
-        if (i > 0 || !may_take(claim, old)) {
-            *ret_taken = true;
+        if (i > 0) {
+            *ret = PANG_PLACE_COVERED;
             return PANG_OK;
         }
+        if (!may_take(claim, old))
+            *ret = PANG_PLACE_TAKEN;
     }
     return PANG_OK;
 }
 
-pang_code pang_location_reserve(pang_claim *claim, const pang_location *at, bool *ret_taken,
+pang_code pang_location_reserve(pang_claim *claim, const pang_location *at, pang_place *ret,
                                 pang_err *err)
 {
     pang_view *view = claim->view;
@@ -252,8 +277,7 @@ pang_code pang_location_reserve(pang_claim *claim, const pang_location *at, bool
     pang_record *records = NULL;
     int64_t below = 0, own_below = held_below(claim, at->canonical);
     size_t n = 0;
-    bool taken = false;
-    *ret_taken = false;
+    *ret = PANG_PLACE_OURS;
     if (holds(claim, at->canonical))
         return PANG_OK;
     if (claim->n_held == PANG_RESERVED_MAX)
@@ -261,13 +285,11 @@ pang_code pang_location_reserve(pang_claim *claim, const pang_location *at, bool
                          "too many locations for one table, at most %d", PANG_RESERVED_MAX);
     pang_code code = read_around(claim, at->canonical, &records, &n, &below, err);
     if (code == PANG_OK)
-        code = judge(claim, records, n, &taken, err);
-    if (code != PANG_OK)
+        code = judge(claim, records, n, ret, err);
+    if (code == PANG_OK && *ret == PANG_PLACE_OURS && below != own_below)
+        *ret = PANG_PLACE_TAKEN;
+    if (code != PANG_OK || *ret != PANG_PLACE_OURS)
         return code;
-    if (taken || below != own_below) {
-        *ret_taken = true;
-        return PANG_OK;
-    }
     pang_txn_check_counter(view->txn, pang_key_reserved_below(&keys, at->canonical), below);
     if (records[0].version == 0)
         count_above(view->txn, &keys, at->canonical, 1);

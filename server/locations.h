@@ -34,6 +34,12 @@ PANG_MUST_CHECK pang_code pang_location_check(pang_view *view, pang_objects *con
 PANG_MUST_CHECK pang_code pang_namespace_location(pang_view *view, pang_objects *const *objects,
                                                   pang_levels levels, const pang_rec_content *body,
                                                   pang_location *ret, pang_err *err);
+/* Where they go when that place lies in another table's: a folder directly below the warehouse,
+ * named by the last level and by `body`'s asset, so that all of the namespace's tables meet there.
+ * REQUIRES: levels.n > 0, body. ERRORS: as above. */
+PANG_MUST_CHECK pang_code pang_namespace_location_beside(pang_view *view, pang_levels levels,
+                                                         const pang_rec_content *body,
+                                                         pang_location *ret, pang_err *err);
 
 /* What one asset holds and is about to hold. */
 typedef struct {
@@ -47,11 +53,16 @@ typedef struct {
     size_t n_held;
 } pang_claim;
 
-/* Reserves `at`, unless the claim holds it or a place above it already. *ret_taken: somebody else
- * holds it, or something above or below; nothing was reserved then.
- * ERRORS: INVALID_ARGUMENT (too many), the store's. */
+typedef enum {
+    PANG_PLACE_OURS,    /* reserved now, or before */
+    PANG_PLACE_TAKEN,   /* somebody else holds it, or something below */
+    PANG_PLACE_COVERED, /* somebody else holds a place above: no name beside it would do */
+} pang_place;
+
+/* Reserves `at`, unless the claim holds it or a place above it already. Nothing was reserved when
+ * *ret is not OURS. ERRORS: INVALID_ARGUMENT (too many), the store's. */
 PANG_MUST_CHECK pang_code pang_location_reserve(pang_claim *claim, const pang_location *at,
-                                                bool *ret_taken, pang_err *err);
+                                                pang_place *ret, pang_err *err);
 
 /* The asset was dropped: its reservations last until `deadline_ms`. */
 PANG_MUST_CHECK pang_code pang_locations_drop(pang_view *view, const pang_rec_content *body,

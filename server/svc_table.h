@@ -47,8 +47,8 @@ typedef struct {
 /* Sets the claim up: for a new asset when the table is not there. */
 PANG_MUST_CHECK pang_code pang_next_begin(pang_call *call, pang_table *table, pang_next *ret,
                                           pang_err *err);
-/* Reserves the table's default location, with a suffix where it is taken. `namespace_body` may be
- * NULL. */
+/* Reserves the table's default location: with a suffix where it is taken, in the folder beside
+ * (pang_namespace_location_beside) where the namespace's own lies in another table's. */
 PANG_MUST_CHECK pang_code pang_next_default_location(pang_call *call, pang_next *next,
                                                      const pang_rec_content *namespace_body,
                                                      pang_str *ret, pang_err *err);

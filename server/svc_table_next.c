@@ -52,27 +52,42 @@ static pang_code suffixed(pang_call *call, const pang_location *parent, pang_str
                          : pang_location_child(parent, with, call->arena, ret, err);
 }
 
+/* Reserves the table's place below `parent`, with a suffix where it is taken. */
+static pang_code reserve_below(pang_call *call, pang_next *next, const pang_location *parent,
+                               pang_location *ret_at, pang_place *ret, pang_err *err)
+{
+    pang_str name = next->table->name;
+    pang_code code = pang_location_child(parent, name, call->arena, ret_at, err);
+    if (code == PANG_OK)
+        code = pang_location_reserve(&next->claim, ret_at, ret, err);
+    for (size_t i = 0; code == PANG_OK && *ret == PANG_PLACE_TAKEN && i < SUFFIX_TRIES; i++) {
+        code = suffixed(call, parent, name, ret_at, err);
+        if (code == PANG_OK)
+            code = pang_location_reserve(&next->claim, ret_at, ret, err);
+    }
+    return code;
+}
+
 pang_code pang_next_default_location(pang_call *call, pang_next *next,
                                      const pang_rec_content *namespace_body, pang_str *ret,
                                      pang_err *err)
 {
     pang_table *table = next->table;
-    pang_objects *const *objects = pang_state_objects(call->server->state);
-    pang_location parent, at;
-    bool taken = false;
-    pang_code code = pang_namespace_location(table->view, objects, table->levels, namespace_body,
-                                             &parent, err);
-    if (code == PANG_OK)
-        code = pang_location_child(&parent, table->name, call->arena, &at, err);
+    pang_location parent, at = {0};
+    pang_place place = PANG_PLACE_OURS;
+    pang_code code = pang_namespace_location(table->view, pang_state_objects(call->server->state),
+                                             table->levels, namespace_body, &parent, err);
     next->claim.takes_over = false;
-    for (size_t i = 0; code == PANG_OK && i < SUFFIX_TRIES; i++) {
-        code = pang_location_reserve(&next->claim, &at, &taken, err);
-        if (code != PANG_OK || !taken)
-            break;
-        code = suffixed(call, &parent, table->name, &at, err);
+    if (code == PANG_OK)
+        code = reserve_below(call, next, &parent, &at, &place, err);
+    if (code == PANG_OK && place == PANG_PLACE_COVERED) {
+        code = pang_namespace_location_beside(table->view, table->levels, namespace_body, &parent,
+                                              err);
+        if (code == PANG_OK)
+            code = reserve_below(call, next, &parent, &at, &place, err);
     }
     next->claim.takes_over = true;
-    if (code == PANG_OK && taken)
+    if (code == PANG_OK && place != PANG_PLACE_OURS)
         code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                          "no default location is free for %s, since another table's lies above",
                          pang_table_shown(table));
@@ -144,14 +159,14 @@ static pang_code check_not_warehouse(pang_view *view, const pang_location *at, c
 static pang_code reserve_place(pang_call *call, pang_next *next, const pang_location *at,
                                const char *what, pang_err *err)
 {
-    bool taken;
+    pang_place place = PANG_PLACE_OURS;
     pang_code code = pang_location_check(next->table->view, pang_state_objects(call->server->state),
                                          at, what, err);
     if (code == PANG_OK)
         code = check_not_warehouse(next->table->view, at, what, err);
     if (code == PANG_OK)
-        code = pang_location_reserve(&next->claim, at, &taken, err);
-    if (code == PANG_OK && taken)
+        code = pang_location_reserve(&next->claim, at, &place, err);
+    if (code == PANG_OK && place != PANG_PLACE_OURS)
         code = pang_fail(
             err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
             "%s: location is, contains or lies in one of another table: %" PANG_STR_FMT, what,
