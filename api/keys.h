@@ -43,6 +43,11 @@ typedef enum {
     PANG_KIND_PENDING_FILE = 29,  /* pf/<id>: PendingFile */
     PANG_KIND_DUE = 30,           /* du/<due>/<id>: Due */
     PANG_KIND_SETTING = 31,       /* sy/<name> */
+    /* The audit log's chain and its index: proto/pangolin/store/v1/audit.proto. */
+    PANG_KIND_AUDIT_SEAL = 48,      /* ac/<number>: AuditSeal */
+    PANG_KIND_AUDIT_HEAD = 49,      /* an: AuditHead */
+    PANG_KIND_AUDIT_PRINCIPAL = 50, /* ap/<principal>/<seal>: AuditPlaces */
+    PANG_KIND_AUDIT_RESOURCE = 51,  /* ar/<resource>/<seal>: AuditPlaces */
 } pang_catalog_kind;
 
 /* Namespaces and assets (tables, views, generic assets) have ranges of their own. */
@@ -119,6 +124,14 @@ pang_str pang_key_idempotency(pang_keys *keys, pang_id principal, pang_str opera
 pang_str pang_key_audit_sequence(pang_keys *keys, pang_id server);
 pang_str pang_key_audit(pang_keys *keys, pang_id server, uint64_t number);
 pang_str pang_key_audits(pang_keys *keys, pang_id server); /* prefix */
+pang_str pang_key_audit_sequences(pang_keys *keys);        /* prefix: every server's */
+pang_str pang_key_audit_head(pang_keys *keys);
+pang_str pang_key_audit_seal(pang_keys *keys, uint64_t number);
+pang_str pang_key_audit_seals(pang_keys *keys); /* prefix */
+pang_str pang_key_audit_principal(pang_keys *keys, pang_id principal, uint64_t seal);
+pang_str pang_key_audit_principals(pang_keys *keys, pang_id principal); /* prefix */
+pang_str pang_key_audit_resource(pang_keys *keys, pang_id resource, uint64_t seal);
+pang_str pang_key_audit_resources(pang_keys *keys, pang_id resource); /* prefix */
 
 /* Where the number at the end of a key begins: pang_put.key_slot_at. */
 size_t pang_key_slot_at(pang_str key);

@@ -39,7 +39,16 @@ typedef struct pang_server_env {
     struct pang_counters *counters;      /* server/metrics.h; NULL: nothing is counted */
     struct pang_state *state;            /* server/state.h */
     struct pang_health *health;          /* server/health.h */
+    struct pang_audit *audit;            /* server/audit_log.h; NULL: only changes are audited */
 } pang_server_env;
+
+/* What a handler adds to the audit record of its call; all optional. Views live in the call's
+ * arena. */
+typedef struct {
+    pang_id resource;  /* of what it acted on */
+    pang_str name;     /* instead of the name in the rule's check: parts escaped, joined by '/' */
+    pang_str metadata; /* JSON, no secret in it */
+} pang_audit_note;
 
 typedef struct pang_call {
     const pang_server_env *server;
@@ -56,6 +65,7 @@ typedef struct pang_call {
     /* For an Idempotency-Key: what `replay` gets when the same request comes again. A handler may
      * set it to a few bytes in the arena; empty: the packed response is kept instead. */
     pang_str keep;
+    pang_audit_note note;
 } pang_call;
 
 /* True once the caller has gone or the deadline has passed. Long work asks now and then. */

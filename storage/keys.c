@@ -337,6 +337,49 @@ pang_str pang_key_audits(pang_keys *keys, pang_id server)
     return prefix_of(keys, "au", &server);
 }
 
+pang_str pang_key_audit_sequences(pang_keys *keys)
+{
+    return prefix_of(keys, "aq", NULL);
+}
+
+pang_str pang_key_audit_head(pang_keys *keys)
+{
+    builder b = begin(keys, "an");
+    return end(&b);
+}
+
+pang_str pang_key_audit_seal(pang_keys *keys, uint64_t number)
+{
+    builder b = begin(keys, "ac");
+    add_number(&b, number);
+    return end(&b);
+}
+
+pang_str pang_key_audit_seals(pang_keys *keys)
+{
+    return prefix_of(keys, "ac", NULL);
+}
+
+pang_str pang_key_audit_principal(pang_keys *keys, pang_id principal, uint64_t seal)
+{
+    return with_id_number(keys, "ap", principal, seal);
+}
+
+pang_str pang_key_audit_principals(pang_keys *keys, pang_id principal)
+{
+    return prefix_of(keys, "ap", &principal);
+}
+
+pang_str pang_key_audit_resource(pang_keys *keys, pang_id resource, uint64_t seal)
+{
+    return with_id_number(keys, "ar", resource, seal);
+}
+
+pang_str pang_key_audit_resources(pang_keys *keys, pang_id resource)
+{
+    return prefix_of(keys, "ar", &resource);
+}
+
 size_t pang_key_slot_at(pang_str key)
 {
     assert(key.len == 0 || key.len > DIGITS);
@@ -371,10 +414,11 @@ static bool scope_ok(pang_str scope)
 static const struct {
     char kind[3], parts[6];
 } layouts[] = {
-    {"ah", "iid"}, {"aq", "i"},    {"as", "ii"}, {"au", "id"}, {"ca", "i"},     {"cm", "id"},
-    {"cn", "t"},   {"cu", "ispt"}, {"du", "di"}, {"ep", "ip"}, {"hi", "isptd"}, {"id", "i"},
-    {"ik", "iti"}, {"lc", "r"},    {"lr", "r"},  {"md", "ii"}, {"pf", "i"},     {"rf", "it"},
-    {"sq", "i"},   {"sy", "t"},    {"wh", "i"},
+    {"ac", "d"}, {"an", ""},     {"ap", "id"}, {"ar", "id"}, {"ah", "iid"},
+    {"aq", "i"}, {"as", "ii"},   {"au", "id"}, {"ca", "i"},  {"cm", "id"},
+    {"cn", "t"}, {"cu", "ispt"}, {"du", "di"}, {"ep", "ip"}, {"hi", "isptd"},
+    {"id", "i"}, {"ik", "iti"},  {"lc", "r"},  {"lr", "r"},  {"md", "ii"},
+    {"pf", "i"}, {"rf", "it"},   {"sq", "i"},  {"sy", "t"},  {"wh", "i"},
 };
 
 static const char *layout_of(pang_str kind)

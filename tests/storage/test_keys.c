@@ -171,6 +171,10 @@ static void test_keys__every_maker_makes_what_parse_reads(void **state)
         pang_key_idempotency(&keys, branch, t, other),
         pang_key_audit_sequence(&keys, branch),
         pang_key_audit(&keys, branch, 3),
+        pang_key_audit_head(&keys),
+        pang_key_audit_seal(&keys, 3),
+        pang_key_audit_principal(&keys, branch, 3),
+        pang_key_audit_resource(&keys, branch, 3),
     };
     for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
         pang_key_parts parts;
