@@ -29,6 +29,7 @@ SCRIPT = "script"
 LANES = [
     ("unit", BAZEL, 900, ["--test_tag_filters=" + NOT_NOW, "//...", "-//tests/storage/..."]),
     ("storage", BAZEL, 600, ["--test_tag_filters=" + NOT_NOW, "//tests/storage/..."]),
+    ("servers", SCRIPT, 480, [sys.executable, "tests/servers/run.py"]),
     ("rest", SCRIPT, 300, [sys.executable, "tests/rest/run.py"]),
     ("e2e", SCRIPT, 1200, [sys.executable, "tests/e2e/run.py"]),
     ("lint", SCRIPT, 600, ["bash", "tests/lint/run.sh"]),

@@ -57,7 +57,7 @@ log=$work/log
 trap 'rm -rf "$work"' EXIT
 if [ -z "${PANG_BIN:-}" ]; then
     # shellcheck disable=SC2086
-    bazel ${PANG_BAZEL_STARTUP:-} build -c opt \
+    bazel ${PANG_BAZEL_STARTUP:-} build \
         //tests/storage:{conformance,flaky}_{postgres,mongodb} || exit 1
     PANG_BIN=bazel-bin
 fi
