@@ -377,7 +377,9 @@ int main(int argc, char **argv)
     if (open_all(&s, &err) == PANG_OK) {
         status = serve(&s, &signals);
     } else {
-        fprintf(stderr, "pangolin-server: cannot start: %s\n", err.message);
+        bool more = err.detail[0] != '\0'; /* there is no log yet that would tell it */
+        fprintf(stderr, "pangolin-server: cannot start: %s%s%s%s\n", err.message, more ? " (" : "",
+                err.detail, more ? ")" : "");
         (void)(s.health == NULL || drain(&s));
         close_all(&s);
         status = PANG_EXIT_CANNOT_START;

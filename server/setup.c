@@ -26,21 +26,42 @@ static pang_str below(pang_arena *arena, pang_str folder, const char *name)
     return pang_arena_printf(arena, "%" PANG_STR_FMT "/%s", PANG_STR_ARG(folder), name);
 }
 
+/* The folder is there: one that this process can use? */
+static pang_code check_folder(const char *given, char whole[PATH_MAX], pang_err *err)
+{
+    struct stat at;
+    if (realpath(given, whole) == NULL || stat(whole, &at) != 0)
+        return pang_fail(err, PANG_UNAVAILABLE, NULL, "could not use data folder \"%.256s\": %s",
+                         given, strerror(errno));
+    if (!S_ISDIR(at.st_mode))
+        return pang_fail(err, PANG_UNAVAILABLE, NULL,
+                         "data folder \"%.256s\" is not a folder but a file", given);
+    if (access(whole, R_OK | W_OK | X_OK) != 0)
+        return pang_fail(err, PANG_UNAVAILABLE, NULL,
+                         "data folder \"%.256s\" is not writable for this user: %s", given,
+                         strerror(errno));
+    return PANG_OK;
+}
+
 pang_code pang_setup_places(const pang_config *config, pang_arena *arena, pang_places *ret,
                             pang_err *err)
 {
     char whole[PATH_MAX];
     pang_str given = pang_config_text(config, PANG_OPT_DATA_DIR);
     pang_str socket = pang_config_text(config, PANG_OPT_SOCKET);
+    if (given.len >= sizeof whole)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
+                         "data folder \"%.64s...\" has a path of %zu bytes, at most %d", given.ptr,
+                         given.len, PATH_MAX - 1);
     /* The group may pass through, to the socket; each file in it has its own mode. */
     if (mkdir(given.ptr, FOLDER_MODE) == 0)
         (void)chmod(given.ptr, FOLDER_MODE);
     else if (errno != EEXIST)
         return pang_fail(err, PANG_UNAVAILABLE, NULL, "could not make data folder \"%.256s\": %s",
                          given.ptr, strerror(errno));
-    if (realpath(given.ptr, whole) == NULL || access(whole, R_OK | W_OK | X_OK) != 0)
-        return pang_fail(err, PANG_UNAVAILABLE, NULL, "could not use data folder \"%.256s\": %s",
-                         given.ptr, strerror(errno));
+    pang_code code = check_folder(given.ptr, whole, err);
+    if (code != PANG_OK)
+        return code;
     if (!pang_arena_copy(arena, pang_str_from(whole), &ret->data))
         return pang_fail_memory(err);
     ret->lock = below(arena, ret->data, "run/server.lock");

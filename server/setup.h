@@ -20,7 +20,8 @@ typedef struct {
     pang_str warehouse; /* <data>/warehouse: of the demo catalog, and always permitted */
 } pang_places;
 
-/* ERRORS: UNAVAILABLE (the folder cannot be made or read), RESOURCE_EXHAUSTED. */
+/* ERRORS: INVALID_ARGUMENT (too long), UNAVAILABLE (the folder cannot be made or used),
+ * RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_setup_places(const pang_config *config, pang_arena *arena,
                                             pang_places *ret, pang_err *err);
 

@@ -9,6 +9,7 @@ import resource
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -94,6 +95,52 @@ def test_refusals(folder):
         assert status == 2, (flags, status, err)
         assert len(lines) == 1 and part in lines[0], (flags, err)
         assert "canary" not in err, err
+
+
+def test_data_folders_that_cannot_be_used(folder):
+    """Each with one line that says what is wrong with which folder."""
+    a_file, newer, other = (os.path.join(folder, name) for name in ("file", "newer", "other"))
+    open(a_file, "w").close()
+    os.mkdir(other)
+    with open(os.path.join(other, "pangolin.db"), "w") as text:
+        text.write("the words of somebody who keeps a diary, more than a hundred bytes of them, "
+                   "and no page of a database anywhere\n")
+    first = Server(folder, "--no-auth", "--data-dir", newer)
+    until = time.monotonic() + PATIENCE_S
+    while not os.path.exists(os.path.join(newer, "run", "core.sock")):
+        assert time.monotonic() < until and first.process.poll() is None, "it did not start"
+        time.sleep(0.01)
+    assert first.end()[0] == 0
+    with sqlite3.connect(os.path.join(newer, "pangolin.db")) as store:
+        store.execute("UPDATE meta SET value = 99 WHERE name = 'schema'")
+    store.close()
+    for path, part in [
+        (a_file, '"%s" is not a folder but a file' % a_file),
+        (os.path.join(a_file, "below"), "Not a directory"),
+        (os.path.join(folder, "no", "such"), "No such file or directory"),
+        (os.path.join(folder, "x" * 300), "File name too long"),
+        (os.path.join(folder, *["x" * 99] * 60), "has a path of %d bytes, at most 4095"
+         % len(os.path.join(folder, *["x" * 99] * 60))),
+        (newer, "was written by a newer one"),
+        (other, os.path.join(other, "pangolin.db")),
+    ]:
+        status, _, err = refused(folder, "--no-auth", "--data-dir", path)
+        assert status == 2 and len(err.splitlines()) == 1 and part in err, (path[:99], status, err)
+
+
+def test_a_folder_of_somebody_else(folder):
+    """As nobody, who may enter and not write; a plain user takes that right from himself."""
+    theirs = os.path.join(folder, "theirs")
+    os.chmod(folder, 0o755)
+    os.mkdir(theirs)
+    os.chmod(theirs, 0o555)
+    user = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    program = shutil.copy(PROGRAM, os.path.join(folder, "program"))
+    done = subprocess.run([program, "--no-auth", "--data-dir", theirs], text=True,
+                          env={"PATH": "/usr/bin:/bin"}, capture_output=True, timeout=PATIENCE_S,
+                          **user)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done
+    assert '"%s" is not writable for this user' % theirs in done.stderr, done.stderr
 
 
 def test_version_and_help(folder):
