@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "api/base64.h"
 #include "server/hash.h"
 
 enum {
@@ -38,45 +39,6 @@ static bool authenticate(const pang_call *call, pang_str query, pang_str payload
     return true;
 }
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-static char *to_base64url(pang_str in, pang_arena *arena)
-{
-    char *out = pang_arena_alloc_text(arena, in.len / 3 * 4 + 5);
-    size_t len = 0;
-    if (out == NULL)
-        return NULL;
-    for (size_t i = 0; i < in.len; i += 3) {
-        size_t left = in.len - i < 3 ? in.len - i : 3;
-        uint32_t word = 0;
-        for (size_t j = 0; j < 3; j++)
-            word = word << 8 | (j < left ? (uint8_t)in.ptr[i + j] : 0);
-        for (size_t j = 0; j <= left; j++)
-            out[len++] = alphabet[word >> (18 - 6 * j) & 63];
-    }
-    out[len] = '\0';
-    return out;
-}
-
-static bool from_base64url(pang_str in, pang_arena *arena, pang_str *ret)
-{
-    char *out = pang_arena_alloc_text(arena, in.len / 4 * 3 + 3);
-    size_t len = 0;
-    uint32_t word = 0;
-    if (out == NULL || in.len % 4 == 1)
-        return false;
-    for (size_t i = 0; i < in.len; i++) {
-        const char *found = memchr(alphabet, in.ptr[i], 64);
-        if (found == NULL)
-            return false;
-        word = word << 6 | (uint32_t)(found - alphabet);
-        if (i % 4 != 0)
-            out[len++] = (char)(uint8_t)(word >> (6 - 2 * (i % 4)));
-    }
-    *ret = (pang_str){out, len};
-    return true;
-}
-
 pang_code pang_page_token(const pang_call *call, pang_str query, pang_page page, char **ret,
                           pang_err *err)
 {
@@ -88,10 +50,12 @@ pang_code pang_page_token(const pang_call *call, pang_str query, pang_page page,
     if (token.failed || !authenticate(call, query, pang_buf_str(&token), mac))
         return pang_fail_memory(err);
     pang_buf_add(&token, (pang_str){(const char *)mac, MAC_BYTES});
-    char *text = token.failed ? NULL : to_base64url(pang_buf_str(&token), call->arena);
-    if (text == NULL)
+    pang_str text = {0};
+    if (!token.failed)
+        text = pang_base64_encode(pang_buf_str(&token), PANG_BASE64_URL, call->arena);
+    if (text.ptr == NULL)
         return pang_fail_memory(err);
-    *ret = text;
+    *ret = (char *)(uintptr_t)text.ptr;
     return PANG_OK;
 }
 
@@ -100,7 +64,8 @@ pang_code pang_page_read(const pang_call *call, pang_str query, pang_str token, 
 {
     uint8_t mac[MAC_BYTES];
     pang_str bytes = {0}, given, payload;
-    bool ok = token.len <= TOKEN_MAX && from_base64url(token, call->arena, &bytes) &&
+    bool ok = token.len <= TOKEN_MAX &&
+              pang_base64_decode(token, PANG_BASE64_URL, call->arena, &bytes) &&
               bytes.len >= SEQUENCE_BYTES + MAC_BYTES;
     if (ok) {
         payload = pang_str_slice(bytes, 0, bytes.len - MAC_BYTES);
