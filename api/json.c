@@ -68,6 +68,20 @@ static struct json_object *new_string(pang_str text)
                : json_object_new_string_len(text.ptr ? text.ptr : "", (int)text.len);
 }
 
+/* Adds a member that is not there yet. As json_object_object_add, but that one loses its copy of
+ * the name when the table cannot grow. */
+static bool insert(struct json_object *object, const char *name, struct json_object *value)
+{
+    struct lh_table *table = json_object_get_object(object);
+    unsigned long hash = lh_get_hash(table, name);
+    char *key = strdup(name);
+    if (key == NULL || lh_table_insert_w_hash(table, key, value, hash, 0) != 0) {
+        free(key);
+        return false;
+    }
+    return true;
+}
+
 /* ---- reading text ---- */
 
 static struct json_object *read_number(pang_str text, pang_arena *arena)
@@ -108,16 +122,12 @@ typedef struct {
 /* Puts a value into the innermost container, which then owns it; false without memory. */
 static bool read_into(level *top, struct json_object *value)
 {
-    int failed;
-    if (json_object_is_type(top->container, json_type_array))
-        failed = json_object_array_add(top->container, value);
-    else /* the scanner has refused duplicates; the name lives in the tree's own arena */
-        failed = json_object_object_add_ex(top->container, top->name, value,
-                                           JSON_C_OBJECT_ADD_KEY_IS_NEW |
-                                               JSON_C_OBJECT_ADD_CONSTANT_KEY);
-    if (failed != 0)
+    bool done = json_object_is_type(top->container, json_type_array)
+                    ? json_object_array_add(top->container, value) == 0
+                    : insert(top->container, top->name, value);
+    if (!done)
         json_object_put(value);
-    return failed == 0;
+    return done;
 }
 
 /* The state of one parse. `root` owns all that was read so far. */
@@ -186,6 +196,17 @@ pang_code pang_json_parse(pang_str source, pang_arena *arena, pang_json **ret, p
         return pang_fail_memory(err);
     *ret = outward(r.root);
     return PANG_OK;
+}
+
+pang_json *pang_json_hold(pang_json *value)
+{
+    (void)json_object_get(raw_of(value));
+    return value;
+}
+
+void pang_json_release(pang_json *value)
+{
+    json_object_put(raw_of(value));
 }
 
 /* ---- writing text ---- */
@@ -508,19 +529,6 @@ pang_json *pang_json_null(pang_arena *arena)
 {
     (void)arena;
     return null_value();
-}
-
-/* json_object_object_add, but that one loses its copy of the name when the table cannot grow. */
-static bool insert(struct json_object *object, const char *name, struct json_object *value)
-{
-    struct lh_table *table = json_object_get_object(object);
-    unsigned long hash = lh_get_hash(table, name);
-    char *key = strdup(name);
-    if (key == NULL || lh_table_insert_w_hash(table, key, value, hash, 0) != 0) {
-        free(key);
-        return false;
-    }
-    return true;
 }
 
 static struct json_object *copy_raw(struct json_object *from);

@@ -86,6 +86,11 @@ PANG_MUST_CHECK pang_code pang_json_parse(pang_str source, pang_arena *arena, pa
 /* The tree as text without white space, in arena. ERRORS: RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_json_print(const pang_json *value, pang_arena *arena, pang_str *ret,
                                           pang_err *err);
+/* A count of the caller's own, so that a tree outlives the arena it was made in; given back with
+ * release. Counts are not made for threads: all trees that share a value belong to one at a time.
+ * NULL is fine. */
+pang_json *pang_json_hold(pang_json *value);
+void pang_json_release(pang_json *value);
 /* A deep copy that lives until the arena is reset; NULL without memory. */
 pang_json *pang_json_copy(const pang_json *value, pang_arena *arena);
 /* Equal values: objects by members in any order, numbers by value where both are int. */

@@ -25,7 +25,8 @@ pang_code pang_state_open(const pang_state_config *config, pang_state **ret, pan
     size_t bytes = config->documents_bytes != 0 ? config->documents_bytes : PANG_DOCUMENTS_BYTES;
     state->documents = pang_documents_new(bytes);
     state->zip = pang_zip_new();
-    if (state->documents == NULL || state->zip == NULL) {
+    state->trees = pang_trees_new(PANG_TREES_BYTES);
+    if (state->documents == NULL || state->zip == NULL || state->trees == NULL) {
         pang_state_close(state);
         return pang_fail_memory(err);
     }
@@ -39,6 +40,7 @@ void pang_state_close(pang_state *state)
         return;
     pang_documents_free(state->documents);
     pang_zip_free(state->zip);
+    pang_trees_free(state->trees);
     free(state);
 }
 
@@ -87,6 +89,11 @@ int64_t pang_state_work(pang_state *state, pang_err *err)
     if (code != PANG_OK)
         atomic_fetch_add(&state->rounds_failed, 1);
     return wait_for(state, now);
+}
+
+pang_trees *pang_state_trees(pang_state *state)
+{
+    return state->trees;
 }
 
 pang_documents *pang_state_documents(pang_state *state)

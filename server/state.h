@@ -14,10 +14,12 @@
 
 typedef struct pang_state pang_state;
 struct pang_documents;
+struct pang_trees;
 
 enum {
     PANG_PAGE_KEY_BYTES = 32,
     PANG_DOCUMENTS_BYTES = 64 << 20, /* of decompressed documents kept in memory */
+    PANG_TREES_BYTES = 6 << 20,      /* of text whose trees are kept for the next commit */
 };
 
 typedef struct {
@@ -52,6 +54,7 @@ PANG_MUST_CHECK pang_code pang_state_start(pang_state *state, const pang_start_c
 int64_t pang_state_work(pang_state *state, pang_err *err);
 
 struct pang_documents *pang_state_documents(pang_state *state);
+struct pang_trees *pang_state_trees(pang_state *state);
 pang_objects *const *pang_state_objects(const pang_state *state);
 /* A service tells that it wrote a lazy file, so that the next round looks for it. */
 void pang_state_wrote_file(pang_state *state);

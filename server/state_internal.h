@@ -9,12 +9,14 @@
 
 #include "server/documents.h"
 #include "server/state.h"
+#include "server/trees.h"
 #include "server/zip.h"
 
 struct pang_state {
     pang_state_config config;  /* const after open */
     pang_documents *documents; /* locks itself */
     pang_zip *zip;             /* locks itself */
+    pang_trees *trees;         /* locks itself */
     atomic_bool wrote_file;    /* since the last round */
     atomic_uint_fast64_t files_synced, files_restored, files_purged, rounds_failed;
     int64_t files_at_ms, due_at_ms; /* mono: the next rounds; of the thread that works */

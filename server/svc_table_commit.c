@@ -8,6 +8,7 @@
 
 #include "server/metrics.h"
 #include "server/svc_table.h"
+#include "server/trees.h"
 
 #define VIEW PANGOLIN__STORE__V1__KIND__KIND_VIEW
 
@@ -15,7 +16,8 @@
 typedef struct {
     pang_table table;
     pang_json *requirements, *updates;
-    pang_json *base;
+    const pang_json *base;
+    pang_tree_loan *loan;
     bool is_create, changed;
     pang_next next;
 } part;
@@ -63,9 +65,16 @@ static pang_code read_namespace(part *p, pang_rec_content **ret, pang_err *err)
 static pang_code read_base(pang_call *call, part *p, pang_err *err)
 {
     pang_str text;
+    pang_json *parsed = NULL;
+    p->base = pang_trees_take(p->loan, pang_id_of(p->table.content.body->document));
+    if (p->base != NULL)
+        return PANG_OK;
     pang_code code = pang_metadata_load(p->table.view, call->server->state, p->table.content.body,
                                         PANG_WHOLE, &text, err);
-    return code == PANG_OK ? pang_json_parse(text, call->arena, &p->base, err) : code;
+    if (code == PANG_OK)
+        code = pang_json_parse(text, call->arena, &parsed, err);
+    p->base = parsed;
+    return code;
 }
 
 /* Refuses what stands in the way, by its kind, before requirements are looked at. */
@@ -125,7 +134,12 @@ static pang_code build(pang_call *call, part *p, pang_err *err)
     code = pang_next_places(call, &p->next, err);
     if (code == PANG_OK && !exists)
         code = pang_next_prepare(call, &p->next, err);
-    return code == PANG_OK ? pang_next_write(call, &p->next, base, err) : code;
+    if (code == PANG_OK)
+        code = pang_next_write(call, &p->next, base, err);
+    if (code == PANG_OK)
+        pang_trees_keep(p->loan, pang_id_of(p->next.body.document), p->next.document,
+                        p->next.text.len);
+    return code;
 }
 
 /* ---- one table ---- */
@@ -170,8 +184,8 @@ pang_code pang_commit_table(pang_call *call, const void *request, void *reply, p
 {
     const Pangolin__V1__CommitTableRequest *in = request;
     pang_view view;
-    part p = {0};
-    pang_code code = check_identifier(in, err);
+    part p = {.loan = pang_trees_lend(pang_state_trees(call->server->state), call->arena)};
+    pang_code code = p.loan == NULL ? pang_fail_memory(err) : check_identifier(in, err);
     if (code == PANG_OK)
         code = parse_part(in->requirements, in->updates, call->arena, &p, err);
     if (code == PANG_OK)
@@ -203,6 +217,7 @@ pang_code pang_replay_commit(pang_call *call, const void *request, pang_str kept
 
 typedef struct {
     pang_view view;
+    pang_tree_loan *loan;
     part *parts;
     size_t n;
 } transaction;
@@ -217,6 +232,7 @@ static pang_code parse_changes(pang_call *call, const Pangolin__V1__CommitTransa
             return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                              "table-changes[%zu]: identifier is required", i);
         p->table.view = &t->view;
+        p->loan = t->loan;
         p->table.name = pang_str_from(change->identifier->name);
         pang_code code = pang_levels_of(change->identifier->namespace_,
                                         change->identifier->n_namespace_, call->arena,
@@ -309,8 +325,9 @@ pang_code pang_commit_transaction(pang_call *call, const void *request, void *re
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                          "too many tables in one transaction: %zu, at most %d", t.n,
                          PANG_NAMES_AT_ONCE_MAX);
+    t.loan = pang_trees_lend(pang_state_trees(call->server->state), call->arena);
     t.parts = pang_arena_alloc_n(call->arena, t.n, sizeof *t.parts);
-    if (t.parts == NULL)
+    if (t.loan == NULL || t.parts == NULL)
         return pang_fail_memory(err);
     pang_code code = parse_changes(call, in, &t, err);
     if (code == PANG_OK)
