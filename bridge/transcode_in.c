@@ -8,6 +8,7 @@
  * readers would differ in which of them counts.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "api/json.h"
 #include "api/upb.h"
@@ -405,6 +406,19 @@ static pang_code put_text(reader *r, const upb_FieldDef *field, pang_str text, p
     }
 }
 
+/* Iceberg's pages have one entry or more: 0, by which gRPC callers leave the choice to the server,
+ * is spelt as absence there. Management clients may say it. */
+static pang_code check_page_size(const reader *r, const upb_FieldDef *field, pang_str text)
+{
+    bool iceberg = r->match->method->dialect == PANG_DIALECT_ICEBERG;
+    int64_t value;
+    if (strcmp(upb_FieldDef_Name(field), "page_size") != 0 || !pang_str_to_int64(text, &value) ||
+        value < INT32_MIN || value >= (iceberg ? 1 : 0))
+        return PANG_OK;
+    return fail_form(r,
+                     iceberg ? "expected a number of at least 1" : "expected no negative number");
+}
+
 static pang_code put_parameter(reader *r, pang_str name, pang_str raw, pang_buf *out)
 {
     pang_str text;
@@ -427,6 +441,8 @@ static pang_code put_parameter(reader *r, pang_str name, pang_str raw, pang_buf 
     } else {
         code = pang_percent_decode(raw, PANG_PLUS_IS_BLANK, upb_FieldDef_Name(field), r->arena,
                                    &text, r->err);
+        if (code == PANG_OK)
+            code = check_page_size(r, field, text);
         if (code == PANG_OK)
             code = put_text(r, field, text, out);
     }

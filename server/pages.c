@@ -87,7 +87,7 @@ pang_code pang_page_size(int64_t asked, size_t *ret, pang_err *err)
 {
     if (asked < 0)
         return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
-                         "page size must not be negative");
+                         "page_size must not be negative");
     *ret = asked == 0 ? PANG_PAGE_DEFAULT : (size_t)asked;
     if (*ret > PANG_PAGE_MAX)
         *ret = PANG_PAGE_MAX;

@@ -150,6 +150,35 @@ static void test_in__what_is_wrong_is_named(void **state)
                      PANG_INVALID_ARGUMENT);
 }
 
+static void test_in__page_sizes_are_at_least_one(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *query, *message; /* message NULL: accepted */
+    } cases[] = {
+        {"pageSize=1", NULL},
+        {"pageSize=2147483647&pageToken=", NULL},
+        {"pageSize=0", "pageSize: expected a number of at least 1"},
+        {"pageToken=&pageSize=0", "pageSize: expected a number of at least 1"},
+        {"pageSize=-1", "pageSize: expected a number of at least 1"},
+        {"pageSize=-2147483648", "pageSize: expected a number of at least 1"},
+        {"pageSize=", "pageSize: expected a whole number of 32 bits"},
+        {"pageSize=1.5", "pageSize: expected a whole number of 32 bits"},
+        {"pageSize=+1", "pageSize: expected a whole number of 32 bits"},
+        {"pageSize=2147483648", "pageSize: expected a whole number of 32 bits"},
+        {"pageSize=99999999999999999999", "pageSize: expected a whole number of 32 bits"},
+        {"pageSize=5&pageSize=5", "pageSize: the parameter is given twice"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pang_str message;
+        pang_code code = in("GET", "/v1/c/namespaces/a/tables", cases[i].query, "", &message);
+        if ((code == PANG_OK) != (cases[i].message == NULL))
+            fail_msg("%s: %s", cases[i].query, code == PANG_OK ? "accepted" : err.message);
+        if (cases[i].message != NULL)
+            assert_string_equal(err.message, cases[i].message);
+    }
+}
+
 /* ---- replies ---- */
 
 static const pang_schema_method *method_of(const char *path)
@@ -270,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_in__a_create_request_from_all_places),
         cmocka_unit_test(test_in__queries_fill_typed_fields),
         cmocka_unit_test(test_in__what_is_wrong_is_named),
+        cmocka_unit_test(test_in__page_sizes_are_at_least_one),
         cmocka_unit_test(test_out__a_load_reply_is_spliced),
         cmocka_unit_test(test_out__empty_lists_and_maps_are_written_where_clients_need_them),
         cmocka_unit_test(test_out__lists_come_in_parts),
