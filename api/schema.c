@@ -153,6 +153,8 @@ static pang_code add_message(pang_schema *schema, const upb_MessageDef *message,
                          : pang_schema_check_message(message, err);
     for (int i = 0; code == PANG_OK && i < upb_MessageDef_FieldCount(message); i++)
         code = add_field(schema, message, upb_MessageDef_Field(message, i), err);
+    if (code == PANG_OK)
+        code = pang_schema_check_shape(schema, message, err);
     for (int i = 0; code == PANG_OK && i < upb_MessageDef_NestedMessageCount(message); i++)
         code = add_message(schema, upb_MessageDef_NestedMessage(message, i), depth + 1, err);
     return code;

@@ -6,8 +6,9 @@
  *
  * Load refuses the whole description, naming the method or field, when: a method has no rule or
  * one with an unset enum; a path variable, a check's object or a paging field is no field of its
- * message; two methods have one route; a field rule contradicts its field's type; a map's keys are
- * no strings; a message has more than PANG_MESSAGE_FIELDS_MAX fields.
+ * message; a check's callers could never be told; two methods have one route; a field rule
+ * contradicts its field's type; a map's keys are no strings; a message has more than
+ * PANG_MESSAGE_FIELDS_MAX fields.
  */
 #ifndef PANG_API_SCHEMA_H
 #define PANG_API_SCHEMA_H
@@ -31,21 +32,41 @@ enum {
 };
 
 /* The enums below have the numbers of proto/pangolin/v1/rule.proto. */
-typedef enum { PANG_TENANT_CALLER = 1, PANG_TENANT_NONE = 2 } pang_tenant_source;
+typedef enum {
+    PANG_TENANT_CALLER = 1,
+    PANG_TENANT_NONE = 2,
+    PANG_TENANT_FIELD = 3,
+    PANG_TENANT_SYSTEM = 4
+} pang_tenant_source;
 typedef enum { PANG_EFFECT_READ = 1, PANG_EFFECT_WRITE = 2 } pang_effect;
-typedef enum { PANG_DIALECT_ICEBERG = 1, PANG_DIALECT_MANAGEMENT = 2 } pang_dialect;
+typedef enum {
+    PANG_DIALECT_ICEBERG = 1,
+    PANG_DIALECT_MANAGEMENT = 2,
+    PANG_DIALECT_OAUTH = 3
+} pang_dialect;
 typedef enum {
     PANG_AUDIT_NONE = 1,
     PANG_AUDIT_READ = 2,
     PANG_AUDIT_CHANGE = 3,
     PANG_AUDIT_CREDENTIAL = 4
 } pang_audit_class;
+typedef enum {
+    PANG_CALLER_ROOT = 1,
+    PANG_CALLER_ROOT_IN_TENANT = 2,
+    PANG_CALLER_TENANT_ADMIN = 3,
+    PANG_CALLER_SELF = 4,
+    PANG_CALLER_MEMBER = 5,
+    PANG_CALLER_ANYONE = 6,
+    PANG_CALLER_NOBODY = 7
+} pang_caller;
 
 typedef struct {
     uint32_t action, resource; /* Action, Resource of rule.proto */
     const pang_str *object;    /* field paths */
     size_t n_object;
     pang_str each, when, equals, any_of; /* empty: not used */
+    uint32_t callers; /* the set of who passes: 1 << pang_caller; 0: the evaluator decides */
+    pang_str self;    /* with PANG_CALLER_SELF: the request field that holds an id */
 } pang_rule_check;
 
 typedef struct {
@@ -74,16 +95,22 @@ typedef struct {
     size_t n_checks;
     uint32_t filter_action, filter_resource; /* 0: none */
     const struct upb_FieldDef *paging_items; /* NULL: not a paged list */
-    size_t index;                            /* position in the schema: for tables beside it */
+    bool paging_lines;                       /* over HTTP as JSON lines */
+    pang_str tenant_field;                   /* with PANG_TENANT_FIELD, else empty */
+    const pang_str *tolerate; /* members that are ignored though they are no fields; "*": all */
+    size_t n_tolerate;
+    bool form;    /* the body may be application/x-www-form-urlencoded */
+    size_t index; /* position in the schema: for tables beside it */
 } pang_schema_method;
 
 /* FieldRule of rule.proto, for one field; a zeroed one where the field has none. */
 typedef struct {
-    bool raw_json, namespace_levels, unwrap, always, hidden;
+    bool raw_json, namespace_levels, dotted, unwrap, always, nullable, hidden;
     char raw_type; /* 'o'bject, 'a'rray, 0: any */
     pang_str request_header, response_header;
     const pang_str *aliases;
     size_t n_aliases;
+    pang_str twin; /* a second name in replies and requests; empty: none */
     uint32_t status_when_true;
 } pang_field_rule;
 

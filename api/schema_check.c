@@ -4,6 +4,8 @@
  */
 #include "api/schema_internal.h"
 
+enum { ACTION_LAST = 10, RESOURCE_LAST = 14 }; /* Action and Resource of rule.proto */
+
 static pang_code refuse(pang_err *err, pang_str of, const char *what, pang_str name)
 {
     return pang_fail(err, PANG_FAILED_PRECONDITION, NULL,
@@ -55,13 +57,49 @@ static pang_code check_object(const pang_schema_method *method, const pang_rule_
     return PANG_OK;
 }
 
+static bool has_caller(const pang_rule_check *check, pang_caller caller)
+{
+    return (check->callers >> caller & 1) != 0;
+}
+
+static bool is_one_text(const upb_FieldDef *field)
+{
+    return field != NULL && upb_FieldDef_Type(field) == UPB_STRING &&
+           !upb_FieldDef_IsRepeated(field);
+}
+
+/* Callers that could never pass, or never be told from others, are somebody's mistake. */
+static pang_code check_callers(const pang_schema_method *method, const pang_rule_check *check,
+                               pang_err *err)
+{
+    bool of_tenant = has_caller(check, PANG_CALLER_ROOT_IN_TENANT) ||
+                     has_caller(check, PANG_CALLER_TENANT_ADMIN) ||
+                     has_caller(check, PANG_CALLER_MEMBER);
+    bool nobody = has_caller(check, PANG_CALLER_NOBODY);
+    if ((check->callers & 1) != 0)
+        return refuse(err, method->path, "a check has an unknown", PANG_STR("caller"));
+    if (has_caller(check, PANG_CALLER_SELF) != (check->self.len > 0))
+        return refuse(err, method->path,
+                      "a check's self and CALLER_SELF need each other:", check->self);
+    if (check->self.len > 0 && !is_one_text(follow(method->in, check->self)))
+        return refuse(err, method->path, "a check's self is no text of the request:", check->self);
+    if (of_tenant && (method->tenant == PANG_TENANT_NONE || method->tenant == PANG_TENANT_SYSTEM))
+        return refuse(err, method->path, "a check's callers need a", PANG_STR("tenant"));
+    if (nobody && (check->callers != (uint32_t)1 << PANG_CALLER_NOBODY || check->when.len == 0))
+        return refuse(err, method->path, "CALLER_NOBODY stands alone and needs", PANG_STR("when"));
+    return PANG_OK;
+}
+
 static pang_code check_check(const pang_schema_method *method, const pang_rule_check *check,
                              pang_err *err)
 {
-    if (!within(check->action, 6) || !within(check->resource, 5))
+    if (!within(check->action, ACTION_LAST) || !within(check->resource, RESOURCE_LAST))
         return refuse(err, method->path, "a check has no action or resource", check->any_of);
+    pang_code code = check_callers(method, check, err);
+    if (code != PANG_OK)
+        return code;
     for (size_t i = 0; i < check->n_object; i++) {
-        pang_code code = check_object(method, check, check->object[i], err);
+        code = check_object(method, check, check->object[i], err);
         if (code != PANG_OK)
             return code;
     }
@@ -107,24 +145,55 @@ static bool has_audit_hole(const pang_schema_method *method)
     return !within(method->audit_class, PANG_AUDIT_CREDENTIAL) || method->audit.len == 0;
 }
 
+/* What anybody may begin, such as a sign-in, would let anybody fill the log. */
+static bool is_unaudited_write(const pang_schema_method *method)
+{
+    bool allowed = method->audit_class == PANG_AUDIT_CHANGE ||
+                   (method->is_public && method->audit_class == PANG_AUDIT_NONE &&
+                    method->tenant == PANG_TENANT_SYSTEM);
+    return method->effect == PANG_EFFECT_WRITE && !allowed;
+}
+
+static bool has_whole_body(const pang_schema_method *method)
+{
+    for (size_t i = 0; i < method->n_http; i++) {
+        if (!pang_str_equal(method->http[i].body, PANG_STR("*")))
+            return false;
+    }
+    return method->n_http > 0;
+}
+
+static pang_code check_transport(const pang_schema_method *method, pang_err *err)
+{
+    bool by_field = method->tenant == PANG_TENANT_FIELD;
+    if (by_field != (method->tenant_field.len > 0) ||
+        (by_field && !is_one_text(follow(method->in, method->tenant_field))))
+        return refuse(err, method->path,
+                      "tenant_field is no text of the request:", method->tenant_field);
+    if ((method->success < 200 || method->success > 299) && method->success != 303)
+        return refuse(err, method->path, "the rule's success is no 2xx or 303", PANG_STR(""));
+    if (method->form && !has_whole_body(method))
+        return refuse(err, method->path, "a form needs the body", PANG_STR("*"));
+    return PANG_OK;
+}
+
 pang_code pang_schema_check_method(const pang_schema *schema, const pang_schema_method *method,
                                    pang_err *err)
 {
     pang_code code = PANG_OK;
-    if (!within(method->tenant, PANG_TENANT_NONE))
+    if (!within(method->tenant, PANG_TENANT_SYSTEM))
         return refuse(err, method->path, "the rule lacks", PANG_STR("tenant"));
     if (!within(method->effect, PANG_EFFECT_WRITE))
         return refuse(err, method->path, "the rule lacks", PANG_STR("effect"));
-    if (!within(method->dialect, PANG_DIALECT_MANAGEMENT))
+    if (!within(method->dialect, PANG_DIALECT_OAUTH))
         return refuse(err, method->path, "the rule lacks", PANG_STR("dialect"));
     if (has_audit_hole(method))
         return refuse(err, method->path, "the rule lacks", PANG_STR("audit"));
-    if (method->effect == PANG_EFFECT_WRITE && method->audit_class != PANG_AUDIT_CHANGE)
+    if (is_unaudited_write(method))
         return refuse(err, method->path, "a write is not audited as one:", method->audit);
     if (!method->is_public && method->n_checks == 0)
         return refuse(err, method->path, "the rule lacks", PANG_STR("check"));
-    if (method->success < 200 || method->success > 299)
-        return refuse(err, method->path, "the rule's success is no 2xx", PANG_STR(""));
+    code = check_transport(method, err);
     for (size_t i = 0; code == PANG_OK && i < method->n_checks; i++)
         code = check_check(method, &method->checks[i], err);
     for (size_t i = 0; code == PANG_OK && i < method->n_http; i++)
@@ -169,10 +238,46 @@ pang_code pang_schema_check_field(const upb_MessageDef *message, const upb_Field
         return refuse(err, name, "needs a single string:", PANG_STR("response_header"));
     if (rule->namespace_levels && (type != UPB_STRING || !repeated))
         return refuse(err, name, "needs repeated string:", PANG_STR("namespace_levels"));
-    if (rule->unwrap && upb_MessageDef_FieldCount(message) != 1)
-        return refuse(err, name, "needs a message of one field:", PANG_STR("unwrap"));
+    if (rule->dotted && !rule->namespace_levels)
+        return refuse(err, name, "needs namespace_levels:", PANG_STR("dotted"));
+    if (rule->nullable && !rule->always)
+        return refuse(err, name, "needs always:", PANG_STR("nullable"));
+    if (rule->unwrap && upb_MessageDef_Field(message, 0) != field)
+        return refuse(err, name, "needs the first field of its message:", PANG_STR("unwrap"));
     if (rule->status_when_true != 0 && (type != UPB_BOOL || repeated))
         return refuse(err, name, "needs a single bool:", PANG_STR("status_when_true"));
+    return PANG_OK;
+}
+
+static bool stands_outside(const pang_field_rule *rule)
+{
+    return rule->hidden || rule->request_header.len > 0 || rule->response_header.len > 0 ||
+           rule->status_when_true != 0;
+}
+
+/* True when a name of the message's JSON is that of another field. */
+static bool is_taken(const upb_MessageDef *message, const upb_FieldDef *by, pang_str name)
+{
+    const upb_FieldDef *json = upb_MessageDef_FindByJsonNameWithSize(message, name.ptr, name.len);
+    const upb_FieldDef *own = find_field(message, name);
+    return (json != NULL && json != by) || (own != NULL && own != by);
+}
+
+pang_code pang_schema_check_shape(const pang_schema *schema, const upb_MessageDef *message,
+                                  pang_err *err)
+{
+    int n = upb_MessageDef_FieldCount(message);
+    bool unwrapped = n > 0 && pang_schema_field(schema, upb_MessageDef_Field(message, 0))->unwrap;
+    for (int i = 0; i < n; i++) {
+        const upb_FieldDef *field = upb_MessageDef_Field(message, i);
+        const pang_field_rule *rule = pang_schema_field(schema, field);
+        pang_str name = pang_str_from(upb_FieldDef_FullName(field));
+        if (i > 0 && unwrapped && !stands_outside(rule))
+            return refuse(err, name,
+                          "stands in a body that is another field's:", PANG_STR("unwrap"));
+        if (rule->twin.len > 0 && is_taken(message, field, rule->twin))
+            return refuse(err, name, "the name of another field:", rule->twin);
+    }
     return PANG_OK;
 }
 

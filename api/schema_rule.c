@@ -100,6 +100,23 @@ static pang_code read_http(pang_arena *arena, pang_str message, pang_schema_meth
 
 /* ---- (pangolin.v1.rule) ---- */
 
+/* Adds one caller to a set; what has no number of ours becomes bit 0, which is refused later. */
+static void add_caller(uint32_t *set, uint64_t value)
+{
+    *set |= (uint32_t)1 << (value <= PANG_CALLER_NOBODY ? value : 0);
+}
+
+/* protoc packs lists of enums, other writers need not. */
+static void read_callers(const pang_wire_field *f, uint32_t *set)
+{
+    pang_str packed = f->bytes;
+    uint64_t value;
+    if (f->wire != PANG_WIRE_BYTES)
+        add_caller(set, f->value);
+    while (f->wire == PANG_WIRE_BYTES && packed.len > 0 && pang_wire_varint(&packed, &value))
+        add_caller(set, value);
+}
+
 static pang_code read_check(pang_arena *arena, pang_str message, pang_rule_check *ret,
                             pang_err *err)
 {
@@ -108,6 +125,12 @@ static pang_code read_check(pang_arena *arena, pang_str message, pang_rule_check
     *ret = (pang_rule_check){0};
     while (pang_wire_next(&rest, &f)) {
         switch (f.number) {
+        case 8:
+            read_callers(&f, &ret->callers);
+            break;
+        case 9:
+            ret->self = f.bytes;
+            break;
         case 1:
             ret->action = (uint32_t)f.value;
             break;
@@ -171,6 +194,8 @@ static void read_paging(pang_str message, pang_schema_method *method)
         if (f.number == 1)
             method->paging_items = upb_MessageDef_FindFieldByNameWithSize(method->out, f.bytes.ptr,
                                                                           f.bytes.len);
+        else if (f.number == 2)
+            method->paging_lines = f.value != 0;
     }
 }
 
@@ -219,6 +244,12 @@ static pang_code read_rule(pang_arena *arena, pang_str message, pang_schema_meth
         case 13:
             method->waits = f.value != 0;
             break;
+        case 14:
+            method->tenant_field = f.bytes;
+            break;
+        case 16:
+            method->form = f.value != 0;
+            break;
         default:
             break;
         }
@@ -228,7 +259,8 @@ static pang_code read_rule(pang_arena *arena, pang_str message, pang_schema_meth
     method->success = method->success == 0 ? 200 : method->success;
     method->body_limit = method->body_limit == 0 ? PANG_BODY_DEFAULT : method->body_limit;
     method->deadline_ms = method->deadline_ms == 0 ? PANG_DEADLINE_DEFAULT : method->deadline_ms;
-    return read_checks(arena, message, method, err);
+    pang_code code = read_strings(arena, message, 15, &method->tolerate, &method->n_tolerate, err);
+    return code == PANG_OK ? read_checks(arena, message, method, err) : code;
 }
 
 /* An option's bytes. protoc writes `(field).a = x, (field).b = y` as two occurrences, and messages
@@ -310,6 +342,15 @@ static pang_code read_field_rule(pang_arena *arena, pang_str message, const char
             break;
         case 10:
             ret->hidden = f.value != 0;
+            break;
+        case 11:
+            ret->twin = f.bytes;
+            break;
+        case 12:
+            ret->nullable = f.value != 0;
+            break;
+        case 13:
+            ret->dotted = f.value != 0;
             break;
         default:
             break;

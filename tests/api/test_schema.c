@@ -295,7 +295,7 @@ static void test_schema__field_rules_must_fit_their_fields(void **state)
          field_proto("f", 3, 3, 9, FIELD_RULE("\x22\x01X"))},
         {"needs repeated string: \"namespace_levels\"",
          field_proto("f", 3, 1, 9, FIELD_RULE("\x28\x01"))},
-        {"needs a message of one field: \"unwrap\"",
+        {"needs the first field of its message: \"unwrap\"",
          field_proto("f", 3, 3, 9, FIELD_RULE("\x30\x01"))},
         {"needs a single bool: \"status_when_true\"",
          field_proto("f", 3, 1, 5, FIELD_RULE("\x48\xb0\x02"))},
