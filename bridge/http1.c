@@ -280,6 +280,14 @@ static bool has_bare_lf(pang_str bytes)
     return false;
 }
 
+/* Whether it is the target that is too long, as far as the request's line has come. */
+static bool has_long_target(pang_str bytes)
+{
+    pang_str line = pang_str_slice(bytes, 0, pang_str_find(bytes, '\n'));
+    pang_str target = pang_str_after(line, pang_str_find(line, ' ') + 1);
+    return pang_str_find(target, ' ') > PANG_URL_MAX;
+}
+
 static bool open_request(http1 *h)
 {
     h->request = pang_request_new(h->conn->worker, &h->sink, pang_str_from(h->conn->peer));
@@ -338,6 +346,10 @@ static bool take_head(http1 *h)
     if (!open_request(h))
         return false;
     size_t line = pang_str_find(bytes, '\n'), whole = end == 0 ? bytes.len : end;
+    if (whole > max && has_long_target(bytes)) {
+        refuse_head(h, PANG_RESOURCE_EXHAUSTED, "UriTooLong", "the request's target is too long");
+        return false;
+    }
     if (whole > max || (end > 0 && end - line > conn->worker->bridge->max_header)) {
         refuse_head(h, PANG_RESOURCE_EXHAUSTED, "RequestHeaderFieldsTooLarge",
                     "the request's header is too large");

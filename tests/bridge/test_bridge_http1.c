@@ -370,6 +370,9 @@ static void test_http1__limits_have_their_status(void **state)
     char many[16384] = GET HOST;
     (void)state;
     assert_int_equal(status_of_filled("GET /", 'a', 9000, " HTTP/1.1\r\n" HOST "\r\n"), 414);
+    assert_int_equal(status_of_filled("GET /", 'a', 40000, " HTTP/1.1\r\n" HOST "\r\n"), 414);
+    assert_int_equal(status_of_filled("GET /", 'a', 40000, ""), 414); /* no end of it has come */
+    assert_int_equal(status_of_filled("", 'G', 40000, " / HTTP/1.1\r\n" HOST "\r\n"), 431);
     assert_int_equal(status_of_filled(GET HOST "X: ", 'a', 17000, "\r\n\r\n"), 431);
     assert_int_equal(status_of_filled(GET HOST, 'a', 17000, ": a\r\n\r\n"), 431);
     assert_int_equal(status_of_filled(GET HOST "X: ", 'a', 12000, "\r\n\r\n"), 200);

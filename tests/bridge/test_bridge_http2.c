@@ -275,6 +275,24 @@ static void test_http2__large_headers_are_refused_alone(void **state)
     h2_close(&c);
 }
 
+static void test_http2__a_long_target_is_refused_by_its_name(void **state)
+{
+    static char path[9000];
+    h2_block block;
+    h2_reply reply;
+    h2 c;
+    (void)state;
+    memset(path, 'a', sizeof path - 1);
+    path[0] = '/';
+    h2_open(&c, &f, true);
+    h2_begin(&block, "GET", path);
+    assert_true(h2_headers(&c, 1, &block, H2_END_STREAM));
+    h2_read(&c, 1, true, PATIENCE_MS, &reply);
+    assert_int_equal(reply.status, 414);
+    h2_free(&reply);
+    h2_close(&c);
+}
+
 static void test_http2__a_large_body_is_refused(void **state)
 {
     static uint8_t spaces[16384];
@@ -707,6 +725,7 @@ int main(void)
         cmocka_unit_test(test_http2__windows_are_kept),
         cmocka_unit_test(test_http2__malformed_requests_are_refused),
         cmocka_unit_test(test_http2__large_headers_are_refused_alone),
+        cmocka_unit_test(test_http2__a_long_target_is_refused_by_its_name),
         cmocka_unit_test(test_http2__a_large_body_is_refused),
         cmocka_unit_test(test_http2__rapid_resets),
         cmocka_unit_test(test_http2__resets_that_are_made_ours),
