@@ -132,6 +132,21 @@ static bool grow_names(pang_json_scanner *s, level *l)
     return true;
 }
 
+/* The name is a stranger's: quoted as JSON is, and cut at a character when it is long. */
+static pang_code fail_double(const pang_json_scanner *s, pang_str name, size_t at, pang_err *err)
+{
+    enum { SHOWN_MAX = 64 };
+    pang_buf text = {.arena = s->arena};
+    size_t len = name.len < SHOWN_MAX ? name.len : SHOWN_MAX;
+    while (len < name.len && ((unsigned char)name.ptr[len] & 0xC0) == 0x80)
+        len--;
+    pang_buf_add(&text, PANG_STR("an object has two members of one name, "));
+    pang_json_quote(&text, pang_str_slice(name, 0, len));
+    pang_buf_add(&text, len < name.len ? PANG_STR("...") : PANG_STR(""));
+    pang_buf_add(&text, (pang_str){"", 1});
+    return text.failed ? pang_fail_memory(err) : fail_at(s, at, err, text.ptr);
+}
+
 static pang_code remember_name(pang_json_scanner *s, level *l, pang_str name, size_t at,
                                pang_err *err)
 {
@@ -155,7 +170,7 @@ static pang_code remember_name(pang_json_scanner *s, level *l, pang_str name, si
         l->names[l->n_names] = (seen_name){hash, name};
     }
     l->n_names++;
-    return is_new ? PANG_OK : fail_at(s, at, err, "an object has two members of one name");
+    return is_new ? PANG_OK : fail_double(s, name, at, err);
 }
 
 /* ---- strings ---- */

@@ -237,6 +237,34 @@ static void test_scan__a_double_is_found_wherever_it_stands(void **state)
     pang_arena_free(arena);
 }
 
+static void test_scan__a_double_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"{\"a\":1,\"b\":2,\"a\":3}",
+         "line 1, column 14: an object has two members of one name, \"a\""},
+        {"{\"a\":{\"x\":1,\"\":2,\"\":3}}", "two members of one name, \"\""},
+        {"{\"a\\n\\\"\":1,\"\\u0061\\n\\\"\":2}", "two members of one name, \"a\\n\\\"\""},
+        {"{\"0123456789012345678901234567890123456789012345678901234567890123\":1,"
+         "\"0123456789012345678901234567890123456789012345678901234567890123\":1}",
+         ", \"0123456789012345678901234567890123456789012345678901234567890123\""},
+        {"{\"01234567890123456789012345678901234567890123456789012345678901\u20ac\":1,"
+         "\"01234567890123456789012345678901234567890123456789012345678901\u20ac\":1}",
+         ", \"01234567890123456789012345678901234567890123456789012345678901\"..."},
+    };
+    pang_arena *arena = pang_arena_new(1 << 20);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pang_err err;
+        pang_code code = pang_json_check(pang_str_from(cases[i].text), arena, &err);
+        assert_int_equal(code, PANG_INVALID_ARGUMENT);
+        if (!pang_str_ends(pang_str_from(err.message), pang_str_from(cases[i].message)))
+            fail_msg("%s: %s", cases[i].text, err.message);
+    }
+    pang_arena_free(arena);
+}
+
 /* The eight-byte step and the single one must agree at every offset. */
 static void test_scan__strings_end_where_they_end(void **state)
 {
@@ -314,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_scan__limits_of_depth_and_members),
         cmocka_unit_test(test_scan__names_are_of_one_object),
         cmocka_unit_test(test_scan__a_double_is_found_wherever_it_stands),
+        cmocka_unit_test(test_scan__a_double_is_named),
         cmocka_unit_test(test_scan__strings_end_where_they_end),
         cmocka_unit_test(test_scan__no_memory_is_an_error),
         cmocka_unit_test(test_quote__what_it_writes_scans_back),
