@@ -204,7 +204,7 @@ static bool take_line(http1 *h, size_t max, char *to, size_t *ret_len)
     if (at == bytes.len && bytes.len < max + 2)
         return false;
     if (at >= max + 2 || at == 0 || at == bytes.len || bytes.ptr[at - 1] != '\r') {
-        refuse(h, "a chunk");
+        refuse(h, "invalid request: a chunk");
         return false;
     }
     memcpy(to, bytes.ptr, at - 1);
@@ -243,14 +243,15 @@ static bool chunk_step(http1 *h)
         return false;
     if (h->phase == CHUNK_SIZE) {
         if (!read_hex((pang_str){line, len}, &h->left)) { /* extensions too are refused */
-            refuse(h, "a chunk's size");
+            refuse(h, "invalid request: a chunk's size");
             return false;
         }
         h->phase = h->left == 0 ? TRAILER : CHUNK_DATA;
         return true;
     }
     if (len > 0) { /* data behind a chunk, or a trailer field */
-        refuse(h, h->phase == TRAILER ? "a trailer field" : "a chunk's end");
+        refuse(h, h->phase == TRAILER ? "invalid request: a trailer field"
+                                      : "invalid request: a chunk's end");
         return false;
     }
     if (h->phase == TRAILER) {

@@ -65,8 +65,11 @@ static void check_refused(const char *name, raw request)
     int fd = wire_connect(&f);
     (void)wire_try_send(fd, request.ptr, request.len);
     (void)wire_try_send(fd, smuggled, sizeof smuggled - 1);
-    size_t len = wire_read_all(fd, reply, sizeof reply, PATIENCE_MS, &closed);
+    size_t len = wire_read_all(fd, reply, sizeof reply - 1, PATIENCE_MS, &closed);
     close(fd);
+    reply[len] = '\0';
+    if (strncmp(reply, "HTTP/1.1 400", 12) == 0 && strstr(reply, "\"invalid request: ") == NULL)
+        fail_msg("%s: not said to be invalid: %s", name, reply);
     unsigned good = replies_of(reply, len, '2');
     unsigned bad = replies_of(reply, len, '4') + replies_of(reply, len, '5');
     if (good != 0 || bad > 1 || !closed)
