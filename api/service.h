@@ -21,12 +21,38 @@ extern "C" {
 
 struct ProtobufCMessageDescriptor;
 
-/* Who calls. */
+typedef enum {
+    PANG_PRINCIPAL_NONE, /* nobody we know */
+    PANG_PRINCIPAL_ROOT,
+    PANG_PRINCIPAL_TENANT_ADMIN,
+    PANG_PRINCIPAL_TENANT_USER,
+    PANG_PRINCIPAL_SERVICE_USER,
+} pang_principal_kind;
+
+typedef enum {
+    PANG_CREDENTIAL_NONE,
+    PANG_CREDENTIAL_TOKEN,
+    PANG_CREDENTIAL_API_KEY,
+    PANG_CREDENTIAL_BASIC, /* root's, from the configuration */
+} pang_credential;
+
+/* Who calls: what the credential says. What has changed since it was made out (the account was
+ * disabled, its tokens were ended, this one was revoked) is found by the evaluator, in the same
+ * round trip as the data. */
 typedef struct {
-    pang_id id;     /* nil in evaluation mode */
-    pang_id tenant; /* nil in evaluation mode */
+    pang_id id;     /* nil in evaluation mode, and for root */
+    pang_id tenant; /* whose data the call is about; nil in evaluation mode, and for root that acts
+                       in none */
     pang_str name;  /* "anonymous" in evaluation mode */
     bool is_known;  /* false for callers without a credential of ours (outside evaluation mode) */
+    pang_principal_kind kind;
+    bool is_admin;      /* of its tenant: a TENANT_ADMIN, or a service user with that role */
+    bool acts_for_root; /* root in a tenant that X-Pangolin-Tenant named */
+    pang_credential credential;
+    pang_id jti;          /* of a token */
+    pang_str key_id;      /* of an API key: its first part */
+    uint64_t token_epoch; /* of a token: it is void once the account's is greater */
+    int64_t expires_ms;   /* wall clock; 0: never. Streams end then */
 } pang_principal;
 
 /* What the process lends to every call; const after start. */
