@@ -45,7 +45,9 @@ int pang_place_compare(const pang_place *a, const pang_place *b)
 int pang_placed_asset_compare(const pang_placed_asset *a, const pang_placed_asset *b)
 {
     int order = pang_id_compare(a->catalog, b->catalog);
-    return order != 0 ? order : pang_id_compare(a->asset, b->asset);
+    if (order == 0)
+        order = pang_id_compare(a->asset, b->asset);
+    return order != 0 ? order : pang_str_compare(a->path, b->path);
 }
 
 bool pang_path_within(pang_str path, pang_str outer)
@@ -55,10 +57,11 @@ bool pang_path_within(pang_str path, pang_str outer)
 
 /* ---- compiling: which roles ---- */
 
+enum { ASSIGNED = -1 };
+
 typedef struct {
     const pang_role *role;
-    pang_id assigned;
-    pang_str name; /* in the compiled form */
+    ptrdiff_t via; /* the one that includes it, by its place in the list; or ASSIGNED */
 } reached_role;
 
 typedef struct {
@@ -69,13 +72,13 @@ typedef struct {
     size_t n;
 } closure;
 
-static void reach(closure *c, pang_id id, pang_id assigned)
+static void reach(closure *c, pang_id id, ptrdiff_t via)
 {
     size_t at = pang_role_index_find(&c->index, id);
     if (at == c->index.n || c->seen[at])
         return;
     c->seen[at] = true;
-    c->reached[c->n++] = (reached_role){.role = c->index.by_id[at], .assigned = assigned};
+    c->reached[c->n++] = (reached_role){.role = c->index.by_id[at], .via = via};
 }
 
 /* Each role is reached once, so that a cycle ends by itself. */
@@ -88,10 +91,10 @@ static pang_code close_roles(closure *c, pang_arena *scratch, pang_err *err)
         c->reached == NULL)
         return pang_fail_memory(err);
     for (size_t i = 0, next = 0; i < from->n_assigned; i++) {
-        reach(c, from->assigned[i], from->assigned[i]);
+        reach(c, from->assigned[i], ASSIGNED);
         for (; next < c->n; next++)
             for (size_t j = 0; j < c->reached[next].role->n_includes; j++)
-                reach(c, c->reached[next].role->includes[j], from->assigned[i]);
+                reach(c, c->reached[next].role->includes[j], (ptrdiff_t)next);
     }
     if (c->n > PANG_ROLES_MAX)
         return pang_fail(err, PANG_RESOURCE_EXHAUSTED, NULL,
@@ -102,7 +105,7 @@ static pang_code close_roles(closure *c, pang_arena *scratch, pang_err *err)
 /* ---- compiling: one block ---- */
 
 typedef struct {
-    size_t rules, places, below, assets, tags, text;
+    size_t roles, rules, places, below, assets, tags, text;
 } sizes;
 
 static bool is_sound(const pang_grant *grant)
@@ -155,15 +158,17 @@ static void *carve(char **at, size_t n, size_t size)
 /* Widest alignment first: all arrays hold pointers. */
 static pang_code make_block(const sizes *s, builder *b, pang_err *err)
 {
-    size_t bytes = sizeof(pang_grants) + s->rules * sizeof(pang_rule_held) +
-                   s->places * sizeof(pang_place_held) + s->below * sizeof(pang_place) +
-                   s->assets * sizeof(pang_asset_held) + s->tags * sizeof(pang_tag_held) + s->text;
+    size_t bytes = sizeof(pang_grants) + s->roles * sizeof(pang_role_way) +
+                   s->rules * sizeof(pang_rule_held) + s->places * sizeof(pang_place_held) +
+                   s->below * sizeof(pang_place) + s->assets * sizeof(pang_asset_held) +
+                   s->tags * sizeof(pang_tag_held) + s->text;
     char *at = calloc(1, bytes);
     if (at == NULL)
         return pang_fail_memory(err);
     pang_grants *g = carve(&at, 1, sizeof *g);
     atomic_init(&g->refs, 1);
     g->bytes = bytes;
+    g->roles = carve(&at, s->roles, sizeof *g->roles);
     g->rules = carve(&at, s->rules, sizeof *g->rules);
     g->places = carve(&at, s->places, sizeof *g->places);
     g->below = carve(&at, s->below, sizeof *g->below);
@@ -210,7 +215,7 @@ static void hold(pang_grants *g, const pang_scope *scope, uint32_t can)
         g->below[g->n_below++] = place;
 }
 
-static void hold_all(builder *b, const pang_grant *grants, size_t n, const reached_role *by)
+static void hold_all(builder *b, const pang_grant *grants, size_t n, const pang_role_way *role)
 {
     for (size_t i = 0; i < n; i++) {
         if (!is_sound(&grants[i]))
@@ -219,12 +224,21 @@ static void hold_all(builder *b, const pang_grant *grants, size_t n, const reach
         rule->grant = grants[i];
         rule->grant.scope.path = keep_text(b, grants[i].scope.path);
         rule->grant.scope.tag = keep_text(b, grants[i].scope.tag);
-        if (by != NULL) {
-            rule->role = by->role->id;
-            rule->role_name = by->name;
-            rule->assigned = by->assigned;
-        }
+        rule->role = role;
         hold(b->g, &rule->grant.scope, pang_actions_closed(grants[i].actions));
+    }
+}
+
+static void hold_roles(builder *b, const closure *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        const pang_role *role = c->reached[i].role;
+        pang_role_way *way = &b->g->roles[i];
+        ptrdiff_t via = c->reached[i].via;
+        *way = (pang_role_way){.id = role->id,
+                               .name = keep_text(b, role->name),
+                               .via = via == ASSIGNED ? NULL : &b->g->roles[via]};
+        hold_all(b, role->grants, role->n_grants, way);
     }
 }
 
@@ -288,7 +302,7 @@ pang_code pang_grants_compile(const pang_grants_source *from, pang_arena *scratc
                               pang_grants **ret, pang_err *err)
 {
     closure c = {.from = from};
-    sizes s = {0};
+    sizes s = {.text = 0};
     builder b = {0};
     pang_code code = close_roles(&c, scratch, err);
     if (code != PANG_OK)
@@ -297,6 +311,7 @@ pang_code pang_grants_compile(const pang_grants_source *from, pang_arena *scratc
         measure(&s, c.reached[i].role->grants, c.reached[i].role->n_grants);
         s.text += c.reached[i].role->name.len;
     }
+    s.roles = c.n;
     measure(&s, from->grants, from->n_grants);
     if (s.rules > PANG_GRANTS_MAX)
         return pang_fail(err, PANG_RESOURCE_EXHAUSTED, NULL,
@@ -306,11 +321,7 @@ pang_code pang_grants_compile(const pang_grants_source *from, pang_arena *scratc
         return code;
     b.g->rank = from->rank;
     b.g->tenant = from->tenant;
-    for (size_t i = 0; i < c.n; i++) {
-        const pang_role *role = c.reached[i].role;
-        c.reached[i].name = keep_text(&b, role->name);
-        hold_all(&b, role->grants, role->n_grants, &c.reached[i]);
-    }
+    hold_roles(&b, &c);
     hold_all(&b, from->grants, from->n_grants, NULL);
     assert(b.text == (char *)b.g + b.g->bytes);
     sort_all(b.g);
@@ -373,14 +384,33 @@ static uint32_t can_at_places(const pang_grants *g, pang_id catalog, pang_str pa
     return can;
 }
 
+/* The first of assets that is not before the key. */
+static size_t asset_at(const pang_grants *g, const pang_placed_asset *key)
+{
+    size_t from = 0, to = g->n_assets;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (pang_placed_asset_compare(&g->assets[middle].at, key) < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+/* Granted twice, it may have been in two places. */
 static uint32_t can_with_asset(const pang_grants *g, pang_id catalog, pang_id asset)
 {
-    pang_asset_held key = {.at = {.catalog = catalog, .asset = asset}};
-    if (g->n_assets == 0 || pang_id_is_nil(asset))
+    pang_placed_asset key = {.catalog = catalog, .asset = asset};
+    uint32_t can = 0;
+    if (pang_id_is_nil(asset))
         return 0;
-    const pang_asset_held *found = bsearch(&key, g->assets, g->n_assets, sizeof *g->assets,
-                                           compare_held_assets);
-    return found == NULL ? 0 : found->can;
+    for (size_t i = asset_at(g, &key);
+         i < g->n_assets && pang_id_equal(g->assets[i].at.asset, asset) &&
+         pang_id_equal(g->assets[i].at.catalog, catalog);
+         i++)
+        can |= g->assets[i].can;
+    return can;
 }
 
 static uint32_t can_with_tags(const pang_grants *g, const pang_str *tags, size_t n)
@@ -414,19 +444,21 @@ uint32_t pang_grants_can(const pang_grants *g, const pang_grant_object *object)
     }
 }
 
-/* <0, 0, >0: how a place sorts to the path with a dot behind it, as far as that reaches. */
-static int compare_below(const pang_place *place, pang_id catalog, pang_str path)
+/* <0, 0, >0: how a place sorts to all that begins with the path and a dot; path NULL: to all of the
+ * catalog. */
+static int compare_below(const pang_place *place, pang_id catalog, const pang_str *path)
 {
     int order = pang_id_compare(place->catalog, catalog);
-    if (order == 0)
-        order = pang_str_compare(pang_str_slice(place->path, 0, path.len), path);
+    if (order != 0 || path == NULL)
+        return order;
+    order = pang_str_compare(pang_str_slice(place->path, 0, path->len), *path);
     if (order != 0)
         return order;
-    return place->path.len == path.len ? -1 : (unsigned char)place->path.ptr[path.len] - (int)'.';
+    return place->path.len == path->len ? -1 : (unsigned char)place->path.ptr[path->len] - (int)'.';
 }
 
-/* Whether something strictly below the namespace may be listed. */
-static bool lists_below(const pang_grants *g, pang_id catalog, pang_str path)
+/* Whether something strictly below the namespace may be listed; path NULL: in the catalog. */
+static bool lists_below(const pang_grants *g, pang_id catalog, const pang_str *path)
 {
     size_t from = 0, to = g->n_below;
     while (from < to) {
@@ -445,25 +477,12 @@ static bool lists_below(const pang_grants *g, pang_id catalog, pang_str path)
 static bool lists_within(const pang_grants *g, const pang_grant_object *object)
 {
     pang_place key = {object->catalog, object->path};
-    if (object->kind == PANG_SCOPE_ASSET || g->n_below == 0)
+    if (object->kind == PANG_SCOPE_CATALOG)
+        return lists_below(g, object->catalog, NULL);
+    if (object->kind != PANG_SCOPE_NAMESPACE || object->path.len == 0 || g->n_below == 0)
         return false;
-    if (object->kind == PANG_SCOPE_CATALOG) {
-        size_t from = 0, to = g->n_below;
-        while (from < to) {
-            size_t middle = from + (to - from) / 2;
-            int order = pang_id_compare(g->below[middle].catalog, object->catalog);
-            if (order == 0)
-                return true;
-            if (order < 0)
-                from = middle + 1;
-            else
-                to = middle;
-        }
-        return false;
-    }
-    return object->path.len > 0 &&
-           (bsearch(&key, g->below, g->n_below, sizeof *g->below, compare_places) != NULL ||
-            lists_below(g, object->catalog, object->path));
+    return bsearch(&key, g->below, g->n_below, sizeof *g->below, compare_places) != NULL ||
+           lists_below(g, object->catalog, &object->path);
 }
 
 static pang_verdict check_member(const pang_grants *g, pang_action action,
@@ -481,35 +500,24 @@ static pang_verdict check_member(const pang_grants *g, pang_action action,
 pang_verdict pang_grants_check(const pang_grants *g, pang_action action,
                                const pang_grant_object *object)
 {
-    if (action < PANG_ACT_READ || action > PANG_ACT_OPERATE || object->kind < PANG_SCOPE_SYSTEM ||
-        object->kind > PANG_SCOPE_ASSET)
+    if (action < PANG_ACT_READ || action > PANG_ACT_MANAGE_DISCOVERY ||
+        object->kind < PANG_SCOPE_TENANT || object->kind > PANG_SCOPE_ASSET)
         return PANG_HIDDEN;
     if (g->rank == PANG_RANK_ROOT)
         return PANG_ALLOWED;
-    if (object->kind == PANG_SCOPE_SYSTEM)
-        return PANG_DENIED;
     if (g->rank == PANG_RANK_NOBODY || !pang_id_equal(object->tenant, g->tenant))
         return PANG_HIDDEN;
-    if (g->rank == PANG_RANK_ADMIN)
-        return action == PANG_ACT_OPERATE ? PANG_DENIED : PANG_ALLOWED;
-    return check_member(g, action, object);
+    return g->rank == PANG_RANK_ADMIN ? PANG_ALLOWED : check_member(g, action, object);
 }
 
 pang_grants_use pang_grants_uses(const pang_grants *g, pang_id catalog)
 {
-    pang_asset_held key = {.at = {.catalog = catalog}};
-    size_t from = 0, to = g->n_assets;
+    pang_placed_asset key = {.catalog = catalog};
+    size_t at = asset_at(g, &key);
     if (g->rank != PANG_RANK_MEMBER)
         return (pang_grants_use){0};
-    while (from < to) {
-        size_t middle = from + (to - from) / 2;
-        if (compare_held_assets(&g->assets[middle], &key) < 0)
-            from = middle + 1;
-        else
-            to = middle;
-    }
     return (pang_grants_use){
-        .ids = from < g->n_assets && pang_id_equal(g->assets[from].at.catalog, catalog),
+        .ids = at < g->n_assets && pang_id_equal(g->assets[at].at.catalog, catalog),
         .tags = g->n_tags > 0,
     };
 }

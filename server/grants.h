@@ -28,7 +28,7 @@ enum {
     PANG_OBJECT_TAGS_MAX = 64, /* tags of one asset that are looked at */
 };
 
-/* Numbers are rule.proto's Action. From PANG_ACT_ADMINISTER on they are ranks, not grants. */
+/* Numbers are rule.proto's Action. */
 typedef enum {
     PANG_ACT_READ = 1,
     PANG_ACT_WRITE = 2, /* and with it read, update, delete, create, list */
@@ -40,8 +40,6 @@ typedef enum {
     PANG_ACT_INGEST_BRANCHING = 8,
     PANG_ACT_EXPERIMENTAL_BRANCHING = 9,
     PANG_ACT_MANAGE_DISCOVERY = 10,
-    PANG_ACT_ADMINISTER = 11, /* of the tenant's administrators and root */
-    PANG_ACT_OPERATE = 12,    /* of root */
 } pang_action;
 #define PANG_CAN(action) (1u << (action)) /* actions as a set */
 
@@ -53,8 +51,7 @@ typedef enum {
 } pang_rank;
 
 typedef enum {
-    PANG_SCOPE_SYSTEM = 1, /* of objects alone: the installation */
-    PANG_SCOPE_TENANT,
+    PANG_SCOPE_TENANT = 1,
     PANG_SCOPE_CATALOG,
     PANG_SCOPE_NAMESPACE,
     PANG_SCOPE_ASSET,
@@ -128,8 +125,8 @@ typedef struct {
     size_t n_tags;
 } pang_grant_object;
 
-/* HIDDEN: it may not be listed. DENIED: it may, or everybody knows of it (the installation, the
- * caller's tenant), but not this. */
+/* HIDDEN: it may not be listed, not even as what leads to something that may. DENIED: it may (so
+ * may a tenant, by its own members), but not this. */
 pang_verdict pang_grants_check(const pang_grants *grants, pang_action action,
                                const pang_grant_object *object);
 
@@ -151,19 +148,35 @@ typedef enum {
     PANG_WHY_MEMBER, /* the caller's own tenant, filtered */
 } pang_why;
 
+/* A role that a principal has, and how. */
+typedef struct pang_role_way {
+    pang_id id;
+    pang_str name;
+    const struct pang_role_way *via; /* the role that includes it; NULL: it is assigned */
+} pang_role_way;
+
 /* Borrows from the compiled form. */
 typedef struct {
     pang_verdict verdict;
     pang_why why;
-    const pang_grant *grant; /* GRANT: the first that suffices; own ones stand behind roles' */
-    pang_id role, assigned;  /* the role that holds it, and the principal's role that led there;
-                                nil for an own grant */
-    pang_str role_name;
-    uint32_t needed;       /* NOTHING: any of these actions, on any scope that covers the object */
-    pang_rank needed_rank; /* NOTHING: or this rank */
+    const pang_grant *grant;   /* GRANT: the first that suffices, roles' before own ones */
+    const pang_role_way *role; /* GRANT: whose it is; NULL: the principal's own */
+    uint32_t needed; /* NOTHING: any of these actions, on any scope that covers the object */
 } pang_explanation;
 void pang_grants_explain(const pang_grants *grants, pang_action action,
                          const pang_grant_object *object, pang_explanation *ret);
+
+/* One of the principal's grants. */
+typedef struct {
+    const pang_grant *grant;
+    const pang_role_way *role; /* NULL: its own */
+    bool covers;               /* the object */
+    bool implies;              /* the action */
+} pang_grant_seen;
+/* All of them, roles' first; false from fn stops. */
+typedef bool pang_grant_seen_fn(void *arg, const pang_grant_seen *seen);
+void pang_grants_each(const pang_grants *grants, pang_action action,
+                      const pang_grant_object *object, pang_grant_seen_fn *fn, void *arg);
 
 /* ---- filtering lists ---- */
 

@@ -34,21 +34,31 @@ static bool covers(const pang_scope *scope, const pang_grant_object *object)
     }
 }
 
-/* The first rule that suffices; those of tags stand behind all others. */
-static const pang_rule_held *decisive(const pang_grants *g, pang_action action,
-                                      const pang_grant_object *object)
+void pang_grants_each(const pang_grants *g, pang_action action, const pang_grant_object *object,
+                      pang_grant_seen_fn *fn, void *arg)
 {
-    const pang_rule_held *by_tag = NULL;
     for (size_t i = 0; i < g->n_rules; i++) {
         const pang_rule_held *rule = &g->rules[i];
-        if ((pang_actions_closed(rule->grant.actions) & PANG_CAN(action)) == 0 ||
-            !covers(&rule->grant.scope, object))
-            continue;
-        if (rule->grant.scope.kind != PANG_SCOPE_TAG)
-            return rule;
-        if (by_tag == NULL)
-            by_tag = rule;
+        pang_grant_seen seen = {
+            .grant = &rule->grant,
+            .role = rule->role,
+            .covers = covers(&rule->grant.scope, object),
+            .implies = (pang_actions_closed(rule->grant.actions) & PANG_CAN(action)) != 0,
+        };
+        if (!fn(arg, &seen))
+            return;
     }
+}
+
+/* The first that suffices; those of tags stand behind all others. */
+static bool decide(void *arg, const pang_grant_seen *seen)
+{
+    pang_explanation *ret = arg;
+    bool by_tag = seen->grant->scope.kind == PANG_SCOPE_TAG;
+    if (!seen->covers || !seen->implies || (by_tag && ret->grant != NULL))
+        return true;
+    ret->grant = seen->grant;
+    ret->role = seen->role;
     return by_tag;
 }
 
@@ -62,35 +72,21 @@ static uint32_t sufficient(pang_action action)
     return ret;
 }
 
-static void explain_refusal(pang_action action, const pang_grant_object *object,
-                            pang_explanation *ret)
-{
-    bool of_root = action == PANG_ACT_OPERATE || object->kind == PANG_SCOPE_SYSTEM;
-    ret->why = PANG_WHY_NOTHING;
-    ret->needed = of_root ? 0 : sufficient(action);
-    ret->needed_rank = of_root ? PANG_RANK_ROOT : PANG_RANK_ADMIN;
-}
-
 void pang_grants_explain(const pang_grants *g, pang_action action, const pang_grant_object *object,
                          pang_explanation *ret)
 {
     *ret = (pang_explanation){.verdict = pang_grants_check(g, action, object)};
     if (ret->verdict != PANG_ALLOWED) {
-        explain_refusal(action, object, ret);
+        ret->needed = sufficient(action);
         return;
     }
     if (g->rank != PANG_RANK_MEMBER) {
         ret->why = g->rank == PANG_RANK_ROOT ? PANG_WHY_ROOT : PANG_WHY_ADMIN;
         return;
     }
-    const pang_rule_held *rule = decisive(g, action, object);
-    if (rule == NULL) {
+    pang_grants_each(g, action, object, decide, ret);
+    if (ret->grant != NULL)
+        ret->why = PANG_WHY_GRANT;
+    else
         ret->why = object->kind == PANG_SCOPE_TENANT ? PANG_WHY_MEMBER : PANG_WHY_BELOW;
-        return;
-    }
-    ret->why = PANG_WHY_GRANT;
-    ret->grant = &rule->grant;
-    ret->role = rule->role;
-    ret->assigned = rule->assigned;
-    ret->role_name = rule->role_name;
 }

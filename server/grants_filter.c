@@ -88,7 +88,7 @@ pang_code pang_grants_filter(const pang_grants *g, pang_action action,
                              pang_filter *ret, pang_err *err)
 {
     *ret = (pang_filter){0};
-    if (action < PANG_ACT_READ || action > PANG_ACT_OPERATE ||
+    if (action < PANG_ACT_READ || action > PANG_ACT_MANAGE_DISCOVERY ||
         container->kind < PANG_SCOPE_TENANT || container->kind > PANG_SCOPE_NAMESPACE)
         return PANG_OK;
     ret->all = takes_all(g, action, container);

@@ -10,11 +10,10 @@
 
 #include "server/grants.h"
 
-/* A grant as it was given, and how it came to the principal. */
+/* A grant as it was given, and the role that it is of. */
 typedef struct {
     pang_grant grant;
-    pang_id role, assigned; /* nil: its own */
-    pang_str role_name;
+    const pang_role_way *role; /* NULL: its own */
 } pang_rule_held;
 
 /* A catalog or namespace. `can`: actions with their implications. */
@@ -41,7 +40,8 @@ struct pang_grants {
     pang_rank rank;
     pang_id tenant;
     uint32_t tenant_can; /* on the whole tenant */
-    /* Sorted, each once; but for rules, which are in the order in which they are explained. */
+    /* Sorted, each once; but for roles and rules, which are in the order of finding. */
+    pang_role_way *roles;
     pang_rule_held *rules;
     pang_place_held *places; /* catalogs and namespaces, by catalog and path */
     pang_place *below;       /* namespaces and assets' namespaces that may be listed, alike */
