@@ -196,8 +196,9 @@ bool pang_request_begin(pang_request *request)
                                        &err);
     if (code != PANG_OK && allow.len > 0) {
         pang_str type = PANG_STR("MethodNotAllowed");
-        reply r = {.status = pang_status_of(code, type), .allow = allow};
-        r.body = pang_status_body(PANG_DIALECT_ICEBERG, r.status, type, pang_str_from(err.message),
+        pang_dialect dialect = pang_request_dialect(request);
+        reply r = {.status = pang_status_of(dialect, code, type), .allow = allow};
+        r.body = pang_status_body(dialect, r.status, type, pang_str_from(err.message),
                                   request->arena);
         pang_request_reply(request, &r);
         return false;

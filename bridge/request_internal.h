@@ -60,7 +60,9 @@ typedef struct {
 
 /* request_reply.c: sends the head and, unless streamed, the body. Once per request. */
 void pang_request_reply(pang_request *request, const reply *r);
-/* Sends an error in the dialect of the route. */
+/* That of the route, or of its path where there is none. */
+pang_dialect pang_request_dialect(const pang_request *request);
+/* Sends an error in that dialect. */
 void pang_request_fail(pang_request *request, pang_code code, pang_str reason, pang_str message,
                        pang_str retry_after);
 /* request_pages.c: /health, /health/live, /health/ready, /metrics. True when it is one of them;

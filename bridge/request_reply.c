@@ -162,7 +162,7 @@ void pang_request_reply(pang_request *request, const reply *r)
         request->sink->body(request->sink, body, true);
 }
 
-static pang_dialect dialect_of(const pang_request *request)
+pang_dialect pang_request_dialect(const pang_request *request)
 {
     if (request->match.method != NULL)
         return request->match.method->dialect;
@@ -184,9 +184,10 @@ void pang_request_fail(pang_request *request, pang_code code, pang_str reason, p
     if (request->answered)
         return;
     code = real_code(request, code, reason);
-    reply r = {.status = pang_status_of(code, reason)};
-    pang_str type = pang_status_type(code, reason);
-    r.body = pang_status_body(dialect_of(request), r.status, type, message, request->arena);
+    pang_dialect dialect = pang_request_dialect(request);
+    reply r = {.status = pang_status_of(dialect, code, reason)};
+    pang_str type = pang_status_type(dialect, code, reason);
+    r.body = pang_status_body(dialect, r.status, type, message, request->arena);
     /* A client must not repeat a request that may have happened. */
     bool repeatable = r.status == 429 || (r.status == 503 && code != PANG_UNKNOWN);
     r.retry_after = retry_after.len == 0 && repeatable ? PANG_STR("1") : retry_after;

@@ -9,10 +9,12 @@
 
 #include "api/json.h"
 
-static const struct {
+typedef struct {
     unsigned status;
     pang_str type;
-} by_code[] = {
+} code_row;
+
+static const code_row by_code[] = {
     [PANG_OK] = {500, PANG_STR_INIT("InternalServerError")},
     [PANG_CANCELLED] = {499, PANG_STR_INIT("RequestCancelledException")},
     [PANG_UNKNOWN] = {500, PANG_STR_INIT("CommitStateUnknownException")},
@@ -32,6 +34,9 @@ static const struct {
     [PANG_UNAUTHENTICATED] = {401, PANG_STR_INIT("NotAuthorizedException")},
 };
 
+/* UNIMPLEMENTED in the management dialect. */
+static const code_row not_implemented = {501, PANG_STR_INIT("NotImplementedException")};
+
 /* Reasons that say more than their code. */
 static const struct {
     pang_str reason;
@@ -48,25 +53,30 @@ static const struct {
     {PANG_STR_INIT("TooManyRequests"), 429},
     {PANG_STR_INIT("RequestHeaderFieldsTooLarge"), 431},
     {PANG_STR_INIT("SlowDownException"), 503},
-    {PANG_STR_INIT("NotImplementedException"), 501}, /* management; Iceberg has 406 */
+    {PANG_STR_INIT("NotImplementedException"), 501},
     {PANG_STR_INIT("InsufficientStorage"), 507},
 };
 
-unsigned pang_status_of(pang_code code, pang_str reason)
+/* The row of a code, in by_code or beside it. */
+static const code_row *row_of(pang_dialect dialect, pang_code code)
+{
+    if (code == PANG_UNIMPLEMENTED && dialect == PANG_DIALECT_MANAGEMENT)
+        return &not_implemented;
+    return &by_code[(size_t)code < sizeof by_code / sizeof by_code[0] ? code : PANG_INTERNAL];
+}
+
+unsigned pang_status_of(pang_dialect dialect, pang_code code, pang_str reason)
 {
     for (size_t i = 0; reason.len > 0 && i < sizeof by_reason / sizeof by_reason[0]; i++) {
         if (pang_str_equal(by_reason[i].reason, reason))
             return by_reason[i].status;
     }
-    return (size_t)code < sizeof by_code / sizeof by_code[0] ? by_code[code].status : 500;
+    return row_of(dialect, code)->status;
 }
 
-pang_str pang_status_type(pang_code code, pang_str reason)
+pang_str pang_status_type(pang_dialect dialect, pang_code code, pang_str reason)
 {
-    if (reason.len > 0)
-        return reason;
-    return (size_t)code < sizeof by_code / sizeof by_code[0] ? by_code[code].type
-                                                             : by_code[PANG_INTERNAL].type;
+    return reason.len > 0 ? reason : row_of(dialect, code)->type;
 }
 
 const char *pang_status_phrase(unsigned status)

@@ -22,7 +22,8 @@ struct pang_tunnel {
     pang_queue queue; /* from the core to the client */
     bool answered, over, deferred, counted;
     pang_code code;
-    int route; /* for metrics */
+    int route; /* for metrics, as is the next */
+    pang_dialect dialect;
     int64_t begun_ms;
     size_t message_max;
     pang_str id;
@@ -262,6 +263,7 @@ static void find_method(pang_tunnel *t, const pang_request_head *head)
     const pang_bridge *bridge = t->conn->worker->bridge;
     const pang_schema_method *method = pang_schema_find(bridge->schema, head->target);
     t->route = method == NULL ? PANG_ROUTE_NONE : (int)method->index;
+    t->dialect = method == NULL ? PANG_DIALECT_ICEBERG : method->dialect;
     t->message_max = method == NULL ? PANG_PASS_MESSAGE_MAX : method->body_limit;
     if (t->message_max > bridge->max_body)
         t->message_max = bridge->max_body;
@@ -312,8 +314,8 @@ pang_tunnel *pang_tunnel_new(pang_conn *conn, nghttp2_session *session, int32_t 
 static unsigned http_status(const pang_tunnel *t)
 {
     if (!t->over)
-        return pang_status_of(PANG_CANCELLED, PANG_STR(""));
-    return t->code == PANG_OK ? 200 : pang_status_of(t->code, pang_str_from(t->reason));
+        return pang_status_of(t->dialect, PANG_CANCELLED, PANG_STR(""));
+    return t->code == PANG_OK ? 200 : pang_status_of(t->dialect, t->code, pang_str_from(t->reason));
 }
 
 void pang_tunnel_free(pang_tunnel *t)
