@@ -29,7 +29,7 @@ extern "C" {
 typedef enum {
     PANG_KIND_CATALOG_NAME = 16,  /* cn/<name>: CatalogName */
     PANG_KIND_CATALOG = 17,       /* ca/<catalog>: Catalog */
-    PANG_KIND_WAREHOUSE = 18,     /* wh/<warehouse>: reserved for the warehouses' own objects */
+    PANG_KIND_WAREHOUSE = 18,     /* wh/<warehouse>: Warehouse of identity.proto */
     PANG_KIND_REF = 19,           /* rf/<catalog>/<name>: Ref */
     PANG_KIND_CONTENT = 20,       /* cu/<branch>/<n|a>/<path>/<name>: Content */
     PANG_KIND_HISTORY = 21,       /* hi/<branch>/<n|a>/<path>/<name>/<until>: Content */

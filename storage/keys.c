@@ -6,7 +6,10 @@
 #include "api/keys.h"
 
 #include <assert.h>
+#include <stdarg.h>
 #include <string.h>
+
+#include "storage/keys_internal.h"
 
 enum { DIGITS = PANG_SLOT_DIGITS };
 
@@ -135,6 +138,24 @@ static pang_str with_id_number(pang_keys *keys, const char *kind, pang_id id, ui
     builder b = begin(keys, kind);
     add_id(&b, id);
     add_number(&b, number);
+    return end(&b);
+}
+
+pang_str pang_key_make(pang_keys *keys, const char *kind, const char *layout, ...)
+{
+    builder b = begin(keys, kind);
+    va_list args;
+    va_start(args, layout);
+    for (; *layout != 0; layout++) {
+        assert(strchr("it/", *layout) != NULL);
+        if (*layout == 'i')
+            add_id(&b, va_arg(args, pang_id));
+        else if (*layout == 't')
+            add_text(&b, va_arg(args, pang_str));
+        else
+            pang_buf_add_char(&b.buf, '/');
+    }
+    va_end(args);
     return end(&b);
 }
 
@@ -414,12 +435,14 @@ static bool scope_ok(pang_str scope)
 static const struct {
     char kind[3], parts[6];
 } layouts[] = {
-    {"ac", "d"}, {"an", ""},     {"ap", "id"}, {"ar", "id"}, {"ah", "iid"},
-    {"aq", "i"}, {"as", "ii"},   {"au", "id"}, {"ca", "i"},  {"cm", "id"},
-    {"cn", "t"}, {"cu", "ispt"}, {"du", "di"}, {"ep", "ip"}, {"hi", "isptd"},
-    {"id", "i"}, {"ik", "iti"},  {"lc", "r"},  {"lr", "r"},  {"md", "ii"},
-    {"pf", "i"}, {"rf", "it"},   {"sq", "i"},  {"sy", "t"},  {"wh", "i"},
-};
+    {"ac", "d"},  {"ah", "iid"},   {"ak", "t"},    {"an", ""},    {"ap", "id"}, {"aq", "i"},
+    {"ar", "id"}, {"as", "ii"},    {"at", "i"},    {"au", "id"},  {"ca", "i"},  {"cm", "id"},
+    {"cn", "t"},  {"co", "t"},     {"cu", "ispt"}, {"du", "di"},  {"ep", "ip"}, {"gi", "i"},
+    {"gr", "ii"}, {"hi", "isptd"}, {"id", "i"},    {"ik", "iti"}, {"lc", "r"},  {"lr", "r"},
+    {"lu", "i"},  {"md", "ii"},    {"pf", "i"},    {"ra", "ii"},  {"rb", "ii"}, {"rc", "i"},
+    {"rf", "it"}, {"rn", "t"},     {"ro", "i"},    {"sn", "t"},   {"sp", "i"},  {"sq", "i"},
+    {"su", "i"},  {"sy", "t"},     {"te", "i"},    {"tg", "ti"},  {"tn", "t"},  {"ue", "t"},
+    {"ug", "tt"}, {"un", "t"},     {"us", "i"},    {"wc", "i"},   {"wh", "i"},  {"wn", "t"}};
 
 static const char *layout_of(pang_str kind)
 {

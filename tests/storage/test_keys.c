@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "api/keys.h"
+#include "api/keys_identity.h"
 
 static pang_arena *arena;
 static pang_keys keys;
@@ -175,6 +175,29 @@ static void test_keys__every_maker_makes_what_parse_reads(void **state)
         pang_key_audit_seal(&keys, 3),
         pang_key_audit_principal(&keys, branch, 3),
         pang_key_audit_resource(&keys, branch, 3),
+        pang_key_tenant_name(&keys, t),
+        pang_key_tenant(&keys, branch),
+        pang_key_user_name(&keys, t),
+        pang_key_user_email(&keys, t),
+        pang_key_user_subject(&keys, t, t),
+        pang_key_user(&keys, branch),
+        pang_key_last_use(&keys, branch),
+        pang_key_service_user_name(&keys, t),
+        pang_key_service_user_place(&keys, branch),
+        pang_key_service_user(&keys, branch),
+        pang_key_api_key(&keys, t),
+        pang_key_grant(&keys, branch, other),
+        pang_key_grant_place(&keys, branch),
+        pang_key_role_name(&keys, t),
+        pang_key_role(&keys, branch),
+        pang_key_assignment(&keys, branch, other),
+        pang_key_holder(&keys, branch, other),
+        pang_key_role_use(&keys, branch),
+        pang_key_warehouse_name(&keys, t),
+        pang_key_warehouse_use(&keys, branch),
+        pang_key_asset_notes(&keys, branch),
+        pang_key_tagged(&keys, t, branch),
+        pang_key_count(&keys, PANG_COUNT_AUTH),
     };
     for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
         pang_key_parts parts;
@@ -184,6 +207,36 @@ static void test_keys__every_maker_makes_what_parse_reads(void **state)
             assert_false(pang_str_equal(made[i], made[j]));
     }
     assert_int_equal(pang_keys_status(&keys, &err), PANG_OK);
+}
+
+/* Each range, and a key that belongs into it. */
+static void test_keys__ranges_of_identity_hold_their_own(void **state)
+{
+    (void)state;
+    pang_str t = PANG_STR("a/b");
+    const pang_str pairs[][2] = {
+        {pang_key_tenant_names(&keys), pang_key_tenant_name(&keys, t)},
+        {pang_key_tenants(&keys), pang_key_tenant(&keys, branch)},
+        {pang_key_user_names(&keys), pang_key_user_name(&keys, t)},
+        {pang_key_users(&keys), pang_key_user(&keys, branch)},
+        {pang_key_service_user_names(&keys), pang_key_service_user_name(&keys, t)},
+        {pang_key_grants(&keys, branch), pang_key_grant(&keys, branch, other)},
+        {pang_key_grant_places(&keys), pang_key_grant_place(&keys, branch)},
+        {pang_key_role_names(&keys), pang_key_role_name(&keys, t)},
+        {pang_key_roles(&keys), pang_key_role(&keys, branch)},
+        {pang_key_assignments(&keys, branch), pang_key_assignment(&keys, branch, other)},
+        {pang_key_holders(&keys, branch), pang_key_holder(&keys, branch, other)},
+        {pang_key_warehouse_names(&keys), pang_key_warehouse_name(&keys, t)},
+        {pang_key_tagged_assets(&keys, t), pang_key_tagged(&keys, t, branch)},
+    };
+    size_t n = sizeof pairs / sizeof pairs[0];
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++)
+            assert_int_equal(pang_str_starts(pairs[j][1], pairs[i][0]), i == j);
+    pang_str one = pang_key_grant(&keys, other, branch);
+    assert_false(pang_str_starts(one, pang_key_grants(&keys, branch)));
+    assert_false(pang_str_starts(pang_key_tagged(&keys, PANG_STR("a"), branch),
+                                 pang_key_tagged_assets(&keys, t)));
 }
 
 static void test_keys__strangers_keys_are_refused(void **state)
@@ -226,6 +279,7 @@ int main(void)
         TEST(locations_stand_as_they_are),
         TEST(too_long_is_one_clear_error),
         TEST(every_maker_makes_what_parse_reads),
+        TEST(ranges_of_identity_hold_their_own),
         TEST(strangers_keys_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
