@@ -383,6 +383,12 @@ static void test_filter__shows_what_checks_allow(void **state)
         assert_int_equal(pang_grants_filter(grants, PANG_ACT_LIST, &tenant, *state, &filter, &err),
                          PANG_OK);
         assert_true(filter.n_places <= p.n && filter.n_assets <= p.n);
+        for (size_t i = 0; i < filter.n_places; i++) {
+            pang_filter others = {.places = filter.places, .n_places = i};
+            pang_grant_object inner = {.catalog = filter.places[i].catalog,
+                                       .path = filter.places[i].path};
+            assert_false(lets_place(&others, &inner)); /* none lies within another */
+        }
         for (int i = 0; i < OBJECTS; i++) {
             plain_object o = random_object();
             if (o.kind == PANG_SCOPE_TENANT)
