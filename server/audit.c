@@ -1,26 +1,16 @@
 /*
- * One row per change. Number and time are the store's: the row's key and header refer to the
- * append of its commit, so rows of landed commits have no gaps and those of lost races none at
- * all. The digest covers what the row says and where it stands; it is packed last, so that what it
- * covers is the row's own bytes before it.
+ * From a call to an event. Names of objects are written as in keys, so that no name can look like
+ * another's.
  */
 #include "server/audit.h"
 
 #include "api/keys.h"
-#include "pangolin/store/v1/dispatch.pb-c.h"
-#include "server/hash.h"
-#include "server/records.h"
+#include "server/audit_log.h"
+#include "server/audit_names.h"
 
-typedef Pangolin__Store__V1__AuditRow audit_row;
-typedef Pangolin__Store__V1__AuditRow__Object audit_object;
+enum { SCRATCH_BYTES = 1 << 20 };
 
-static char *text_of(pang_str s, pang_arena *arena)
-{
-    char *text = pang_arena_cstr(arena, s);
-    return text != NULL ? text : (char *)(uintptr_t)protobuf_c_empty_string;
-}
-
-static char *name_of(const pang_access *access, pang_keys *keys)
+static pang_str name_of(const pang_access *access, pang_keys *keys)
 {
     pang_buf name = {.arena = keys->arena};
     for (size_t i = 0; i < access->n_object; i++) {
@@ -28,76 +18,130 @@ static char *name_of(const pang_access *access, pang_keys *keys)
             pang_buf_add_char(&name, '/');
         pang_buf_add(&name, pang_key_path(keys, access->object[i].levels, access->object[i].n));
     }
-    return text_of(pang_buf_str(&name), keys->arena);
+    return pang_buf_str(&name);
 }
 
-static void fill_objects(audit_row *row, const pang_access *accesses, size_t n, pang_keys *keys)
+static void list_objects(const pang_access *accesses, size_t n, pang_keys *keys,
+                         pang_audit_event *event)
 {
     size_t kept = n < PANG_AUDIT_OBJECTS_MAX ? n : PANG_AUDIT_OBJECTS_MAX;
-    audit_object *objects = pang_arena_alloc_n(keys->arena, kept, sizeof *objects);
-    row->objects = pang_arena_alloc_n(keys->arena, kept, sizeof *row->objects);
-    if (objects == NULL || row->objects == NULL)
+    pang_audit_object *objects = pang_arena_alloc_n(keys->arena, kept, sizeof *objects);
+    if (objects == NULL)
         return; /* the arena is marked */
-    for (size_t i = 0; i < kept; i++) {
-        pangolin__store__v1__audit_row__object__init(&objects[i]);
-        objects[i].action = accesses[i].action;
-        objects[i].resource = accesses[i].resource;
-        objects[i].name = name_of(&accesses[i], keys);
-        row->objects[i] = &objects[i];
-    }
-    row->n_objects = kept;
+    for (size_t i = 0; i < kept; i++)
+        objects[i] = (pang_audit_object){accesses[i].action, accesses[i].resource,
+                                         name_of(&accesses[i], keys)};
+    event->objects = objects;
+    event->n_objects = kept;
 }
 
-static void fill_caller(audit_row *row, const pang_call *call, const pang_request *request)
+static pang_audit_event event_of(const pang_call *call, const pang_request *request)
 {
-    row->principal = pang_bytes_of_id(&call->who->id);
-    row->principal_name = text_of(call->who->name, call->arena);
-    row->request_id = text_of(call->request_id, call->arena);
-    row->client_address = text_of(request->client_address, call->arena);
-    row->user_agent = text_of(request->user_agent, call->arena);
+    return (pang_audit_event){
+        .scope = call->tenant_key,
+        .action = call->method->audit,
+        .method = call->method->path,
+        .principal = call->who->id,
+        .principal_name = call->who->name,
+        .request_id = call->request_id,
+        .client_address = request->client_address,
+        .user_agent = request->user_agent,
+    };
 }
 
-/* The packed row with its digest. */
-static pang_code seal(audit_row *row, const pang_call *call, pang_id server, pang_str *ret,
-                      pang_err *err)
+static void add_note(pang_audit_event *event, const pang_audit_note *note)
 {
-    uint8_t digest[PANG_HASH_BYTES];
-    pang_str parts[] = {call->tenant_key,
-                        {(const char *)server.bytes, sizeof server.bytes},
-                        pang_record_pack(&row->base, call->arena)};
-    if (parts[2].ptr == NULL)
-        return pang_fail_memory(err);
-    pang_code code = pang_hash(parts, sizeof parts / sizeof parts[0], digest, err);
-    if (code != PANG_OK)
-        return code;
-    row->digest = (ProtobufCBinaryData){sizeof digest, digest};
-    *ret = pang_record_pack(&row->base, call->arena);
-    row->digest = (ProtobufCBinaryData){0};
-    return ret->ptr == NULL ? pang_fail_memory(err) : PANG_OK;
+    event->resource = note->resource;
+    event->name = note->name;
+    event->metadata = note->metadata;
 }
 
 pang_code pang_audit_change(pang_call *call, const pang_request *request, pang_id server,
                             const pang_access *accesses, size_t n, pang_err *err)
 {
-    audit_row row = PANGOLIN__STORE__V1__AUDIT_ROW__INIT;
     pang_keys keys = {.arena = call->arena, .scope = call->tenant_key};
-    pang_put put = {.kind = PANG_KIND_AUDIT};
-    row.action = text_of(call->method->audit, call->arena);
-    row.method = text_of(call->method->path, call->arena);
-    fill_caller(&row, call, request);
-    fill_objects(&row, accesses, n, &keys);
-    put.slot = pang_txn_append(call->txn, pang_key_audit_sequence(&keys, server));
-    put.key = pang_key_audit(&keys, server, 0);
-    put.key_slot = put.slot;
-    put.key_slot_at = pang_key_slot_at(put.key);
+    pang_audit_event event = event_of(call, request);
+    pang_str body = {0};
+    list_objects(accesses, n, &keys, &event);
+    add_note(&event, &call->note);
     pang_code code = pang_keys_status(&keys, err);
-    if (code == PANG_OK && pang_arena_failed(call->arena))
-        code = pang_fail_memory(err);
     if (code == PANG_OK)
-        code = seal(&row, call, server, &put.body, err);
+        code = pang_audit_row(&event, server, call->arena, &body, err);
+    if (code == PANG_OK)
+        code = pang_audit_put(call->txn, call->tenant_key, server, body, call->arena, err);
+    if (code == PANG_OK)
+        pang_count(call->server->counters, PANG_COUNT_AUDIT_ROWS);
+    return code;
+}
+
+/* ---- the end of a call ---- */
+
+static pang_code end_well(pang_call *call, const pang_audit_outcome *outcome, pang_err *err)
+{
+    pang_audit *audit = call->server->audit;
+    pang_keys keys = {.arena = call->arena, .scope = call->tenant_key};
+    bool is_read = call->method->audit_class == PANG_AUDIT_READ;
+    if (!is_read && outcome->has_txn) {
+        pang_audit_landed(audit, call->tenant_key);
+        return PANG_OK;
+    }
+    pang_audit_event event = event_of(call, outcome->request);
+    list_objects(outcome->accesses, is_read && outcome->n_accesses > 0 ? 1 : outcome->n_accesses,
+                 &keys, &event);
+    add_note(&event, &call->note);
+    pang_code code = pang_keys_status(&keys, err);
     if (code != PANG_OK)
         return code;
-    pang_txn_put_full(call->txn, &put);
-    pang_count(call->server->counters, PANG_COUNT_AUDIT_ROWS);
-    return PANG_OK;
+    return is_read ? pang_audit_add(audit, &event, err)
+                   : pang_audit_write(audit, &event, call->arena, err);
+}
+
+/* The object that was denied tells the kind: the action is another. */
+static void mark_denied(pang_audit_event *event, pang_arena *arena)
+{
+    event->type = pang_audit_type_of(event->action,
+                                     event->n_objects > 0 ? event->objects[0].resource : 0);
+    event->metadata = pang_arena_printf(arena, "{\"attempted\":\"%" PANG_STR_FMT "\"}",
+                                        PANG_STR_ARG(event->action));
+    event->action = PANG_STR("permission_denied");
+}
+
+static void end_badly(pang_call *call, const pang_audit_outcome *outcome, pang_arena *arena,
+                      const pang_err *err)
+{
+    pang_err failure;
+    pang_audit *audit = call->server->audit;
+    pang_keys keys = {.arena = arena, .scope = call->tenant_key};
+    pang_audit_event event = event_of(call, outcome->request);
+    list_objects(outcome->accesses, outcome->n_accesses, &keys, &event);
+    event.code = outcome->code;
+    event.resource = call->note.resource;
+    if (err->code == outcome->code)
+        event.message = pang_str_from(err->message);
+    if (outcome->denied)
+        mark_denied(&event, arena);
+    bool alone = outcome->waits && call->method->audit_class != PANG_AUDIT_READ;
+    if (alone && pang_audit_write(audit, &event, arena, &failure) == PANG_OK)
+        return;
+    if (pang_audit_add(audit, &event, &failure) != PANG_OK)
+        pang_audit_lost(audit);
+}
+
+pang_code pang_audit_ended(pang_call *call, const pang_audit_outcome *outcome, pang_err *err)
+{
+    bool is_audited = call->method->audit_class != PANG_AUDIT_NONE;
+    if (call->server->audit == NULL || !call->who->is_known || call->method->audit.len == 0)
+        return outcome->code;
+    if (outcome->code == PANG_OK)
+        return is_audited ? end_well(call, outcome, err) : PANG_OK;
+    if (!is_audited && !outcome->denied)
+        return outcome->code;
+    /* Of its own: the call's may be what ran out. */
+    pang_arena *arena = pang_arena_new(SCRATCH_BYTES);
+    if (arena == NULL)
+        pang_audit_lost(call->server->audit);
+    else
+        end_badly(call, outcome, arena, err);
+    pang_arena_free(arena);
+    return outcome->code;
 }

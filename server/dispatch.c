@@ -377,6 +377,7 @@ static pang_code run_once(run *r, pang_err *err)
     pang_call *call = &r->call;
     bool replayed = false;
     call->keep = (pang_str){0};
+    call->note = (pang_audit_note){0};
     call->txn = NULL;
     r->out = pang_arena_alloc(call->arena, r->route->row->out->sizeof_message);
     if (r->out == NULL)
@@ -524,6 +525,23 @@ static void log_failure(const run *r, const pang_err *err, int64_t us)
     pang_log(level, "call failed", fields, sizeof fields / sizeof fields[0]);
 }
 
+/* What is not in the commit of the call itself is written to the audit log now. */
+static pang_code audit_end(run *r, pang_code code, pang_err *err)
+{
+    if (r->call.who == NULL)
+        return code;
+    const pang_audit_outcome outcome = {
+        .request = r->request,
+        .accesses = r->accesses,
+        .n_accesses = r->n_accesses,
+        .code = code,
+        .denied = code == PANG_PERMISSION_DENIED || (code == PANG_NOT_FOUND && !r->is_permitted),
+        .waits = r->route->waits,
+        .has_txn = r->route->has_txn,
+    };
+    return pang_audit_ended(&r->call, &outcome, err);
+}
+
 void pang_dispatch_run(pang_dispatcher *d, const pang_route *route, const pang_request *request,
                        pang_answer *answer)
 {
@@ -536,6 +554,7 @@ void pang_dispatch_run(pang_dispatcher *d, const pang_route *route, const pang_r
     pang_code code = begin(&r, &answer->err);
     if (code == PANG_OK)
         code = is_stream(route->rule) ? run_stream(&r, &answer->err) : run_unary(&r, &answer->err);
+    code = audit_end(&r, code, &answer->err);
     answer->code = code;
     int64_t us = pang_metrics_clock() - begun;
     pang_count_call(d->config.server->counters, route->rule->index, code, us);

@@ -1,5 +1,5 @@
 /*
- * One thread, one round after the other, asleep in between.
+ * Two threads, each one round after the other, asleep in between.
  */
 #include "server/jobs.h"
 
@@ -13,9 +13,10 @@ struct pang_jobs {
     pang_state *state;
     pang_health *health;
     const pang_env *env;
-    pthread_t thread;
+    pang_audit *audit;
+    pthread_t thread, audit_thread;
     pthread_mutex_t lock; /* of stopping */
-    pthread_cond_t wake;
+    pthread_cond_t wake, wake_audit;
     bool stopping;
     int64_t ping_at_ms;
     bool store_answers;
@@ -40,24 +41,29 @@ static void ping(pang_jobs *jobs)
     jobs->ping_at_ms = now + PANG_PING_EVERY_MS;
 }
 
+static void tell(const pang_err *err)
+{
+    if (err->code != PANG_OK)
+        PANG_LOG(WARN, "later work failed; it is tried again",
+                 PANG_LOG_TEXT("code", pang_str_from(pang_code_name(err->code))),
+                 PANG_LOG_TEXT("message", pang_str_from(err->message)),
+                 PANG_LOG_TEXT("detail", pang_str_from(err->detail)));
+}
+
 static int64_t work(pang_jobs *jobs)
 {
     pang_err err;
     int64_t wait = pang_state_work(jobs->state, &err);
-    if (err.code != PANG_OK)
-        PANG_LOG(WARN, "later work failed; it is tried again",
-                 PANG_LOG_TEXT("code", pang_str_from(pang_code_name(err.code))),
-                 PANG_LOG_TEXT("message", pang_str_from(err.message)),
-                 PANG_LOG_TEXT("detail", pang_str_from(err.detail)));
+    tell(&err);
     return wait;
 }
 
 /* Sleeps; true when the thread shall end. */
-static bool rest(pang_jobs *jobs, int64_t ms)
+static bool rest(pang_jobs *jobs, pthread_cond_t *wake, int64_t ms)
 {
     (void)pthread_mutex_lock(&jobs->lock);
     if (!jobs->stopping && ms > 0)
-        (void)pang_condition_wait(&jobs->wake, &jobs->lock, ms);
+        (void)pang_condition_wait(wake, &jobs->lock, ms);
     bool stop = jobs->stopping;
     (void)pthread_mutex_unlock(&jobs->lock);
     return stop;
@@ -70,22 +76,51 @@ static void *run_jobs(void *arg)
     do {
         ping(jobs);
         wait = work(jobs);
-    } while (!rest(jobs, wait < PANG_PING_EVERY_MS ? wait : PANG_PING_EVERY_MS));
+    } while (!rest(jobs, &jobs->wake, wait < PANG_PING_EVERY_MS ? wait : PANG_PING_EVERY_MS));
     return NULL;
 }
 
-pang_code pang_jobs_start(pang_db *db, pang_state *state, pang_health *health, const pang_env *env,
-                          pang_jobs **ret, pang_err *err)
+static void *run_audit(void *arg)
+{
+    pang_jobs *jobs = arg;
+    int64_t wait = 0;
+    do {
+        pang_err err;
+        wait = pang_audit_work(jobs->audit, &err);
+        tell(&err);
+    } while (!rest(jobs, &jobs->wake_audit, wait));
+    return NULL;
+}
+
+/* The second thread; when it cannot be had the first is stopped again. */
+static pang_code start_audit(pang_jobs *jobs, pang_err *err)
+{
+    pang_code code = pang_thread_start("audit", 0, run_audit, jobs, &jobs->audit_thread, err);
+    if (code == PANG_OK)
+        return code;
+    (void)pthread_mutex_lock(&jobs->lock);
+    jobs->stopping = true;
+    (void)pthread_cond_signal(&jobs->wake);
+    (void)pthread_mutex_unlock(&jobs->lock);
+    (void)pthread_join(jobs->thread, NULL);
+    return code;
+}
+
+pang_code pang_jobs_start(pang_db *db, pang_state *state, pang_audit *audit, pang_health *health,
+                          const pang_env *env, pang_jobs **ret, pang_err *err)
 {
     pang_jobs *jobs = calloc(1, sizeof *jobs);
     if (jobs == NULL)
         return pang_fail_memory(err);
-    *jobs = (pang_jobs){.db = db, .state = state, .health = health, .env = env};
+    *jobs = (pang_jobs){.db = db, .state = state, .audit = audit, .health = health, .env = env};
     jobs->store_answers = true;
     (void)pthread_mutex_init(&jobs->lock, NULL);
-    pang_code code = pang_condition_open(&jobs->wake) ? PANG_OK : pang_fail_memory(err);
+    bool good = pang_condition_open(&jobs->wake) && pang_condition_open(&jobs->wake_audit);
+    pang_code code = good ? PANG_OK : pang_fail_memory(err);
     if (code == PANG_OK)
         code = pang_thread_start("jobs", 0, run_jobs, jobs, &jobs->thread, err);
+    if (code == PANG_OK)
+        code = start_audit(jobs, err);
     if (code != PANG_OK) {
         free(jobs);
         return code;
@@ -101,9 +136,12 @@ void pang_jobs_stop(pang_jobs *jobs)
     (void)pthread_mutex_lock(&jobs->lock);
     jobs->stopping = true;
     (void)pthread_cond_signal(&jobs->wake);
+    (void)pthread_cond_signal(&jobs->wake_audit);
     (void)pthread_mutex_unlock(&jobs->lock);
     (void)pthread_join(jobs->thread, NULL);
+    (void)pthread_join(jobs->audit_thread, NULL);
     (void)pthread_mutex_destroy(&jobs->lock);
     (void)pthread_cond_destroy(&jobs->wake);
+    (void)pthread_cond_destroy(&jobs->wake_audit);
     free(jobs);
 }

@@ -1,12 +1,14 @@
 /*
- * Jobs: the thread that does what no call waits for: the services' later work (pang_state_work),
- * and asking the store now and then whether it still answers, for health.
- * Called by main.c. Threads: one of its own.
+ * Jobs: the threads that do what no call waits for: the services' later work (pang_state_work),
+ * asking the store now and then whether it still answers, for health; and the audit log's writing
+ * and chaining, which must not wait for the others (pang_audit_work).
+ * Called by main.c. Threads: two of its own.
  */
 #ifndef PANG_SERVER_JOBS_H
 #define PANG_SERVER_JOBS_H
 
 #include "api/txn.h"
+#include "server/audit_log.h"
 #include "server/health.h"
 #include "server/state.h"
 
@@ -18,9 +20,10 @@ enum {
 };
 
 /* Sets health to PANG_SERVING or PANG_WITHOUT_STORE from its first round on. */
-PANG_MUST_CHECK pang_code pang_jobs_start(pang_db *db, pang_state *state, pang_health *health,
-                                          const pang_env *env, pang_jobs **ret, pang_err *err);
-/* Waits for the round that is running. NULL is fine. */
+PANG_MUST_CHECK pang_code pang_jobs_start(pang_db *db, pang_state *state, pang_audit *audit,
+                                          pang_health *health, const pang_env *env, pang_jobs **ret,
+                                          pang_err *err);
+/* Waits for the rounds that are running. NULL is fine. */
 void pang_jobs_stop(pang_jobs *jobs);
 
 #endif

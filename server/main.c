@@ -42,6 +42,7 @@ typedef struct {
     pang_objects *objects[KINDS_MAX + 1];
     pang_state *state;
     uint8_t page_key[PANG_PAGE_KEY_BYTES];
+    pang_audit *audit;
     pang_server_env shared;
     pang_dispatcher *dispatcher;
     pang_pool *pool;
@@ -126,6 +127,29 @@ static size_t sample_state(void *arg, pang_sample *samples, size_t max)
 }
 
 /* ---- opening ---- */
+static size_t sample_audit(void *arg, pang_sample *samples, size_t max)
+{
+    server *s = arg;
+    pang_audit_stats audit;
+    pang_audit_get_stats(s->audit, &audit);
+    const pang_sample rows[] = {
+        {"pangolin_audit_buffered_bytes", "gauge", "Bytes of the audit log not yet written",
+         (double)audit.buffered_bytes},
+        {"pangolin_audit_group_entries_total", "counter", "Entries written in groups",
+         (double)audit.entries},
+        {"pangolin_audit_seals_total", "counter", "Links of the audit log's chains",
+         (double)audit.seals},
+        {"pangolin_auth_failure_total", "counter", "Failures of unknown callers",
+         (double)audit.strangers},
+        {"pangolin_audit_write_failures_total", "counter",
+         "Audit records that failed to be written", (double)audit.failures},
+    };
+    _Static_assert(sizeof rows / sizeof rows[0] <= PANG_SAMPLES_MAX, "room for all rows");
+    (void)max;
+    memcpy(samples, rows, sizeof rows);
+    return sizeof rows / sizeof rows[0];
+}
+
 
 static pang_code open_description(server *s, pang_err *err)
 {
@@ -183,6 +207,17 @@ static pang_code open_state(server *s, pang_err *err)
     pang_code code = pang_state_open(&config, &s->state, err);
     if (pang_config_bool(s->config, PANG_OPT_NO_AUTH)) {
         start.demo_catalog = PANG_STR("demo");
+static pang_code open_audit(server *s, pang_id server_id, pang_err *err)
+{
+    pang_audit_config config = {
+        .env = s->env,
+        .db = s->db,
+        .server = server_id,
+        .counters = s->counters,
+    };
+    return pang_audit_open(&config, &s->audit, err);
+}
+
         start.demo_warehouse = pang_arena_printf(s->arena, "file://%" PANG_STR_FMT,
                                                  PANG_STR_ARG(s->places.warehouse));
     }
@@ -206,6 +241,9 @@ static pang_code open_dispatcher(server *s, pang_err *err)
     };
     pang_dispatch_config config = {
         .server = &s->shared,
+    if (code == PANG_OK)
+        code = open_audit(s, config.server_id, err);
+    s->shared.audit = s->audit;
         .services = pang_services,
         .evaluation = pang_config_bool(s->config, PANG_OPT_NO_AUTH),
         .in_flight_max = (unsigned)pang_config_int(s->config, PANG_OPT_MAX_CONCURRENT),
@@ -272,6 +310,7 @@ static pang_code open_all(server *s, pang_err *err)
     if (code == PANG_OK)
         code = open_objects(s, err);
     if (code == PANG_OK)
+    pang_counters_add_source(s->counters, sample_audit, s);
         code = open_state(s, err);
     if (code == PANG_OK)
         code = open_dispatcher(s, err);
@@ -282,7 +321,7 @@ static pang_code open_all(server *s, pang_err *err)
     pang_counters_add_source(s->counters, sample_state, s);
     code = open_transport(s, err);
     if (code == PANG_OK)
-        code = pang_jobs_start(s->db, s->state, s->health, s->env, &s->jobs, err);
+        code = pang_jobs_start(s->db, s->state, s->audit, s->health, s->env, &s->jobs, err);
     return code == PANG_OK ? open_listener(s, err) : code;
 }
 
@@ -297,6 +336,7 @@ static bool drain(server *s)
     return s->rpc == NULL ||
            pang_rpc_drain(s->rpc, pang_config_int(s->config, PANG_OPT_SHUTDOWN_GRACE),
                           HARD_STOP_MS);
+    pang_audit_close(s->audit);
 }
 
 static void close_all(server *s)

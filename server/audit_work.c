@@ -1,0 +1,223 @@
+/*
+ * What is done every half second, and the table of tenants that tells for whom. Only a server that
+ * wrote knows at once that there is something to seal; rows of one that died before it sealed them
+ * are found by looking at every tenant now and then, and at the start.
+ */
+#include "server/audit_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/log.h"
+
+enum {
+    SWEEP_EVERY_MS = 10 * 60 * 1000,
+    SWEEP_RETRY_MS = 10 * 1000,
+    SWEEP_MEMORY = 1 << 20,
+    SCOPES_MIN = 64,
+};
+
+/* ---- the table of tenants ---- */
+
+static bool put_scope(audit_scopes *scopes, const char *scope)
+{
+    size_t at = (size_t)pang_str_hash(pang_str_from(scope)) & (scopes->room - 1);
+    for (; scopes->slots[at][0] != '\0'; at = (at + 1) & (scopes->room - 1))
+        if (strcmp(scopes->slots[at], scope) == 0)
+            return false;
+    memcpy(scopes->slots[at], scope, AUDIT_SCOPE_BYTES);
+    scopes->n++;
+    return true;
+}
+
+static bool grow(audit_scopes *scopes)
+{
+    size_t room = scopes->room == 0 ? SCOPES_MIN : 2 * scopes->room;
+    audit_scopes larger = {.slots = calloc(room, AUDIT_SCOPE_BYTES), .room = room};
+    if (larger.slots == NULL)
+        return false;
+    for (size_t i = 0; i < scopes->room; i++)
+        if (scopes->slots[i][0] != '\0')
+            (void)put_scope(&larger, scopes->slots[i]);
+    free(scopes->slots);
+    *scopes = larger;
+    return true;
+}
+
+void pang_audit_landed(pang_audit *audit, pang_str scope)
+{
+    char text[AUDIT_SCOPE_BYTES] = {0};
+    if (audit == NULL || scope.len == 0 || scope.len > PANG_SCOPE_MAX)
+        return;
+    memcpy(text, scope.ptr, scope.len);
+    (void)pthread_mutex_lock(&audit->dirty_lock);
+    if (2 * audit->dirty.n < audit->dirty.room || grow(&audit->dirty))
+        (void)put_scope(&audit->dirty, text);
+    else
+        audit->sweep_now = true;
+    (void)pthread_mutex_unlock(&audit->dirty_lock);
+}
+
+void pang_audit_lost(pang_audit *audit)
+{
+    atomic_fetch_add(&audit->failures, 1);
+}
+
+/* ---- a round ---- */
+
+static pang_code seal_dirty(pang_audit *audit, pang_err *err)
+{
+    pang_code code = PANG_OK;
+    (void)pthread_mutex_lock(&audit->dirty_lock);
+    audit_scopes taken = audit->dirty;
+    audit->dirty = (audit_scopes){0};
+    (void)pthread_mutex_unlock(&audit->dirty_lock);
+    for (size_t i = 0; i < taken.room; i++) {
+        bool all = false;
+        pang_err one;
+        if (taken.slots[i][0] == '\0')
+            continue;
+        pang_str scope = pang_str_from(taken.slots[i]);
+        if (pang_audit_seal(audit, scope, &all, &one) != PANG_OK && one.code != PANG_ABORTED) {
+            code = one.code;
+            *err = one;
+        }
+        if (!all)
+            pang_audit_landed(audit, scope); /* again */
+    }
+    free(taken.slots);
+    return code;
+}
+
+typedef struct {
+    pang_arena *arena;
+    pang_str scope;
+    bool found;
+} next_scope;
+
+static bool take_scope(void *arg, const pang_record *row)
+{
+    next_scope *next = arg;
+    size_t len = pang_str_find(row->key, '/');
+    next->found = len <= PANG_SCOPE_MAX &&
+                  pang_arena_copy(next->arena, pang_str_slice(row->key, 0, len), &next->scope);
+    return false;
+}
+
+/* Every scope that has records, by skipping from one to the next. */
+static pang_code sweep_in(pang_audit *audit, pang_arena *arena, pang_err *err)
+{
+    pang_store *store = pang_db_store(audit->config.db);
+    pang_query query = {.limit = 1, .keys_only = true};
+    for (;;) {
+        next_scope next = {.arena = arena};
+        pang_code code = pang_store_scan(store, &query, PANG_NO_DEADLINE, take_scope, &next, err);
+        if (code != PANG_OK || !next.found)
+            return code;
+        char scope[AUDIT_SCOPE_BYTES] = {0};
+        memcpy(scope, next.scope.ptr, next.scope.len);
+        pang_arena_reset(arena);
+        pang_audit_landed(audit, pang_str_from(scope));
+        /* Behind all keys of the scope: '0' follows '/'. */
+        query.after = pang_arena_printf(arena, "%s0", scope);
+        if (query.after.len == 0)
+            return pang_fail_memory(err);
+    }
+}
+
+static pang_code sweep(pang_audit *audit, pang_err *err)
+{
+    int64_t now = pang_env_mono_ms(audit->config.env);
+    (void)pthread_mutex_lock(&audit->dirty_lock);
+    bool is_due = audit->sweep_now || now >= audit->sweep_at_ms;
+    audit->sweep_now = false;
+    (void)pthread_mutex_unlock(&audit->dirty_lock);
+    if (!is_due)
+        return PANG_OK;
+    pang_arena *arena = pang_arena_new(SWEEP_MEMORY);
+    pang_code code = arena == NULL ? pang_fail_memory(err) : sweep_in(audit, arena, err);
+    pang_arena_free(arena);
+    audit->sweep_at_ms = now + (code == PANG_OK ? SWEEP_EVERY_MS : SWEEP_RETRY_MS);
+    return code;
+}
+
+int64_t pang_audit_work(pang_audit *audit, pang_err *err)
+{
+    pang_err other;
+    *err = (pang_err){.code = PANG_OK};
+    if (pang_audit_flush(audit, &other) != PANG_OK)
+        *err = other;
+    if (sweep(audit, &other) != PANG_OK && err->code == PANG_OK)
+        *err = other;
+    if (seal_dirty(audit, &other) != PANG_OK && err->code == PANG_OK)
+        *err = other;
+    return PANG_AUDIT_EVERY_MS;
+}
+
+/* ---- opening and closing ---- */
+
+pang_code pang_audit_open(const pang_audit_config *config, pang_audit **ret, pang_err *err)
+{
+    pang_audit *audit = calloc(1, sizeof *audit);
+    if (audit == NULL)
+        return pang_fail_memory(err);
+    audit->config = *config;
+    for (size_t i = 0; i < AUDIT_SHARDS; i++)
+        (void)pthread_mutex_init(&audit->shards[i].lock, NULL);
+    (void)pthread_mutex_init(&audit->flush_lock, NULL);
+    (void)pthread_mutex_init(&audit->stranger_lock, NULL);
+    (void)pthread_mutex_init(&audit->dirty_lock, NULL);
+    *ret = audit;
+    return PANG_OK;
+}
+
+static void free_chunks(audit_chunk *chunk)
+{
+    while (chunk != NULL) {
+        audit_chunk *next = chunk->next;
+        free(chunk);
+        chunk = next;
+    }
+}
+
+static void free_all(pang_audit *audit)
+{
+    for (size_t i = 0; i < AUDIT_SHARDS; i++) {
+        free_chunks(audit->shards[i].chunks);
+        (void)pthread_mutex_destroy(&audit->shards[i].lock);
+    }
+    free_chunks(audit->pending);
+    (void)pthread_mutex_destroy(&audit->flush_lock);
+    (void)pthread_mutex_destroy(&audit->stranger_lock);
+    (void)pthread_mutex_destroy(&audit->dirty_lock);
+    free(audit->dirty.slots);
+    free(audit);
+}
+
+void pang_audit_close(pang_audit *audit)
+{
+    pang_err err = {.code = PANG_OK};
+    if (audit == NULL)
+        return;
+    pang_audit_take_strangers(audit, true);
+    pang_code code = pang_audit_flush(audit, &err);
+    if (code == PANG_OK)
+        code = seal_dirty(audit, &err);
+    if (code != PANG_OK)
+        PANG_LOG(ERROR, "the audit log could not be ended",
+                 PANG_LOG_TEXT("message", pang_str_from(err.message)),
+                 PANG_LOG_TEXT("detail", pang_str_from(err.detail)));
+    free_all(audit);
+}
+
+void pang_audit_get_stats(pang_audit *audit, pang_audit_stats *ret)
+{
+    *ret = (pang_audit_stats){
+        .buffered_bytes = atomic_load(&audit->buffered),
+        .groups = atomic_load(&audit->groups),
+        .entries = atomic_load(&audit->entries),
+        .seals = atomic_load(&audit->seals),
+        .strangers = atomic_load(&audit->n_strangers),
+        .failures = atomic_load(&audit->failures),
+    };
+}
