@@ -65,8 +65,8 @@ typedef struct pang_server_env {
     struct pang_counters *counters;      /* server/metrics.h; NULL: nothing is counted */
     struct pang_state *state;            /* server/state.h */
     const struct pang_sealer *sealer;    /* server/seal.h; NULL: no secret can be stored */
-    pang_str file_warehouses; /* the location below which warehouses of type "file" get their
-                                 folders; empty: there are none */
+    pang_str file_warehouses;            /* a location: folders of warehouses of type "file" are
+                                            made below; empty: there are none */
     struct pang_health *health;          /* server/health.h */
     struct pang_audit *audit;            /* server/audit_log.h; NULL: only changes are audited */
 } pang_server_env;
