@@ -75,6 +75,9 @@ pang_str pang_key_assignment(pang_keys *keys, pang_id principal, pang_id role);
 pang_str pang_key_assignments(pang_keys *keys, pang_id principal); /* prefix */
 pang_str pang_key_holder(pang_keys *keys, pang_id role, pang_id principal);
 pang_str pang_key_holders(pang_keys *keys, pang_id role); /* prefix */
+/* Counter: grows with each grant and role that a principal gets, and never falls: who looks through
+ * them all checks it. */
+pang_str pang_key_gains(pang_keys *keys, pang_id principal);
 /* Counter: assignments of the role, and roles that include it. 0: it may be deleted. */
 pang_str pang_key_role_use(pang_keys *keys, pang_id role);
 

@@ -434,15 +434,16 @@ static bool scope_ok(pang_str scope)
  * s the letter of a space, r the rest of the key. */
 static const struct {
     char kind[3], parts[6];
-} layouts[] = {
-    {"ac", "d"},  {"ah", "iid"},   {"ak", "t"},    {"an", ""},    {"ap", "id"}, {"aq", "i"},
-    {"ar", "id"}, {"as", "ii"},    {"at", "i"},    {"au", "id"},  {"ca", "i"},  {"cm", "id"},
-    {"cn", "t"},  {"co", "t"},     {"cu", "ispt"}, {"du", "di"},  {"ep", "ip"}, {"gi", "i"},
-    {"gr", "ii"}, {"hi", "isptd"}, {"id", "i"},    {"ik", "iti"}, {"lc", "r"},  {"lr", "r"},
-    {"lu", "i"},  {"md", "ii"},    {"pf", "i"},    {"ra", "ii"},  {"rb", "ii"}, {"rc", "i"},
-    {"rf", "it"}, {"rn", "t"},     {"ro", "i"},    {"sn", "t"},   {"sp", "i"},  {"sq", "i"},
-    {"su", "i"},  {"sy", "t"},     {"te", "i"},    {"tg", "ti"},  {"tn", "t"},  {"ue", "t"},
-    {"ug", "tt"}, {"un", "t"},     {"us", "i"},    {"wc", "i"},   {"wh", "i"},  {"wn", "t"}};
+} layouts[] = {{"ac", "d"},  {"ah", "iid"}, {"ak", "t"},  {"an", ""},   {"ap", "id"},
+               {"aq", "i"},  {"ar", "id"},  {"as", "ii"}, {"at", "i"},  {"au", "id"},
+               {"ca", "i"},  {"cm", "id"},  {"cn", "t"},  {"co", "t"},  {"cu", "ispt"},
+               {"du", "di"}, {"ep", "ip"},  {"gi", "i"},  {"gr", "ii"}, {"hi", "isptd"},
+               {"id", "i"},  {"ik", "iti"}, {"lc", "r"},  {"lr", "r"},  {"lu", "i"},
+               {"md", "ii"}, {"pf", "i"},   {"pg", "i"},  {"ra", "ii"}, {"rb", "ii"},
+               {"rc", "i"},  {"rf", "it"},  {"rn", "t"},  {"ro", "i"},  {"sn", "t"},
+               {"sp", "i"},  {"sq", "i"},   {"su", "i"},  {"sy", "t"},  {"te", "i"},
+               {"tg", "ti"}, {"tn", "t"},   {"ue", "t"},  {"ug", "tt"}, {"un", "t"},
+               {"us", "i"},  {"wc", "i"},   {"wh", "i"},  {"wn", "t"}};
 
 static const char *layout_of(pang_str kind)
 {

@@ -146,6 +146,11 @@ pang_str pang_key_holders(pang_keys *keys, pang_id role)
     return pang_key_make(keys, "rb", "i/", role);
 }
 
+pang_str pang_key_gains(pang_keys *keys, pang_id principal)
+{
+    return pang_key_make(keys, "pg", "i", principal);
+}
+
 pang_str pang_key_role_use(pang_keys *keys, pang_id role)
 {
     return pang_key_make(keys, "rc", "i", role);

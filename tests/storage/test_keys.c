@@ -193,6 +193,7 @@ static void test_keys__every_maker_makes_what_parse_reads(void **state)
         pang_key_assignment(&keys, branch, other),
         pang_key_holder(&keys, branch, other),
         pang_key_role_use(&keys, branch),
+        pang_key_gains(&keys, branch),
         pang_key_warehouse_name(&keys, t),
         pang_key_warehouse_use(&keys, branch),
         pang_key_asset_notes(&keys, branch),
