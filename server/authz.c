@@ -22,12 +22,13 @@ typedef struct {
 typedef struct {
     const pang_rule_check *rule;
     path *object;
-    path each, when; /* n 0: none */
+    path each, when, self; /* n 0: none */
 } check;
 
 struct pang_authz_plan {
     const check *checks;
     size_t n;
+    path tenant; /* n 0: none */
 };
 
 /* ---- compiling ---- */
@@ -95,6 +96,17 @@ static pang_code compile_object(const pang_schema_method *rule, const check *c, 
     return code;
 }
 
+/* A field of the request that holds one text. */
+static pang_code compile_text(const pang_schema_method *rule, pang_str text,
+                              const ProtobufCMessageDescriptor *in, path *ret, pang_err *err)
+{
+    pang_code code = compile_path(rule, text, in, ret, err);
+    if (code == PANG_OK && (last_step(ret)->type != PROTOBUF_C_TYPE_STRING ||
+                            last_step(ret)->label == PROTOBUF_C_LABEL_REPEATED))
+        return bad_path(rule, text, "is not one text", err);
+    return code;
+}
+
 static bool can_compare(const ProtobufCFieldDescriptor *field)
 {
     return field->label != PROTOBUF_C_LABEL_REPEATED &&
@@ -124,6 +136,8 @@ static pang_code compile_check(const pang_schema_method *rule, const pang_rule_c
         if (code == PANG_OK && !can_compare(last_step(&ret->when)))
             code = bad_path(rule, from->when, "cannot be compared", err);
     }
+    if (code == PANG_OK && from->self.len > 0)
+        code = compile_text(rule, from->self, in, &ret->self, err);
     for (size_t i = 0; code == PANG_OK && i < from->n_object; i++)
         code = compile_object(rule, ret, from->object[i], in, &ret->object[i], err);
     return code;
@@ -138,6 +152,11 @@ pang_code pang_authz_compile(const pang_schema_method *rule, const ProtobufCMess
         return pang_fail_memory(err);
     for (size_t i = 0; i < rule->n_checks; i++) {
         pang_code code = compile_check(rule, &rule->checks[i], in, arena, &checks[i], err);
+        if (code != PANG_OK)
+            return code;
+    }
+    if (rule->tenant_field.len > 0) {
+        pang_code code = compile_text(rule, rule->tenant_field, in, &plan->tenant, err);
         if (code != PANG_OK)
             return code;
     }
@@ -200,6 +219,14 @@ static pang_code resolve_part(const path *p, const void *message, pang_arena *ar
     return PANG_OK;
 }
 
+/* Empty when what holds it is not there. */
+static pang_str text_at(const path *p, const void *message)
+{
+    const void *at = p->n == 0 ? NULL : holder(p, message);
+    return at == NULL ? (pang_str){0}
+                      : pang_str_from(*(char *const *)member(at, last_step(p)->offset));
+}
+
 static bool applies(const check *c, const void *message)
 {
     if (c->when.n == 0)
@@ -241,8 +268,17 @@ static pang_code add_access(resolved *to, const check *c, const void *message, c
         const void *from = c->object[i].of_element ? element : message;
         code = resolve_part(&c->object[i], from, to->arena, &object[i], err);
     }
-    to->accesses[to->n++] = (pang_access){c->rule->action, c->rule->resource, object, n,
-                                          c->rule->any_of};
+    pang_access *access = &to->accesses[to->n++];
+    *access = (pang_access){
+        .action = c->rule->action,
+        .resource = c->rule->resource,
+        .object = object,
+        .n_object = n,
+        .any_of = c->rule->any_of,
+        .callers = c->rule->callers,
+    };
+    if (!pang_id_parse(text_at(&c->self, message), &access->self))
+        access->self = (pang_id){{0}};
     return code;
 }
 
@@ -303,7 +339,89 @@ pang_code pang_authz_resolve(const pang_authz_plan *plan, const void *message, p
     return PANG_OK;
 }
 
+/* ---- the tenant ---- */
+
+pang_str pang_authz_tenant_field(const pang_authz_plan *plan, const void *message)
+{
+    return text_at(&plan->tenant, message);
+}
+
+static pang_code enter_other(pang_id tenant, const pang_principal *who, pang_arena *arena,
+                             const pang_principal **ret_who, pang_err *err)
+{
+    if (who->kind != PANG_PRINCIPAL_ROOT)
+        return pang_fail(err, PANG_NOT_FOUND, NULL, "no such tenant");
+    if (who->acts_for_root)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
+                         "the request and X-Pangolin-Tenant name different tenants");
+    pang_principal *root = pang_arena_alloc(arena, sizeof *root);
+    if (root == NULL)
+        return pang_fail_memory(err);
+    *root = *who;
+    root->tenant = tenant;
+    root->acts_for_root = true;
+    *ret_who = root;
+    return PANG_OK;
+}
+
+pang_code pang_authz_enter(const pang_schema_method *rule, pang_str field,
+                           const pang_principal *who, pang_arena *arena,
+                           const pang_principal **ret_who, pang_err *err)
+{
+    pang_id tenant;
+    *ret_who = who;
+    if (rule->tenant != PANG_TENANT_FIELD || field.len == 0)
+        return PANG_OK;
+    if (!pang_id_parse(field, &tenant))
+        return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
+                         "%" PANG_STR_FMT " is not a UUID", PANG_STR_ARG(rule->tenant_field));
+    if (rule->is_public && who->kind == PANG_PRINCIPAL_NONE) {
+        pang_principal *guest = pang_arena_alloc(arena, sizeof *guest);
+        if (guest == NULL)
+            return pang_fail_memory(err);
+        *guest = *who;
+        guest->tenant = tenant;
+        *ret_who = guest;
+        return PANG_OK;
+    }
+    bool is_in = who->kind != PANG_PRINCIPAL_ROOT || who->acts_for_root;
+    return is_in && pang_id_equal(tenant, who->tenant)
+               ? PANG_OK
+               : enter_other(tenant, who, arena, ret_who, err);
+}
+
 /* ---- checking ---- */
+
+bool pang_authz_is_caller(const pang_principal *who, const pang_access *access)
+{
+    bool is_root = who->kind == PANG_PRINCIPAL_ROOT;
+    bool is_member = who->kind != PANG_PRINCIPAL_NONE && !is_root;
+    const struct {
+        pang_caller caller;
+        bool is_it;
+    } table[] = {
+        {PANG_CALLER_ROOT, is_root},
+        {PANG_CALLER_ROOT_IN_TENANT, is_root && who->acts_for_root},
+        {PANG_CALLER_TENANT_ADMIN, is_member && who->is_admin},
+        {PANG_CALLER_SELF,
+         is_member && !pang_id_is_nil(access->self) && pang_id_equal(access->self, who->id)},
+        {PANG_CALLER_MEMBER, is_member},
+        {PANG_CALLER_ANYONE, is_root || is_member},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (table[i].is_it && (access->callers & 1u << table[i].caller) != 0)
+            return true;
+    return false;
+}
+
+static pang_code judge(pang_evaluate_fn *evaluate, void *arg, pang_call *call,
+                       const pang_access *access, pang_verdict *ret, pang_err *err)
+{
+    if (access->callers == 0)
+        return evaluate(arg, call, access, ret, err);
+    *ret = pang_authz_is_caller(call->who, access) ? PANG_ALLOWED : PANG_DENIED;
+    return PANG_OK;
+}
 
 static pang_code refuse(pang_verdict verdict, pang_err *err)
 {
@@ -321,7 +439,7 @@ static pang_code check_group(pang_evaluate_fn *evaluate, void *arg, pang_call *c
         pang_verdict verdict = PANG_HIDDEN;
         if (!pang_str_equal(accesses[i].any_of, accesses[first].any_of))
             continue;
-        pang_code code = evaluate(arg, call, &accesses[i], &verdict, err);
+        pang_code code = judge(evaluate, arg, call, &accesses[i], &verdict, err);
         if (code != PANG_OK)
             return code;
         if (verdict == PANG_ALLOWED)
@@ -351,7 +469,7 @@ pang_code pang_authz_check(pang_evaluate_fn *evaluate, void *arg, pang_call *cal
             if (is_first_of_group(accesses, i))
                 code = check_group(evaluate, arg, call, accesses, n, i, err);
         } else {
-            code = evaluate(arg, call, &accesses[i], &verdict, err);
+            code = judge(evaluate, arg, call, &accesses[i], &verdict, err);
             if (code == PANG_OK && verdict != PANG_ALLOWED)
                 code = refuse(verdict, err);
         }

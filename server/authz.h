@@ -23,7 +23,9 @@ typedef struct {
     uint32_t action, resource; /* Action, Resource of rule.proto */
     const pang_object_part *object;
     size_t n_object;
-    pang_str any_of; /* accesses that share it are alternatives; empty: needed */
+    pang_str any_of;  /* accesses that share it are alternatives; empty: needed */
+    uint32_t callers; /* the set of who passes: 1 << pang_caller; 0: the evaluator decides */
+    pang_id self;     /* with PANG_CALLER_SELF: whom the request is about; nil: nobody */
 } pang_access;
 
 typedef enum {
@@ -51,8 +53,24 @@ PANG_MUST_CHECK pang_code pang_authz_resolve(const pang_authz_plan *plan, const 
                                              pang_arena *arena, const pang_access **ret,
                                              size_t *ret_n, pang_err *err);
 
-/* Evaluates them all. ERRORS: PERMISSION_DENIED (reason "ForbiddenException"), NOT_FOUND (hidden),
- * what the evaluator failed with. */
+/* The text of the request field that names the tenant (TENANT_SOURCE_FIELD); empty when the rule
+ * has none or the field is empty. Borrows from the message. */
+pang_str pang_authz_tenant_field(const pang_authz_plan *plan, const void *message);
+
+/* In which tenant a call of `who` runs, by the rule's source and that field. *ret_who is `who`, or
+ * root as it acts in the tenant that the field names, in the arena. ERRORS: NOT_FOUND (another
+ * tenant than the caller's: as if it did not exist), INVALID_ARGUMENT (no UUID; root names two
+ * tenants at once), RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_authz_enter(const pang_schema_method *rule, pang_str field,
+                                           const pang_principal *who, pang_arena *arena,
+                                           const pang_principal **ret_who, pang_err *err);
+
+/* Whether `who`, in its tenant, is one of those that the access lets pass. */
+bool pang_authz_is_caller(const pang_principal *who, const pang_access *access);
+
+/* Checks them all: by callers where the rule names some, else by the evaluator. ERRORS:
+ * PERMISSION_DENIED (reason "ForbiddenException"), NOT_FOUND (hidden), what the evaluator failed
+ * with. */
 PANG_MUST_CHECK pang_code pang_authz_check(pang_evaluate_fn *evaluate, void *arg, pang_call *call,
                                            const pang_access *accesses, size_t n, pang_err *err);
 

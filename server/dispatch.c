@@ -13,6 +13,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 
+#include "api/keys.h"
 #include "api/log.h"
 #include "api/upb.h"
 #include "server/audit.h"
@@ -276,7 +277,24 @@ static void give_back(void *arena, void *bytes)
     (void)bytes;
 }
 
-/* Validates the packed message, unpacks it, and resolves what it needs permission for. */
+/* In which tenant the call runs: the caller's, one that the message names, or none. */
+static pang_code enter_tenant(run *r, pang_err *err)
+{
+    const pang_schema_method *rule = r->route->rule;
+    pang_str field = pang_authz_tenant_field(r->route->plan, r->in);
+    pang_code code = pang_authz_enter(rule, field, r->call.who, r->request->arena, &r->call.who,
+                                      err);
+    if (code != PANG_OK)
+        return code;
+    bool is_system = rule->tenant == PANG_TENANT_SYSTEM ||
+                     (rule->tenant == PANG_TENANT_FIELD && rule->is_public && field.len == 0);
+    pang_id_hex(r->call.who->tenant, r->scope);
+    r->call.tenant_key = is_system ? PANG_SYSTEM_SCOPE : (pang_str){r->scope, PANG_ID_HEX};
+    return PANG_OK;
+}
+
+/* Validates the packed message, unpacks it, finds the tenant, and resolves what it needs
+ * permission for. */
 static pang_code bind_message(run *r, pang_str packed, pang_err *err)
 {
     pang_arena *arena = r->request->arena;
@@ -291,6 +309,9 @@ static pang_code bind_message(run *r, pang_str packed, pang_err *err)
         return pang_fail_memory(err);
     if (r->in == NULL)
         return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "the message is malformed");
+    code = enter_tenant(r, err);
+    if (code != PANG_OK)
+        return code;
     return pang_authz_resolve(r->route->plan, r->in, arena, &r->accesses, &r->n_accesses, err);
 }
 

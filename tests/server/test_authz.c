@@ -275,6 +275,111 @@ static void test_check__all_that_are_needed_and_one_of_each_group(void **state)
     assert_int_equal(pang_authz_check(evaluate, NULL, NULL, NULL, 0, NULL), PANG_OK);
 }
 
+/* ---- callers ---- */
+
+static const pang_id own = {{1}}, foreign = {{2}}, user_id = {{3}}, other_id = {{4}};
+
+enum { NONE, ROOT, ROOT_IN, ADMIN, USER, SERVICE, SERVICE_ADMIN, KINDS };
+
+static pang_principal principal_of(unsigned kind)
+{
+    static const pang_principal_kind kinds[KINDS] = {
+        PANG_PRINCIPAL_NONE,         PANG_PRINCIPAL_ROOT,        PANG_PRINCIPAL_ROOT,
+        PANG_PRINCIPAL_TENANT_ADMIN, PANG_PRINCIPAL_TENANT_USER, PANG_PRINCIPAL_SERVICE_USER,
+        PANG_PRINCIPAL_SERVICE_USER,
+    };
+    pang_principal who = {.kind = kinds[kind], .is_known = kind != NONE};
+    who.is_admin = kind == ADMIN || kind == SERVICE_ADMIN;
+    who.acts_for_root = kind == ROOT_IN;
+    if (kind != NONE && kind != ROOT)
+        who.tenant = own;
+    if (kind != NONE && kind != ROOT && kind != ROOT_IN)
+        who.id = user_id;
+    return who;
+}
+
+static void test_callers__table(void **state)
+{
+    /* Who passes, in the order of the kinds above. The access is about user_id. */
+    static const struct {
+        pang_caller caller;
+        const char *passes;
+    } table[] = {
+        {PANG_CALLER_ROOT, "-++----"},         {PANG_CALLER_ROOT_IN_TENANT, "--+----"},
+        {PANG_CALLER_TENANT_ADMIN, "---+--+"}, {PANG_CALLER_SELF, "---++++"},
+        {PANG_CALLER_MEMBER, "---++++"},       {PANG_CALLER_ANYONE, "-++++++"},
+        {PANG_CALLER_NOBODY, "-------"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        for (unsigned kind = 0; kind < KINDS; kind++) {
+            pang_principal who = principal_of(kind);
+            pang_access access = {.callers = 1u << table[i].caller, .self = user_id};
+            if (pang_authz_is_caller(&who, &access) != (table[i].passes[kind] == '+'))
+                fail_msg("caller %d, kind %u", (int)table[i].caller, kind);
+        }
+    }
+}
+
+static void test_callers__self_is_one_id(void **state)
+{
+    pang_principal user = principal_of(USER), root = principal_of(ROOT);
+    pang_access access = {.callers = 1u << PANG_CALLER_SELF, .self = other_id};
+    (void)state;
+    assert_false(pang_authz_is_caller(&user, &access));
+    access.self = (pang_id){{0}}; /* root's id is nil too: nobody is meant */
+    assert_false(pang_authz_is_caller(&user, &access));
+    assert_false(pang_authz_is_caller(&root, &access));
+}
+
+/* ---- tenants ---- */
+
+#define OWN "01000000-0000-0000-0000-000000000000"
+#define FOREIGN "02000000-0000-0000-0000-000000000000"
+
+static void test_enter__table(void **state)
+{
+    static const struct {
+        unsigned kind;
+        const char *field;
+        bool is_public;
+        pang_code code;
+        const pang_id *tenant; /* NULL: nil */
+        bool acts;
+    } table[] = {
+        {USER, "", false, PANG_OK, &own, false},
+        {USER, OWN, false, PANG_OK, &own, false},
+        {USER, FOREIGN, false, PANG_NOT_FOUND, NULL, false},
+        {ADMIN, FOREIGN, false, PANG_NOT_FOUND, NULL, false},
+        {SERVICE_ADMIN, FOREIGN, false, PANG_NOT_FOUND, NULL, false},
+        {USER, "own", false, PANG_INVALID_ARGUMENT, NULL, false},
+        {ROOT, "", false, PANG_OK, NULL, false},
+        {ROOT, FOREIGN, false, PANG_OK, &foreign, true},
+        {ROOT_IN, OWN, false, PANG_OK, &own, true},
+        {ROOT_IN, FOREIGN, false, PANG_INVALID_ARGUMENT, NULL, false},
+        {NONE, FOREIGN, true, PANG_OK, &foreign, false},
+        {NONE, "", true, PANG_OK, NULL, false},
+        {NONE, FOREIGN, false, PANG_NOT_FOUND, NULL, false},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        pang_err err = {0};
+        const pang_principal *entered = NULL;
+        pang_principal who = principal_of(table[i].kind);
+        pang_schema_method rule = {.tenant = PANG_TENANT_FIELD,
+                                   .tenant_field = PANG_STR_INIT("tenant_id"),
+                                   .is_public = table[i].is_public};
+        pang_code code = pang_authz_enter(&rule, pang_str_from(table[i].field), &who, *state,
+                                          &entered, &err);
+        if (code != table[i].code)
+            fail_msg("case %zu: %s", i, pang_code_name(code));
+        if (code != PANG_OK)
+            continue;
+        assert_true(table[i].tenant == NULL ? pang_id_is_nil(entered->tenant)
+                                            : pang_id_equal(entered->tenant, *table[i].tenant));
+        assert_int_equal(entered->acts_for_root, table[i].acts);
+    }
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -285,6 +390,9 @@ int main(void)
         CASE(test_resolve__a_rename_has_two_objects),
         CASE(test_resolve__when_a_field_has_the_value),
         CASE(test_check__all_that_are_needed_and_one_of_each_group),
+        CASE(test_callers__table),
+        CASE(test_callers__self_is_one_id),
+        CASE(test_enter__table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
