@@ -434,9 +434,12 @@ pang_code pang_txn_get(pang_txn *txn, const pang_ref *refs, size_t n, pang_read_
     assert(txn->magic == PANG_TXN_MAGIC && !txn->ended);
     if (n > PANG_GET_MAX)
         return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "too many records to get");
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        if (refs[i].key.len == 0 && pang_arena_failed(txn->arena))
+            return pang_fail_memory(err); /* the key could not be made */
         if (refs[i].key.len == 0 || refs[i].key.len > PANG_KEY_MAX)
             return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "length of a key is out of bounds");
+    }
     reading rd = {.txn = txn, .refs = refs, .n = n, .mode = mode, .records = records};
     uint64_t hashes[FEW] = {0};
     bool from_cache[FEW] = {false};

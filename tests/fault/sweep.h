@@ -19,6 +19,7 @@ typedef struct {
     /* Without faults again: asserts that the world is as `code` says, wholly. */
     void (*check)(void *world, pang_code code);
     void (*end)(void *world);
+    bool tells_memory; /* an allocation that fails is told as RESOURCE_EXHAUSTED and nothing else */
 } fault_scene;
 
 /* Sweeps the scene with every kind of fault; a failing run is named. Asserts besides what the

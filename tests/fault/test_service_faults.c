@@ -213,12 +213,12 @@ static void check_work(void *world, pang_code code)
 }
 
 static const fault_scene scenes[] = {
-    {"create", begin_empty, store_of, run_create, check_create, end},
-    {"commit", begin_table, store_of, run_commit, check_commit, end},
-    {"drop", begin_table, store_of, run_drop, check_drop, end},
-    {"rename", begin_table, store_of, run_rename, check_rename, end},
-    {"load", begin_table, store_of, run_load, check_load, end},
-    {"later work", begin_purged, store_of, run_work, check_work, end},
+    {"create", begin_empty, store_of, run_create, check_create, end, true},
+    {"commit", begin_table, store_of, run_commit, check_commit, end, true},
+    {"drop", begin_table, store_of, run_drop, check_drop, end, true},
+    {"rename", begin_table, store_of, run_rename, check_rename, end, true},
+    {"load", begin_table, store_of, run_load, check_load, end, true},
+    {"later work", begin_purged, store_of, run_work, check_work, end, false},
 };
 
 static void test_service_faults__create(void **state)

@@ -297,14 +297,15 @@ static void check_nothing(void *arg, pang_code code)
 }
 
 static const fault_scene scenes[] = {
-    {"change, own store", begin_own, faults_of, run_change, check_change, end},
-    {"change, shared store", begin_shared, faults_of, run_change, check_change, end},
-    {"create with a file, own store", begin_own, faults_of, run_create, check_create, end},
-    {"create with a file, shared store", begin_shared, faults_of, run_create, check_create, end},
-    {"one request twice", begin_shared, faults_of, run_twice, check_twice, end},
-    {"reads, own store", begin_own, faults_of, run_reads, check_reads, end},
-    {"reads, shared store", begin_shared, faults_of, run_reads, check_reads, end},
-    {"open", begin_nothing, NULL, run_open, check_nothing, free},
+    {"change, own store", begin_own, faults_of, run_change, check_change, end, true},
+    {"change, shared store", begin_shared, faults_of, run_change, check_change, end, true},
+    {"create with a file, own store", begin_own, faults_of, run_create, check_create, end, true},
+    {"create with a file, shared store", begin_shared, faults_of, run_create, check_create, end,
+     true},
+    {"one request twice", begin_shared, faults_of, run_twice, check_twice, end, true},
+    {"reads, own store", begin_own, faults_of, run_reads, check_reads, end, true},
+    {"reads, shared store", begin_shared, faults_of, run_reads, check_reads, end, true},
+    {"open", begin_nothing, NULL, run_open, check_nothing, free, true},
 };
 
 static void test_faults__store_is_as_it_was_or_as_it_should_be(void **state)
