@@ -29,6 +29,7 @@ typedef struct {
     uint64_t left; /* of the body or chunk; in LINGER what was thrown away */
     pang_http1_facts facts;
     bool chunked_reply, sending, suffix_sent, last_part, replied, shut;
+    bool chunk_open; /* the part that is being sent is not empty: its chunk needs an end */
 } http1;
 
 static const pang_sink sink_ops;
@@ -131,7 +132,8 @@ static void sink_body(pang_sink *sink, pang_str bytes, bool last)
     h->sending = true;
     h->suffix_sent = false;
     h->last_part = last;
-    if (h->chunked_reply && bytes.len > 0)
+    h->chunk_open = h->chunked_reply && bytes.len > 0;
+    if (h->chunk_open)
         add_printf(h->conn, "%zx\r\n", bytes.len);
     h->conn->tail = bytes;
     pang_conn_touch(h->conn);
@@ -152,9 +154,10 @@ static void http1_writable(pang_conn *conn)
         }
         return;
     }
-    if (h->chunked_reply && !h->suffix_sent) {
+    if (h->chunked_reply && !h->suffix_sent && (h->chunk_open || h->last_part)) {
         h->suffix_sent = true;
-        add_text(conn, h->last_part ? PANG_STR("\r\n0\r\n\r\n") : PANG_STR("\r\n"));
+        add_text(conn, h->chunk_open ? PANG_STR("\r\n") : PANG_STR(""));
+        add_text(conn, h->last_part ? PANG_STR("0\r\n\r\n") : PANG_STR(""));
         return;
     }
     h->sending = false;

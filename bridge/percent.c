@@ -68,8 +68,13 @@ pang_code pang_percent_decode(pang_str raw, pang_plus plus, const char *what, pa
 }
 
 /* Position and length of the first separator in raw; at the end when there is none. */
-static size_t find_separator(pang_str raw, size_t *ret_len)
+static size_t find_separator(pang_str raw, bool dots, size_t *ret_len)
 {
+    if (dots) {
+        size_t at = pang_str_find(raw, '.');
+        *ret_len = at < raw.len;
+        return at;
+    }
     for (size_t i = 0; i < raw.len; i++) {
         if (raw.ptr[i] == '\x1f') {
             *ret_len = 1;
@@ -84,17 +89,19 @@ static size_t find_separator(pang_str raw, size_t *ret_len)
     return raw.len;
 }
 
-pang_code pang_split_levels(pang_str raw, const char *what, pang_arena *arena, pang_str **ret,
-                            size_t *ret_n, pang_err *err)
+pang_code pang_split_levels(pang_str raw, pang_separator separator, const char *what,
+                            pang_arena *arena, pang_str **ret, size_t *ret_n, pang_err *err)
 {
     pang_str *levels = pang_arena_alloc_n(arena, LEVELS_MAX, sizeof *levels);
     size_t n = 0, len = 1;
+    bool dots = separator == PANG_SEPARATOR_OR_DOT && find_separator(raw, false, &len) == raw.len;
+    len = 1;
     if (levels == NULL)
         return pang_fail_memory(err);
     while (raw.len > 0 || (n > 0 && len > 0)) {
         if (n == LEVELS_MAX)
             return refuse(err, what, "too many levels");
-        size_t at = find_separator(raw, &len);
+        size_t at = find_separator(raw, dots, &len);
         pang_code code = pang_percent_decode(pang_str_slice(raw, 0, at), PANG_PLUS_IS_BLANK, what,
                                              arena, &levels[n++], err);
         if (code != PANG_OK)

@@ -160,6 +160,16 @@ static bool admit(pang_request *request)
     return false;
 }
 
+/* True when the body is a form: where one is allowed, what is not said to be JSON is one. */
+static bool is_form(const pang_request *request)
+{
+    pang_str type = pang_head_find(&request->head, PANG_STR("content-type"));
+    type = pang_str_trim(pang_str_slice(type, 0, pang_str_find(type, ';')));
+    return request->match.method->form &&
+           (type.len == 0 ||
+            pang_str_equal_nocase(type, PANG_STR("application/x-www-form-urlencoded")));
+}
+
 /* NULL, or why the head's description of the body is refused. A packed body could be a thousand
  * times what it says; and JSON under another name is somebody's mistake. */
 static const char *fault_of_head(const pang_request *request)
@@ -169,10 +179,10 @@ static const char *fault_of_head(const pang_request *request)
     type = pang_str_trim(pang_str_slice(type, 0, pang_str_find(type, ';')));
     if (encoding.len > 0 && !pang_str_equal_nocase(encoding, PANG_STR("identity")))
         return "compressed request bodies are not supported";
-    if (request->match.binding->body.len > 0 && type.len > 0 &&
-        !pang_str_equal_nocase(type, PANG_STR("application/json")))
-        return "the request body must be application/json";
-    return NULL;
+    if (request->match.binding->body.len == 0 || type.len == 0 || is_form(request) ||
+        pang_str_equal_nocase(type, PANG_STR("application/json")))
+        return NULL;
+    return "the request body must be application/json";
 }
 
 bool pang_request_begin(pang_request *request)
@@ -414,10 +424,11 @@ static void answer_page(pang_request *request)
     bool first = !request->list_open, last = token.len == 0;
     pang_buf whole = {.arena = request->page_arena};
     if (first)
-        pang_buf_add(&whole, pang_transcode_list_begin(method, request->page_arena));
+        pang_buf_add(&whole, pang_transcode_list_begin(request->worker->bridge->schema, method,
+                                                       request->page_arena));
     pang_buf_add(&whole, text);
     if (last)
-        pang_buf_add(&whole, pang_transcode_list_end());
+        pang_buf_add(&whole, pang_transcode_list_end(request->worker->bridge->schema, method));
     if (whole.failed) {
         pang_request_refuse(request, PANG_RESOURCE_EXHAUSTED, NULL, "out of memory");
         return;
@@ -426,6 +437,8 @@ static void answer_page(pang_request *request)
     request->list_done = last;
     if (first) {
         reply r = {.status = 200, .body = pang_buf_str(&whole), .streamed = !last};
+        if (method->paging_lines)
+            r.content_type = PANG_STR("application/x-ndjson");
         pang_request_reply(request, &r);
         if (last || request->only_head)
             return;
@@ -512,6 +525,7 @@ void pang_request_end(pang_request *request)
         .headers = request->head.headers,
         .n_headers = request->head.n_headers,
         .body = pang_buf_str(&request->body),
+        .form = is_form(request),
     };
     pang_code code = pang_transcode_in(request->worker->bridge->schema, &request->match, &in,
                                        request->arena, &request->message, &err);

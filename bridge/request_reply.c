@@ -82,7 +82,8 @@ static void add_cors(const pang_request *request, field_list *fields)
     if (origin.len == 0 || !origin_allowed(bridge, origin))
         return;
     add(fields, PANG_STR("access-control-allow-origin"), origin);
-    add(fields, PANG_STR("access-control-expose-headers"), PANG_STR("etag, x-request-id"));
+    add(fields, PANG_STR("access-control-expose-headers"),
+        PANG_STR("etag, x-request-id, x-next-page-token"));
     if (!pang_str_equal(request->head.verb, PANG_STR("OPTIONS")))
         return;
     add(fields, PANG_STR("access-control-allow-methods"),

@@ -58,10 +58,15 @@ typedef enum { PANG_PLUS_STAYS, PANG_PLUS_IS_BLANK } pang_plus;
  * no UTF-8. */
 PANG_MUST_CHECK pang_code pang_percent_decode(pang_str raw, pang_plus plus, const char *what,
                                               pang_arena *arena, pang_str *ret, pang_err *err);
-/* Cuts a namespace at the unit separator, encoded ("%1F") or not, then decodes each level, "+" as a
- * blank. A dot is part of a name. *ret is an array of *ret_n levels in arena. ERRORS: as
+/* What stands between the levels of a namespace: the unit separator, where a dot is part of a name;
+ * or a dot, unless there is a unit separator. An encoded dot ("%2E") is always part of a name. */
+typedef enum { PANG_SEPARATOR_UNIT, PANG_SEPARATOR_OR_DOT } pang_separator;
+
+/* Cuts a namespace at its separators, the unit separator encoded ("%1F") or not, then decodes each
+ * level, "+" as a blank. *ret is an array of *ret_n levels in arena. ERRORS: as
  * pang_percent_decode. */
-PANG_MUST_CHECK pang_code pang_split_levels(pang_str raw, const char *what, pang_arena *arena,
-                                            pang_str **ret, size_t *ret_n, pang_err *err);
+PANG_MUST_CHECK pang_code pang_split_levels(pang_str raw, pang_separator separator,
+                                            const char *what, pang_arena *arena, pang_str **ret,
+                                            size_t *ret_n, pang_err *err);
 
 #endif

@@ -86,7 +86,9 @@ const char *pang_status_phrase(unsigned status)
         const char *phrase;
     } phrases[] = {
         {200, "OK"},
+        {201, "Created"},
         {204, "No Content"},
+        {303, "See Other"},
         {304, "Not Modified"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
@@ -119,6 +121,36 @@ const char *pang_status_phrase(unsigned status)
     return "Unknown";
 }
 
+/* The error of RFC 6749 (5.2, and 4.1.2.1 for what is nobody's fault): the type where it is one. */
+static pang_str oauth_error(unsigned status, pang_str type)
+{
+    static const pang_str known[] = {
+        PANG_STR_INIT("invalid_request"), PANG_STR_INIT("invalid_client"),
+        PANG_STR_INIT("invalid_grant"),   PANG_STR_INIT("unauthorized_client"),
+        PANG_STR_INIT("invalid_scope"),   PANG_STR_INIT("unsupported_grant_type"),
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (pang_str_equal(known[i], type))
+            return known[i];
+    }
+    if (status == 429 || status == 503)
+        return PANG_STR("temporarily_unavailable");
+    if (status >= 500)
+        return PANG_STR("server_error");
+    return status == 401 ? PANG_STR("invalid_client") : PANG_STR("invalid_request");
+}
+
+static pang_str oauth_body(unsigned status, pang_str type, pang_str message, pang_arena *arena)
+{
+    pang_buf body = {.arena = arena};
+    pang_buf_add(&body, PANG_STR("{\"error\":"));
+    pang_json_quote(&body, oauth_error(status, type));
+    pang_buf_add(&body, PANG_STR(",\"error_description\":"));
+    pang_json_quote(&body, message);
+    pang_buf_add_char(&body, '}');
+    return body.failed ? PANG_STR("") : pang_buf_str(&body);
+}
+
 pang_str pang_status_body(pang_dialect dialect, unsigned status, pang_str type, pang_str message,
                           pang_arena *arena)
 {
@@ -126,6 +158,8 @@ pang_str pang_status_body(pang_dialect dialect, unsigned status, pang_str type, 
     pang_buf body = {.arena = arena};
     if (!pang_str_is_utf8(message))
         message = PANG_STR("(the message is not UTF-8)");
+    if (dialect == PANG_DIALECT_OAUTH)
+        return oauth_body(status, type, message, arena);
     pang_buf_add(&body, iceberg ? PANG_STR("{\"error\":{\"message\":") : PANG_STR("{\"error\":"));
     pang_json_quote(&body, message);
     pang_buf_add(&body, PANG_STR(",\"type\":"));

@@ -53,10 +53,13 @@ static pang_str render_place(const reader *r)
 
 static pang_code fail_form(const reader *r, const char *what)
 {
-    bool management = r->match->method->dialect == PANG_DIALECT_MANAGEMENT;
+    static const char *const reasons[] = {
+        [PANG_DIALECT_ICEBERG] = "BadRequestException",
+        [PANG_DIALECT_MANAGEMENT] = "UnprocessableEntityException",
+        [PANG_DIALECT_OAUTH] = "invalid_request",
+    };
     pang_str place = render_place(r);
-    return pang_fail(r->err, PANG_INVALID_ARGUMENT,
-                     management ? "UnprocessableEntityException" : "BadRequestException",
+    return pang_fail(r->err, PANG_INVALID_ARGUMENT, reasons[r->match->method->dialect],
                      "%" PANG_STR_FMT "%s%s", PANG_STR_ARG(place), place.len > 0 ? ": " : "", what);
 }
 
@@ -245,6 +248,8 @@ static pang_code put_field(reader *r, const upb_FieldDef *field, pang_buf *out)
 
 static bool has_alias(const pang_field_rule *rule, pang_str name)
 {
+    if (rule->twin.len > 0 && pang_str_equal(rule->twin, name))
+        return true;
     for (size_t i = 0; i < rule->n_aliases; i++) {
         if (pang_str_equal(rule->aliases[i], name))
             return true;
@@ -252,7 +257,7 @@ static bool has_alias(const pang_field_rule *rule, pang_str name)
     return false;
 }
 
-/* By JSON name, by proto name, by alias. */
+/* By JSON name, by proto name, by twin or alias. */
 static const upb_FieldDef *find_member(const reader *r, const upb_MessageDef *type, pang_str name)
 {
     const upb_FieldDef *found = upb_MessageDef_FindByJsonNameWithSize(type, name.ptr, name.len);
@@ -304,16 +309,31 @@ static pang_code put_given(reader *r, const upb_MessageDef *type, const upb_Fiel
     return put_field(r, field, out);
 }
 
+/* True for a member or parameter that is no field and does no harm. */
+static bool is_tolerated(const reader *r, pang_str name)
+{
+    const pang_schema_method *method = r->match->method;
+    if (method->dialect != PANG_DIALECT_MANAGEMENT)
+        return true;
+    for (size_t i = 0; i < method->n_tolerate; i++) {
+        if (pang_str_equal(method->tolerate[i], name) ||
+            pang_str_equal(method->tolerate[i], PANG_STR("*")))
+            return true;
+    }
+    return false;
+}
+
 static pang_code put_member(reader *r, const upb_MessageDef *type, uint64_t *given, pang_buf *out)
 {
     pang_str ignored;
     bool management = r->match->method->dialect == PANG_DIALECT_MANAGEMENT;
+    bool outermost = given == &r->given;
     r->place[r->n_place++] = (step){.name = r->scan.text};
     const upb_FieldDef *field = find_member(r, type, r->scan.text);
-    if (field == NULL && management)
+    if (field == NULL && management && !(outermost && is_tolerated(r, r->scan.text)))
         return fail_form(r, "an unknown member");
     pang_code code = next(r);
-    if (code == PANG_OK && (field == NULL || is_bound(r, field, given == &r->given)))
+    if (code == PANG_OK && (field == NULL || is_bound(r, field, outermost)))
         code = pang_json_scan_skip(&r->scan, &ignored, r->err);
     else if (code == PANG_OK)
         code = put_given(r, type, field, given, out);
@@ -339,8 +359,8 @@ static pang_code put_message(reader *r, const upb_FieldDef *field, pang_buf *out
 {
     const upb_MessageDef *type = upb_FieldDef_MessageSubDef(field);
     pang_buf inside = {.arena = r->arena};
-    const upb_FieldDef *only = upb_MessageDef_FieldCount(type) == 1 ? upb_MessageDef_Field(type, 0)
-                                                                    : NULL;
+    const upb_FieldDef *only = upb_MessageDef_FieldCount(type) > 0 ? upb_MessageDef_Field(type, 0)
+                                                                   : NULL;
     bool unwrap = only != NULL && pang_schema_field(r->schema, only)->unwrap;
     uint64_t given = 0;
     pang_code code = unwrap ? put_field(r, only, &inside) : put_members(r, type, &given, &inside);
@@ -375,8 +395,10 @@ static pang_code put_levels(reader *r, const upb_FieldDef *field, pang_str raw, 
 {
     pang_str *levels;
     size_t n;
-    pang_code code = pang_split_levels(raw, upb_FieldDef_Name(field), r->arena, &levels, &n,
-                                       r->err);
+    pang_separator separator = pang_schema_field(r->schema, field)->dotted ? PANG_SEPARATOR_OR_DOT
+                                                                           : PANG_SEPARATOR_UNIT;
+    pang_code code = pang_split_levels(raw, separator, upb_FieldDef_Name(field), r->arena, &levels,
+                                       &n, r->err);
     for (size_t i = 0; code == PANG_OK && i < n; i++)
         pang_wire_add_bytes(out, upb_FieldDef_Number(field), levels[i]);
     return code;
@@ -423,7 +445,7 @@ static pang_code put_parameter(reader *r, pang_str name, pang_str raw, pang_buf 
 {
     pang_str text;
     const upb_FieldDef *field = find_member(r, r->match->method->in, name);
-    if (field == NULL && r->match->method->dialect == PANG_DIALECT_ICEBERG)
+    if (field == NULL && (is_tolerated(r, name) || r->match->method->effect == PANG_EFFECT_READ))
         return PANG_OK;
     r->place[0] = (step){.name = name};
     r->n_place = 1;
@@ -450,7 +472,8 @@ static pang_code put_parameter(reader *r, pang_str name, pang_str raw, pang_buf 
     return code;
 }
 
-static pang_code put_query(reader *r, pang_str query, pang_buf *out)
+/* A query, or a form; `what` is what one of them is called. */
+static pang_code put_parameters(reader *r, pang_str query, const char *what, pang_buf *out)
 {
     pang_str pair, name;
     size_t n = 0;
@@ -458,10 +481,11 @@ static pang_code put_query(reader *r, pang_str query, pang_buf *out)
         if (pair.len == 0)
             continue;
         if (++n > PANG_QUERY_PARAMETERS_MAX)
-            return fail_form(r, "too many query parameters");
+            return fail_form(r, r->match->method->form ? "too many form parameters"
+                                                       : "too many query parameters");
         size_t at = pang_str_find(pair, '=');
-        pang_code code = pang_percent_decode(pang_str_slice(pair, 0, at), PANG_PLUS_IS_BLANK,
-                                             "query parameter", r->arena, &name, r->err);
+        pang_code code = pang_percent_decode(pang_str_slice(pair, 0, at), PANG_PLUS_IS_BLANK, what,
+                                             r->arena, &name, r->err);
         if (code == PANG_OK)
             code = put_parameter(r, name, pang_str_after(pair, at + 1), out);
         if (code != PANG_OK)
@@ -529,8 +553,12 @@ pang_code pang_transcode_in(const pang_schema *schema, const pang_route_match *m
 {
     reader r = {.schema = schema, .match = match, .arena = arena, .err = err};
     pang_buf out = {.arena = arena};
-    pang_code code = put_query(&r, request->query, &out);
-    if (code == PANG_OK)
+    pang_code code = PANG_OK;
+    if (!match->method->form)
+        code = put_parameters(&r, request->query, "query parameter", &out);
+    if (code == PANG_OK && request->form)
+        code = put_parameters(&r, pang_str_trim(request->body), "form parameter", &out);
+    else if (code == PANG_OK)
         code = put_body(&r, request->body, &out);
     if (code == PANG_OK)
         code = put_headers(&r, request, &out);

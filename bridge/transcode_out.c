@@ -228,6 +228,10 @@ static pang_code write_field(const writer *w, const upb_FieldDef *field, const f
 /* What stands for a field that is always written and is absent. */
 static pang_code write_empty(const writer *w, const upb_FieldDef *field)
 {
+    if (pang_schema_field(w->schema, field)->nullable) {
+        pang_buf_add(w->out, PANG_STR("null"));
+        return PANG_OK;
+    }
     if (upb_FieldDef_IsRepeated(field)) {
         pang_buf_add(w->out, upb_FieldDef_IsMap(field) ? PANG_STR("{}") : PANG_STR("[]"));
         return PANG_OK;
@@ -253,6 +257,17 @@ static bool is_outside(const pang_field_rule *rule)
     return rule->hidden || rule->response_header.len > 0 || rule->status_when_true != 0;
 }
 
+/* A member once more under its second name: its value is what stands behind `from`. */
+static void add_twin(const writer *w, pang_str name, size_t from)
+{
+    size_t len = w->out->len - from;
+    pang_buf_add_char(w->out, ',');
+    pang_json_quote(w->out, name);
+    pang_buf_add_char(w->out, ':');
+    if (pang_buf_room(w->out, len) != NULL)
+        pang_buf_add(w->out, pang_str_slice(pang_buf_str(w->out), from, len));
+}
+
 static pang_code write_fields(const writer *w, const upb_MessageDef *type, const found_field *found,
                               unsigned depth)
 {
@@ -269,10 +284,31 @@ static pang_code write_fields(const writer *w, const upb_MessageDef *type, const
         first = false;
         pang_json_quote(w->out, pang_str_from(upb_FieldDef_JsonName(field)));
         pang_buf_add_char(w->out, ':');
+        size_t from = w->out->len;
         code = at->n == 0 ? write_empty(w, field) : write_field(w, field, at, depth);
+        if (code == PANG_OK && rule->twin.len > 0)
+            add_twin(w, rule->twin, from);
     }
     pang_buf_add_char(w->out, '}');
     return code;
+}
+
+/* The field that is the whole of its message's JSON: the first, by the description's checks. */
+static const upb_FieldDef *unwrapped(const pang_schema *schema, const upb_MessageDef *type)
+{
+    const upb_FieldDef *first = upb_MessageDef_FieldCount(type) > 0 ? upb_MessageDef_Field(type, 0)
+                                                                    : NULL;
+    return first != NULL && pang_schema_field(schema, first)->unwrap ? first : NULL;
+}
+
+static pang_code write_body(const writer *w, const upb_MessageDef *type, const found_field *found,
+                            unsigned depth)
+{
+    const upb_FieldDef *only = unwrapped(w->schema, type);
+    if (only == NULL)
+        return write_fields(w, type, found, depth);
+    const found_field *at = &found[upb_FieldDef_Index(only)];
+    return at->n == 0 ? write_empty(w, only) : write_field(w, only, at, depth);
 }
 
 static pang_code write_message(const writer *w, const upb_MessageDef *type, pang_str message,
@@ -284,12 +320,7 @@ static pang_code write_message(const writer *w, const upb_MessageDef *type, pang
     pang_code code = find_fields(w, type, message, found);
     if (code != PANG_OK)
         return code;
-    if (upb_MessageDef_FieldCount(type) == 1) {
-        const upb_FieldDef *only = upb_MessageDef_Field(type, 0);
-        if (pang_schema_field(w->schema, only)->unwrap)
-            return found[0].n == 0 ? write_empty(w, only) : write_field(w, only, &found[0], depth);
-    }
-    return write_fields(w, type, found, depth);
+    return write_body(w, type, found, depth);
 }
 
 /* ---- whole replies ---- */
@@ -341,11 +372,11 @@ pang_code pang_transcode_out(const pang_schema *schema, const pang_schema_method
     code = read_outside(&w, method->out, found, ret);
     if (code != PANG_OK)
         return code;
-    if (ret->status == 204 || ret->status == 304)
+    if (ret->status == 204 || ret->status == 303 || ret->status == 304)
         return PANG_OK;
     /* Text is about as long as the message: one block instead of a chain of growing ones. */
     (void)pang_buf_room(&out, message.len + message.len / 8 + 256);
-    code = write_fields(&w, method->out, found, 0);
+    code = write_body(&w, method->out, found, 0);
     if (code != PANG_OK)
         return code;
     if (out.failed)
@@ -364,11 +395,15 @@ static const upb_FieldDef *find_field(const upb_MessageDef *type, pang_str name)
 bool pang_transcode_wants_all(const pang_schema_method *method, pang_str message)
 {
     const upb_FieldDef *token = find_field(method->in, PANG_STR("page_token"));
+    const upb_FieldDef *size = find_field(method->in, PANG_STR("page_size"));
     pang_wire_field f;
     if (method->paging_items == NULL || token == NULL)
         return false;
+    if (method->dialect != PANG_DIALECT_MANAGEMENT)
+        size = NULL;
     while (pang_wire_next(&message, &f)) {
-        if (f.number == upb_FieldDef_Number(token))
+        if (f.number == upb_FieldDef_Number(token) ||
+            (size != NULL && f.number == upb_FieldDef_Number(size)))
             return false;
     }
     return true;
@@ -391,13 +426,36 @@ pang_code pang_transcode_page(const pang_schema_method *method, pang_str message
     return out.failed ? pang_fail_memory(err) : PANG_OK;
 }
 
-pang_str pang_transcode_list_begin(const pang_schema_method *method, pang_arena *arena)
+pang_str pang_transcode_list_begin(const pang_schema *schema, const pang_schema_method *method,
+                                   pang_arena *arena)
 {
     pang_buf out = {.arena = arena};
+    if (method->paging_lines)
+        return PANG_STR("");
+    if (unwrapped(schema, method->out) != NULL)
+        return PANG_STR("[");
     pang_buf_add_char(&out, '{');
     pang_json_quote(&out, pang_str_from(upb_FieldDef_JsonName(method->paging_items)));
     pang_buf_add(&out, PANG_STR(":["));
     return out.failed ? PANG_STR("") : pang_buf_str(&out);
+}
+
+/* One element a line. A line's end within one is blank space of spliced JSON. */
+static pang_code write_lines(const writer *w, const upb_FieldDef *field, const found_field *at)
+{
+    pang_str from = at->from;
+    pang_code code = PANG_OK;
+    for (size_t i = 0; code == PANG_OK && i < at->n; i++) {
+        pang_wire_field f = next_of(&from, upb_FieldDef_Number(field));
+        size_t begin = w->out->len;
+        code = write_value(w, field, &f, 0);
+        for (size_t j = begin; !w->out->failed && j < w->out->len; j++) {
+            if (w->out->ptr[j] == '\n' || w->out->ptr[j] == '\r')
+                w->out->ptr[j] = ' ';
+        }
+        pang_buf_add_char(w->out, '\n');
+    }
+    return code;
 }
 
 pang_code pang_transcode_list_part(const pang_schema *schema, const pang_schema_method *method,
@@ -409,9 +467,11 @@ pang_code pang_transcode_list_part(const pang_schema *schema, const pang_schema_
     writer w = {.schema = schema, .out = &out, .err = err};
     found_field found[FIELDS_MAX];
     pang_code code = find_fields(&w, method->out, message, found);
-    if (code == PANG_OK)
-        code = write_elements(&w, method->paging_items,
-                              &found[upb_FieldDef_Index(method->paging_items)], first, 0);
+    const found_field *items = &found[upb_FieldDef_Index(method->paging_items)];
+    if (code == PANG_OK && method->paging_lines)
+        code = write_lines(&w, method->paging_items, items);
+    else if (code == PANG_OK)
+        code = write_elements(&w, method->paging_items, items, first, 0);
     if (code != PANG_OK)
         return code;
     *ret_token = PANG_STR("");
@@ -423,7 +483,9 @@ pang_code pang_transcode_list_part(const pang_schema *schema, const pang_schema_
     return out.failed ? pang_fail_memory(err) : PANG_OK;
 }
 
-pang_str pang_transcode_list_end(void)
+pang_str pang_transcode_list_end(const pang_schema *schema, const pang_schema_method *method)
 {
-    return PANG_STR("]}");
+    if (method->paging_lines)
+        return PANG_STR("");
+    return unwrapped(schema, method->out) != NULL ? PANG_STR("]") : PANG_STR("]}");
 }

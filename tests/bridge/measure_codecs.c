@@ -71,7 +71,7 @@ static void request(bench *b)
         {PANG_STR_INIT("accept"), PANG_STR_INIT("application/json")},
         {PANG_STR_INIT("x-iceberg-access-delegation"), PANG_STR_INIT("vended-credentials")},
     };
-    pang_transcode_request in = {PANG_STR("snapshots=all"), headers, 2, PANG_STR("")};
+    pang_transcode_request in = {PANG_STR("snapshots=all"), headers, 2, PANG_STR(""), false};
     pang_route_match match;
     pang_str message, allow;
     pang_err err;

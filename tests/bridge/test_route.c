@@ -146,7 +146,8 @@ static void test_route__levels_are_cut_before_they_are_decoded(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         pang_str *levels;
         size_t n;
-        assert_int_equal(pang_split_levels(cases[i].raw, "namespace", arena, &levels, &n, &err),
+        assert_int_equal(pang_split_levels(cases[i].raw, PANG_SEPARATOR_UNIT, "namespace", arena,
+                                           &levels, &n, &err),
                          PANG_OK);
         assert_int_equal(n, cases[i].n);
         for (size_t j = 0; j < n; j++)
@@ -162,11 +163,13 @@ static void test_route__too_many_levels_are_refused(void **state)
     size_t n;
     for (int i = 0; i < 63; i++)
         pang_buf_add(&raw, PANG_STR("a%1F"));
-    assert_int_equal(pang_split_levels(pang_buf_str(&raw), "namespace", arena, &levels, &n, &err),
+    assert_int_equal(pang_split_levels(pang_buf_str(&raw), PANG_SEPARATOR_UNIT, "namespace", arena,
+                                       &levels, &n, &err),
                      PANG_OK);
     assert_int_equal(n, 64);
     pang_buf_add(&raw, PANG_STR("b%1F"));
-    assert_int_equal(pang_split_levels(pang_buf_str(&raw), "namespace", arena, &levels, &n, &err),
+    assert_int_equal(pang_split_levels(pang_buf_str(&raw), PANG_SEPARATOR_UNIT, "namespace", arena,
+                                       &levels, &n, &err),
                      PANG_INVALID_ARGUMENT);
     assert_string_equal(err.message, "invalid namespace: too many levels");
 }

@@ -59,7 +59,7 @@ static pang_code in(const call *c, pang_route_match *match, pang_str *ret)
 {
     pang_str allow;
     pang_transcode_request request = {pang_str_from(c->query), c->headers, c->n_headers,
-                                      pang_str_from(c->body)};
+                                      pang_str_from(c->body), false};
     pang_code code = pang_router_match(router, pang_str_from(c->verb), pang_str_from(c->path),
                                        arena, match, &allow, &err);
     assert_int_equal(code, PANG_OK);
@@ -200,7 +200,6 @@ static void test_forms__what_is_wrong_is_named(void **state)
         {"", "{\"nested\":{\"nested\":{\"what\":1}}}", 422,
          "nested.nested.what: an unknown member"},
         {"", "{\"PathName\":1}", 422, "PathName: an unknown member"},
-        {"what=1", "{}", 422, "what: an unknown parameter"},
         {"small=1&small=2", "{}", 422, "small: the parameter is given twice"},
         {"small=1", "{\"small\":2}", 422, "small: the field is given twice"},
         {"", "{\"tenant\":\"a\",\"tenant-id\":\"b\"}", 422, "tenant-id: the field is given twice"},
@@ -394,7 +393,8 @@ static void test_forms__no_memory_is_an_error(void **state)
         pang_route_match match;
         pang_transcode_reply reply;
         pang_str allow, message;
-        pang_transcode_request request = {pang_str_from(c.query), NULL, 0, pang_str_from(c.body)};
+        pang_transcode_request request = {pang_str_from(c.query), NULL, 0, pang_str_from(c.body),
+                                          false};
         arena = pang_arena_new(limit);
         pang_code code = pang_router_match(router, PANG_STR("POST"), pang_str_from(c.path), arena,
                                            &match, &allow, &err);

@@ -38,7 +38,7 @@ static void check_levels(pang_str raw, pang_arena *arena)
 {
     pang_str *levels;
     size_t n;
-    if (pang_split_levels(raw, "levels", arena, &levels, &n, NULL) != PANG_OK)
+    if (pang_split_levels(raw, PANG_SEPARATOR_UNIT, "levels", arena, &levels, &n, NULL) != PANG_OK)
         return;
     for (size_t i = 0; i < n; i++)
         assert(pang_str_is_utf8(levels[i]));

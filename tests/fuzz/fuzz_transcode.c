@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)pang_str_next(&body, '\n', &target);
     (void)pang_str_next(&target, ' ', &verb);
     size_t at = pang_str_find(target, '?');
-    pang_transcode_request request = {pang_str_after(target, at + 1), headers, 2, body};
+    pang_transcode_request request = {pang_str_after(target, at + 1), headers, 2, body, false};
     if (pang_router_match(d->router, verb, pang_str_slice(target, 0, at), arena, &match, &allow,
                           NULL) == PANG_OK &&
         pang_transcode_in(d->schema, &match, &request, arena, &message, NULL) == PANG_OK)
