@@ -616,9 +616,24 @@ const pang_option pang_options[PANG_OPT_COUNT] = {
                                        PANG_OPTION_INT, PANG_PROGRAM_SERVER, "0", 0, 1000, NULL,
                                        "connections to a remote database; 0 is the backend's own "
                                        "choice"},
+    [PANG_OPT_DATABASE_CONNECTIONS_MIN] = {"database-min-connections", "DATABASE_MIN_CONNECTIONS",
+                                           PANG_OPTION_INT, PANG_PROGRAM_SERVER, "0", 0, 1000, NULL,
+                                           "connections to a remote database that the start opens, "
+                                           "so that no request waits for them; at most the maximum"},
     [PANG_OPT_DATABASE_CONNECT_TIMEOUT] = {"database-connect-timeout", "DATABASE_CONNECT_TIMEOUT",
                                            PANG_OPTION_MS, PANG_PROGRAM_SERVER, "30s", 100, HOUR,
-                                           NULL, "longest time to connect to a remote database"},
+                                           NULL,
+                                           "how long the start waits for a remote database, and a "
+                                           "request at most for a connection"},
+    [PANG_OPT_MONGO_DATABASE] = {"mongo-db-name", "MONGO_DB_NAME", PANG_OPTION_TEXT,
+                                 PANG_PROGRAM_SERVER, "", 0, 0, NULL,
+                                 "MongoDB's database; that of the URL when not set, or pangolin"},
+    [PANG_OPT_MONGO_CONNECTIONS] = {"mongo-max-pool-size", "MONGO_MAX_POOL_SIZE", PANG_OPTION_INT,
+                                    PANG_PROGRAM_SERVER, "0", 0, 1000, NULL,
+                                    "database-max-connections for MongoDB; 0 takes that"},
+    [PANG_OPT_MONGO_CONNECTIONS_MIN] = {"mongo-min-pool-size", "MONGO_MIN_POOL_SIZE",
+                                        PANG_OPTION_INT, PANG_PROGRAM_SERVER, "0", 0, 1000, NULL,
+                                        "database-min-connections for MongoDB; 0 takes that"},
     [PANG_OPT_FILE_ROOTS] = {"file-roots", "PANGOLIN_FILE_ROOTS", PANG_OPTION_LIST,
                              PANG_PROGRAM_SERVER, "", 0, 0, NULL,
                              "folders in which file: warehouses may lie, besides warehouse in the "

@@ -165,7 +165,9 @@ typedef struct {
     pang_str url;         /* "memory:", "sqlite:/path/file.db", "postgres://...", "mongodb://..." */
     const pang_env *env;  /* const after start; outlives the store */
     unsigned connections; /* how many a remote backend may open; 0: its default */
-    int64_t connect_timeout_ms;
+    unsigned connections_min; /* how many of them open makes at once; at most `connections` */
+    int64_t connect_timeout_ms; /* of one attempt; 0: the backend's default */
+    pang_str database;          /* MongoDB: in place of the url's; empty: that */
 } pang_store_config;
 
 /* Connects, and creates nothing. ERRORS: INVALID_ARGUMENT (url), UNAVAILABLE, FAILED_PRECONDITION
@@ -224,6 +226,8 @@ extern const pang_store_ops *const pang_stores[];
 
 /* ---- storage/store.c: how the seam is called ---- */
 
+/* The backend by the url's scheme ("mongodb+srv" is mongodb's), or NULL. */
+const pang_store_ops *pang_store_find(pang_str url);
 /* Finds the backend by the url's scheme, asserts that no slot is empty, opens. */
 PANG_MUST_CHECK pang_code pang_store_open(const pang_store_config *config, pang_store **ret,
                                           pang_err *err);

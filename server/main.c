@@ -15,6 +15,7 @@
 #include "server/health.h"
 #include "server/jobs.h"
 #include "server/listen.h"
+#include "server/reach.h"
 #include "server/rpc.h"
 #include "server/setup.h"
 #include "server/state.h"
@@ -41,8 +42,8 @@ typedef struct {
     pang_db *db;
     pang_objects *objects[KINDS_MAX + 1];
     pang_state *state;
-    uint8_t page_key[PANG_PAGE_KEY_BYTES];
     pang_audit *audit;
+    uint8_t page_key[PANG_PAGE_KEY_BYTES];
     pang_server_env shared;
     pang_dispatcher *dispatcher;
     pang_pool *pool;
@@ -126,7 +127,6 @@ static size_t sample_state(void *arg, pang_sample *samples, size_t max)
     return sizeof rows / sizeof rows[0];
 }
 
-/* ---- opening ---- */
 static size_t sample_audit(void *arg, pang_sample *samples, size_t max)
 {
     server *s = arg;
@@ -150,6 +150,7 @@ static size_t sample_audit(void *arg, pang_sample *samples, size_t max)
     return sizeof rows / sizeof rows[0];
 }
 
+/* ---- opening ---- */
 
 static pang_code open_description(server *s, pang_err *err)
 {
@@ -163,18 +164,9 @@ static pang_code open_description(server *s, pang_err *err)
 static pang_code open_store(server *s, pang_err *err)
 {
     pang_store *store = NULL;
-    pang_store_config config = {
-        .env = s->env,
-        .connections = (unsigned)pang_config_int(s->config, PANG_OPT_DATABASE_CONNECTIONS),
-        .connect_timeout_ms = pang_config_int(s->config, PANG_OPT_DATABASE_CONNECT_TIMEOUT),
-    };
     pang_db_config cache = {
         .cache_bytes = (size_t)pang_config_int(s->config, PANG_OPT_CACHE_BYTES)};
-    pang_code code = pang_setup_store_url(s->config, s->places.data, s->arena, &config.url, err);
-    if (code == PANG_OK)
-        code = pang_store_open(&config, &store, err);
-    if (code == PANG_OK)
-        code = pang_store_migrate(store, err);
+    pang_code code = pang_reach_store(s->config, s->places.data, s->env, s->arena, &store, err);
     if (code == PANG_OK)
         code = pang_db_open(store, &cache, &s->db, err);
     if (code != PANG_OK)
@@ -207,6 +199,14 @@ static pang_code open_state(server *s, pang_err *err)
     pang_code code = pang_state_open(&config, &s->state, err);
     if (pang_config_bool(s->config, PANG_OPT_NO_AUTH)) {
         start.demo_catalog = PANG_STR("demo");
+        start.demo_warehouse = pang_arena_printf(s->arena, "file://%" PANG_STR_FMT,
+                                                 PANG_STR_ARG(s->places.warehouse));
+    }
+    if (code == PANG_OK)
+        code = pang_state_start(s->state, &start, s->page_key, err);
+    return code;
+}
+
 static pang_code open_audit(server *s, pang_id server_id, pang_err *err)
 {
     pang_audit_config config = {
@@ -216,14 +216,6 @@ static pang_code open_audit(server *s, pang_id server_id, pang_err *err)
         .counters = s->counters,
     };
     return pang_audit_open(&config, &s->audit, err);
-}
-
-        start.demo_warehouse = pang_arena_printf(s->arena, "file://%" PANG_STR_FMT,
-                                                 PANG_STR_ARG(s->places.warehouse));
-    }
-    if (code == PANG_OK)
-        code = pang_state_start(s->state, &start, s->page_key, err);
-    return code;
 }
 
 static pang_code open_dispatcher(server *s, pang_err *err)
@@ -241,9 +233,6 @@ static pang_code open_dispatcher(server *s, pang_err *err)
     };
     pang_dispatch_config config = {
         .server = &s->shared,
-    if (code == PANG_OK)
-        code = open_audit(s, config.server_id, err);
-    s->shared.audit = s->audit;
         .services = pang_services,
         .evaluation = pang_config_bool(s->config, PANG_OPT_NO_AUTH),
         .in_flight_max = (unsigned)pang_config_int(s->config, PANG_OPT_MAX_CONCURRENT),
@@ -252,6 +241,9 @@ static pang_code open_dispatcher(server *s, pang_err *err)
         .body_max = (size_t)pang_config_int(s->config, PANG_OPT_MAX_BODY),
     };
     pang_code code = pang_setup_server_id(s->places.data, s->env, &config.server_id, err);
+    if (code == PANG_OK)
+        code = open_audit(s, config.server_id, err);
+    s->shared.audit = s->audit;
     if (code == PANG_OK)
         code = pang_dispatch_open(&config, &s->dispatcher, err);
     if (code == PANG_OK)
@@ -310,7 +302,6 @@ static pang_code open_all(server *s, pang_err *err)
     if (code == PANG_OK)
         code = open_objects(s, err);
     if (code == PANG_OK)
-    pang_counters_add_source(s->counters, sample_audit, s);
         code = open_state(s, err);
     if (code == PANG_OK)
         code = open_dispatcher(s, err);
@@ -319,6 +310,7 @@ static pang_code open_all(server *s, pang_err *err)
     pang_counters_add_source(s->counters, sample_process, s);
     pang_counters_add_source(s->counters, sample_store, s);
     pang_counters_add_source(s->counters, sample_state, s);
+    pang_counters_add_source(s->counters, sample_audit, s);
     code = open_transport(s, err);
     if (code == PANG_OK)
         code = pang_jobs_start(s->db, s->state, s->audit, s->health, s->env, &s->jobs, err);
@@ -336,7 +328,6 @@ static bool drain(server *s)
     return s->rpc == NULL ||
            pang_rpc_drain(s->rpc, pang_config_int(s->config, PANG_OPT_SHUTDOWN_GRACE),
                           HARD_STOP_MS);
-    pang_audit_close(s->audit);
 }
 
 static void close_all(server *s)
@@ -345,6 +336,7 @@ static void close_all(server *s)
     pang_rpc_close(s->rpc);
     pang_pool_close(s->pool);
     pang_jobs_stop(s->jobs);
+    pang_audit_close(s->audit);
     pang_dispatch_close(s->dispatcher);
     pang_state_close(s->state);
     for (size_t i = 0; i < KINDS_MAX; i++)
@@ -401,6 +393,20 @@ static int serve(server *s, const sigset_t *signals)
     return 0;
 }
 
+/* One line, though what a database's client says may have more. There is no log yet that would
+ * tell the detail. */
+static void say_why(const pang_err *err)
+{
+    char detail[sizeof err->detail];
+    (void)snprintf(detail, sizeof detail, "%s", err->detail);
+    for (char *at = detail; *at != '\0'; at++) {
+        if ((unsigned char)*at < ' ')
+            *at = at[1] == '\0' ? '\0' : ' ';
+    }
+    fprintf(stderr, "pangolin-server: cannot start: %s%s%s%s\n", err->message,
+            detail[0] != '\0' ? " (" : "", detail, detail[0] != '\0' ? ")" : "");
+}
+
 int main(int argc, char **argv)
 {
     server s = {.env = &pang_env_system, .lock = -1};
@@ -417,9 +423,7 @@ int main(int argc, char **argv)
     if (open_all(&s, &err) == PANG_OK) {
         status = serve(&s, &signals);
     } else {
-        bool more = err.detail[0] != '\0'; /* there is no log yet that would tell it */
-        fprintf(stderr, "pangolin-server: cannot start: %s%s%s%s\n", err.message, more ? " (" : "",
-                err.detail, more ? ")" : "");
+        say_why(&err);
         (void)(s.health == NULL || drain(&s));
         close_all(&s);
         status = PANG_EXIT_CANNOT_START;

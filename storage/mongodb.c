@@ -22,6 +22,8 @@ enum {
     CONNECT_TIMEOUT_MS = 10000,
     ANSWER_TIMEOUT_MS = 60000, /* of one command, on the socket */
     CLOCK_LIFE_MS = 20000,
+    SELECT_MS = 5000,       /* what a call waits for a database that is away */
+    PING_TIMEOUT_MS = 3000, /* connecting and answering, each */
 };
 
 static mongodb_store *mongodb_of(pang_store *store)
@@ -167,6 +169,24 @@ static pang_code read_schema(mongo_session *c, int64_t *ret, pang_err *err)
     return code;
 }
 
+/* The clients of the pool that shall be connected from the start. */
+static pang_code fill_pool(mongodb_store *s, unsigned n, pang_err *err)
+{
+    mongoc_client_t *taken[CLIENTS_MAX];
+    bson_t *command = BCON_NEW("ping", BCON_INT32(1));
+    bson_error_t error;
+    pang_code code = PANG_OK;
+    unsigned i = 0;
+    for (; i < n && code == PANG_OK && (taken[i] = mongoc_client_pool_pop(s->pool)) != NULL; i++) {
+        if (!mongoc_client_command_simple(taken[i], "admin", command, NULL, NULL, &error))
+            code = pang_mongo_fail(&error, err);
+    }
+    while (i > 0)
+        mongoc_client_pool_push(s->pool, taken[--i]);
+    bson_destroy(command);
+    return code;
+}
+
 /* Where the log was derived up to: the tail starts there. */
 static pang_code find_derived(mongodb_store *s, mongo_session *c, pang_err *err)
 {
@@ -233,13 +253,20 @@ static void start_driver(void)
     mongoc_log_set_handler(NULL, NULL); /* its lines would stand between ours */
 }
 
+static unsigned count_clients(const pang_store_config *config, const mongoc_uri_t *uri)
+{
+    int32_t given = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_MAXPOOLSIZE, CLIENTS_DEFAULT);
+    unsigned wanted = config->connections > 0 ? config->connections
+                      : given > 0             ? (unsigned)given
+                                              : CLIENTS_DEFAULT;
+    return wanted < CLIENTS_MAX ? wanted : CLIENTS_MAX;
+}
+
 static pang_code make_pool(mongodb_store *s, const pang_store_config *config, pang_err *err)
 {
     int64_t patience = config->connect_timeout_ms > 0 ? config->connect_timeout_ms
                                                       : CONNECT_TIMEOUT_MS;
-    unsigned clients = config->connections == 0            ? CLIENTS_DEFAULT
-                       : config->connections > CLIENTS_MAX ? CLIENTS_MAX
-                                                           : config->connections;
+    int64_t select = patience < SELECT_MS ? patience : SELECT_MS;
     char *url = strndup(config->url.ptr, config->url.len);
     bson_error_t error;
     s->uri = url == NULL ? NULL : mongoc_uri_new_with_error(url, &error);
@@ -247,11 +274,15 @@ static pang_code make_pool(mongodb_store *s, const pang_store_config *config, pa
     if (s->uri == NULL)
         return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "the url of the MongoDB store is wrong");
     const char *database = mongoc_uri_get_database(s->uri);
-    s->database = strdup(database == NULL || database[0] == '\0' ? "pangolin" : database);
+    if (config->database.len > 0)
+        s->database = strndup(config->database.ptr, config->database.len);
+    else
+        s->database = strdup(database == NULL || database[0] == '\0' ? "pangolin" : database);
     mongoc_uri_t *uri = s->uri;
+    unsigned clients = count_clients(config, uri);
     bool set = mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, false) &&
                mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS,
-                                              (int32_t)patience) &&
+                                              (int32_t)select) &&
                mongoc_uri_set_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS,
                                               (int32_t)patience) &&
                mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, ANSWER_TIMEOUT_MS) &&
@@ -271,6 +302,7 @@ static pang_code make_pool(mongodb_store *s, const pang_store_config *config, pa
         return pang_fail_memory(err);
     (void)mongoc_client_pool_set_error_api(s->pool, MONGOC_ERROR_API_VERSION_2);
     mongoc_client_pool_max_size(s->pool, clients);
+    s->clients_min = config->connections_min < clients ? config->connections_min : clients;
     return PANG_OK;
 }
 
@@ -295,6 +327,8 @@ static pang_code mongodb_open(const pang_store_config *config, pang_store **ret,
     if (code == PANG_OK)
         code = find_derived(s, &c, &why);
     pang_mongo_give(s, &c);
+    if (code == PANG_OK)
+        code = fill_pool(s, s->clients_min, &why);
     if (code != PANG_OK) {
         if (err != NULL)
             *err = why;

@@ -46,6 +46,7 @@ typedef struct {
     mongoc_client_pool_t *pool;
     mongoc_uri_t *uri;
     char *database;
+    unsigned clients_min;
     pthread_mutex_t apply_lock; /* one group at a time: they would race for one number */
     pthread_mutex_t lock;       /* guards the rest */
     mongo_entry *tail[MONGO_TAIL_MAX];

@@ -294,7 +294,7 @@ static pang_code read_schema(PGconn *pq, int64_t *ret, pang_err *err)
 static pang_code connect_plain(const postgres_store *s, session *c, pang_err *err)
 {
     *c = (session){0};
-    pang_code code = pang_pg_connect(s, c, err);
+    pang_code code = pang_pg_connect(s, c, PANG_NO_DEADLINE, err);
     if (code == PANG_OK && (PQexitPipelineMode(c->pq) != 1 || PQsetnonblocking(c->pq, 0) != 0))
         code = pang_pg_fail_connection(c, PANG_INTERNAL, "does not leave pipelines", err);
     return code;
@@ -303,7 +303,7 @@ static pang_code connect_plain(const postgres_store *s, session *c, pang_err *er
 static pang_store_migrate_fn postgres_migrate;
 static pang_code postgres_migrate(pang_store *store, pang_err *err)
 {
-    const postgres_store *s = postgres_of(store);
+    postgres_store *s = postgres_of(store);
     session c;
     int64_t schema = 0;
     pang_err why = {0};
@@ -322,6 +322,9 @@ static pang_code postgres_migrate(pang_store *store, pang_err *err)
             code = read_schema(c.pq, &schema, e);
     }
     PQfinish(c.pq);
+    /* Not before: a session's statements name the tables. */
+    if (code == PANG_OK)
+        code = pang_pg_fill(s, s->sessions_min, PANG_NO_DEADLINE, e);
     return code;
 }
 
@@ -338,6 +341,8 @@ static pang_code postgres_open(const pang_store_config *config, pang_store **ret
     s->sessions_max = config->connections == 0 ? SESSIONS_DEFAULT : config->connections;
     if (s->sessions_max > SESSIONS_MAX)
         s->sessions_max = SESSIONS_MAX;
+    s->sessions_min = config->connections_min < s->sessions_max ? config->connections_min
+                                                                : s->sessions_max;
     (void)pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_t attr;
     (void)pthread_condattr_init(&attr);

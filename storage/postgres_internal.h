@@ -44,7 +44,7 @@ typedef struct {
     pang_store base;
     char *url;
     int64_t connect_timeout_ms;
-    unsigned sessions_max;
+    unsigned sessions_max, sessions_min;
     pthread_mutex_t lock; /* guards the next three */
     pthread_cond_t freed;
     session *pool;
@@ -77,10 +77,12 @@ pang_str pang_pg_bytes(const PGresult *result, int row, int column);
 pang_code pang_pg_take(postgres_store *s, int64_t deadline_ms, session **ret, pang_err *err);
 /* Back into the pool; closed when it is broken or in the middle of something. */
 void pang_pg_give(postgres_store *s, session *c);
+/* Puts n connected sessions into the pool. ERRORS: as take. */
+pang_code pang_pg_fill(postgres_store *s, unsigned n, int64_t deadline_ms, pang_err *err);
 
 /* A new connection in pipeline mode, without statements. `*c` is zeroed before; it is closed by the
  * caller, also after a failure. ERRORS: UNAVAILABLE, RESOURCE_EXHAUSTED. */
-pang_code pang_pg_connect(const postgres_store *s, session *c, pang_err *err);
+pang_code pang_pg_connect(const postgres_store *s, session *c, int64_t deadline_ms, pang_err *err);
 /* Of a session from the heap. NULL is fine. */
 void pang_pg_close(session *c);
 

@@ -380,25 +380,81 @@ void pang_pg_close(session *c)
     free(c);
 }
 
-pang_code pang_pg_connect(const postgres_store *s, session *c, pang_err *err)
+/* The SQLSTATE in what a refused connection said ("FATAL:  28P01: ..."), or NULL. */
+static const char *find_state(const char *message, char state[6])
 {
-    char seconds[16];
-    (void)snprintf(seconds, sizeof seconds, "%d", (int)((s->connect_timeout_ms + 999) / 1000));
-    /* What the url says comes later and wins, but for the last. */
-    const char *const names[] = {"connect_timeout", "application_name", "keepalives_idle",
-                                 "dbname",          "client_encoding",  NULL};
-    const char *const values[] = {seconds, "pangolin", "10", s->url, "UTF8", NULL};
-    c->pq = PQconnectdbParams(names, values, 1);
-    if (c->pq == NULL)
-        return pang_fail_memory(err);
-    if (PQstatus(c->pq) != CONNECTION_OK)
-        return pang_pg_fail_connection(c, PANG_UNAVAILABLE, "could not be reached", err);
-    PGresult *result = PQexec(c->pq, session_sql);
-    pang_code code = pang_pg_check(&result, 1, err);
-    PQclear(result);
-    if (code == PANG_OK && (PQsetnonblocking(c->pq, 1) != 0 || PQenterPipelineMode(c->pq) != 1))
+    for (const char *at = strstr(message, ":  "); at != NULL; at = strstr(at + 1, ":  ")) {
+        if (strspn(at + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && at[8] == ':') {
+            memcpy(state, at + 3, 5);
+            state[5] = '\0';
+            return state;
+        }
+    }
+    return NULL;
+}
+
+static int64_t connect_deadline(const postgres_store *s, int64_t deadline_ms)
+{
+    int64_t own = pang_env_mono_ms(s->base.env) + s->connect_timeout_ms;
+    return deadline_ms == PANG_NO_DEADLINE || own < deadline_ms ? own : deadline_ms;
+}
+
+/* libpq's own waiting knows no deadline but whole seconds. */
+static bool finish_connecting(const postgres_store *s, session *c, int64_t deadline_ms)
+{
+    PostgresPollingStatusType turn = PGRES_POLLING_WRITING;
+    while (turn == PGRES_POLLING_READING || turn == PGRES_POLLING_WRITING) {
+        int64_t left = deadline_ms - pang_env_mono_ms(s->base.env);
+        struct pollfd fd = {.fd = PQsocket(c->pq),
+                            .events = turn == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+        if (left <= 0 || fd.fd < 0)
+            return false;
+        if (poll(&fd, 1, left > INT32_MAX ? INT32_MAX : (int)left) > 0)
+            turn = PQconnectPoll(c->pq);
+    }
+    return turn == PGRES_POLLING_OK;
+}
+
+static pang_code set_session(const postgres_store *s, session *c, int64_t deadline_ms,
+                             pang_err *err)
+{
+    if (PQsetnonblocking(c->pq, 1) != 0 || PQsendQuery(c->pq, session_sql) != 1)
+        return pang_pg_fail_connection(c, PANG_UNAVAILABLE, "closed the connection", err);
+    pang_code code = PANG_OK;
+    PGresult *result = NULL;
+    do {
+        PQclear(result);
+        if (!pang_pg_next(s, c, deadline_ms, &result, err))
+            return err->code;
+        if (result != NULL && code == PANG_OK)
+            code = pang_pg_check(&result, 1, err);
+    } while (result != NULL);
+    if (code == PANG_OK && PQenterPipelineMode(c->pq) != 1)
         code = pang_pg_fail_connection(c, PANG_INTERNAL, "does not do pipelines", err);
     return code;
+}
+
+pang_code pang_pg_connect(const postgres_store *s, session *c, int64_t deadline_ms, pang_err *err)
+{
+    /* What the url says comes later and wins, but for the last. */
+    const char *const names[] = {"application_name", "keepalives_idle", "dbname", "client_encoding",
+                                 NULL};
+    const char *const values[] = {"pangolin", "10", s->url, "UTF8", NULL};
+    char state[6];
+    deadline_ms = connect_deadline(s, deadline_ms);
+    c->pq = PQconnectStartParams(names, values, 1);
+    if (c->pq == NULL)
+        return pang_fail_memory(err);
+    (void)PQsetErrorVerbosity(c->pq, PQERRORS_VERBOSE); /* the only way to hear the SQLSTATE */
+    if (!finish_connecting(s, c, deadline_ms)) {
+        const char *found = find_state(PQerrorMessage(c->pq), state);
+        pang_code code = found == NULL ? PANG_UNAVAILABLE : code_of_state(found);
+        return pang_pg_fail_connection(
+            c, code,
+            code == PANG_FAILED_PRECONDITION ? "refused the login" : "could not be reached", err);
+    }
+    (void)PQsetErrorVerbosity(c->pq, PQERRORS_DEFAULT);
+    return set_session(s, c, deadline_ms, err);
 }
 
 static pang_code prepare_session(postgres_store *s, session *c, int64_t deadline_ms, pang_err *err)
@@ -484,7 +540,7 @@ pang_code pang_pg_take(postgres_store *s, int64_t deadline_ms, session **ret, pa
         *c = (session){0};
     }
     if (c->pq == NULL)
-        code = pang_pg_connect(s, c, err);
+        code = pang_pg_connect(s, c, deadline_ms, err);
     if (code == PANG_OK)
         code = prepare_session(s, c, deadline_ms, err);
     if (code != PANG_OK) {
@@ -512,6 +568,26 @@ void pang_pg_give(postgres_store *s, session *c)
     }
     (void)pthread_cond_signal(&s->freed);
     (void)pthread_mutex_unlock(&s->lock);
+}
+
+/* Connects as many sessions as shall wait in the pool from the start. */
+pang_code pang_pg_fill(postgres_store *s, unsigned n, int64_t deadline_ms, pang_err *err)
+{
+    session *taken = NULL;
+    pang_code code = PANG_OK;
+    for (unsigned i = 0; i < n && code == PANG_OK; i++) {
+        session *c = NULL;
+        code = pang_pg_take(s, deadline_ms, &c, err);
+        if (code == PANG_OK) {
+            c->next = taken;
+            taken = c;
+        }
+    }
+    for (session *next; taken != NULL; taken = next) {
+        next = taken->next;
+        pang_pg_give(s, taken);
+    }
+    return code;
 }
 
 /* Tells the server the deadline, if it does not know it about. Returns how many results that makes

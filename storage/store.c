@@ -30,6 +30,18 @@ static void assert_whole(const pang_store_ops *ops)
     assert(ops->scan != NULL && ops->apply != NULL);
 }
 
+const pang_store_ops *pang_store_find(pang_str url)
+{
+    pang_str scheme = pang_str_slice(url, 0, pang_str_find(url, ':'));
+    scheme = pang_str_slice(scheme, 0, pang_str_find(scheme, '+'));
+    for (const pang_store_ops *const *at = pang_stores; *at != NULL; at++) {
+        assert_whole(*at);
+        if (pang_str_equal(scheme, pang_str_from((*at)->scheme)))
+            return *at;
+    }
+    return NULL;
+}
+
 pang_code pang_store_open(const pang_store_config *config, pang_store **ret, pang_err *err)
 {
     assert(config->env != NULL);
@@ -37,11 +49,9 @@ pang_code pang_store_open(const pang_store_config *config, pang_store **ret, pan
     if (len == config->url.len || len > SCHEME_MAX)
         return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "store url has no scheme");
     pang_str scheme = pang_str_slice(config->url, 0, len);
-    for (const pang_store_ops *const *at = pang_stores; *at != NULL; at++) {
-        assert_whole(*at);
-        if (pang_str_equal(scheme, pang_str_from((*at)->scheme)))
-            return (*at)->open(config, ret, err);
-    }
+    const pang_store_ops *ops = pang_store_find(config->url);
+    if (ops != NULL)
+        return ops->open(config, ret, err);
     /* The rest of a url may hold a password: it is not shown. */
     return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
                      "store scheme \"%" PANG_STR_FMT "\" is not supported", PANG_STR_ARG(scheme));

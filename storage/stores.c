@@ -5,7 +5,5 @@
 #include "storage/backends.h"
 
 const pang_store_ops *const pang_stores[] = {
-    &pang_memory_ops,
-    &pang_sqlite_ops,
-    NULL,
+    &pang_memory_ops, &pang_sqlite_ops, &pang_postgres_ops, &pang_mongodb_ops, NULL,
 };

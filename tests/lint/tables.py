@@ -28,7 +28,7 @@ def undocumented_options():
     if not (os.path.exists(table) and os.path.exists(page)):
         return
     with open(table, encoding="utf-8") as text:
-        names = set(re.findall(r'"((?:PANGOLIN|DATABASE|LOG)_[A-Z_]+|PORT)"', text.read()))
+        names = set(re.findall(r'"((?:PANGOLIN|DATABASE|MONGO|LOG)_[A-Z_]+|PORT)"', text.read()))
     with open(page, encoding="utf-8") as text:
         documented = text.read()
     for name in sorted(names):
