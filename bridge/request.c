@@ -410,7 +410,7 @@ static void answer_page(pang_request *request)
     pang_err err;
     const pang_schema_method *method = request->match.method;
     pang_code code = pang_transcode_list_part(request->worker->bridge->schema, method,
-                                              reply_message(request), !request->list_open,
+                                              reply_message(request), !request->list_begun,
                                               request->page_arena, &text, &token, &err);
     if (code != PANG_OK && request->list_open) {
         abort_list(request, err.message);
@@ -421,6 +421,7 @@ static void answer_page(pang_request *request)
         return;
     }
     request->next_token = token;
+    request->list_begun = request->list_begun || text.len > 0;
     bool first = !request->list_open, last = token.len == 0;
     pang_buf whole = {.arena = request->page_arena};
     if (first)

@@ -45,6 +45,7 @@ struct pang_request {
     pang_arena *page_arena;
     pang_str next_token;
     bool list_open, list_done;
+    bool list_begun; /* an entry was written: pages of a filtered list may have none */
 };
 
 /* The reply to a request, before the transport's own fields. */

@@ -218,16 +218,18 @@ static void make_table(const char *word, bytes *to)
 }
 
 /* One entry "ns<page>"; the token is the number of the next page. */
-static void make_list(const char *word, const stream *s, bytes *to)
+/* `token_field` is the number of page_token in the method's request. */
+static void make_list(const char *word, const stream *s, unsigned token_field, bytes *to)
 {
     char token[WORD_MAX], text[32];
-    long pages = number_of(word, "pages");
-    find_text(s, 3, token);
+    long gaps = number_of(word, "gaps"), pages = gaps < 0 ? number_of(word, "pages") : gaps;
+    find_text(s, token_field, token);
     long page = strtol(token, NULL, 10);
     bytes name = {0};
     int len = snprintf(text, sizeof text, "ns%ld", page);
     add_field(&name, 1, text, (size_t)len);
-    add_field(to, 1, name.ptr, name.len);
+    if (gaps < 0 || page % 2 == 1)
+        add_field(to, 1, name.ptr, name.len);
     free(name.ptr);
     if (page + 1 < pages) {
         len = snprintf(text, sizeof text, "%ld", page + 1);
@@ -242,7 +244,13 @@ static void make_message(const char *word, const stream *s, bytes *to)
     } else if (is_method(s, "LoadTable")) {
         make_table(word, to);
     } else if (is_method(s, "ListNamespaces")) {
-        make_list(word, s, to);
+        make_list(word, s, 3, to);
+    } else if (is_method(s, "ListUserTokens")) {
+        make_list(word, s, 4, to);
+    } else if (is_method(s, "ExportAuditEvents")) {
+        make_list(word, s, 10, to);
+    } else if (is_method(s, "IssueOauthToken")) {
+        add_number(to, 1, "bytes", s->in.len - 5);
     } else if (is_method(s, "CreateNamespace")) {
         add_number(to, 2, "bytes", s->in.len - 5);
         add_field(to, 1, "made", 4);

@@ -14,6 +14,7 @@
  *     meta        replies with the metadata that it got
  *     counts      replies with: streams, cancelled, open, connections
  *     pages-N     lists: N pages, one entry each
+ *     gaps-N      lists: N pages, one entry on every second, the first being empty
  *     same        reads: "not modified"
  *
  * "/test.Echo/Stream" sends back what it gets, as it comes.
