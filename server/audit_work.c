@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/audit.h"
 #include "api/log.h"
 
 enum {
     SWEEP_EVERY_MS = 10 * 60 * 1000,
     SWEEP_RETRY_MS = 10 * 1000,
-    SWEEP_MEMORY = 1 << 20,
     SCOPES_MIN = 64,
 };
 
@@ -89,40 +89,10 @@ static pang_code seal_dirty(pang_audit *audit, pang_err *err)
     return code;
 }
 
-typedef struct {
-    pang_arena *arena;
-    pang_str scope;
-    bool found;
-} next_scope;
-
-static bool take_scope(void *arg, const pang_record *row)
+static bool note_scope(void *arg, pang_str scope)
 {
-    next_scope *next = arg;
-    size_t len = pang_str_find(row->key, '/');
-    next->found = len <= PANG_SCOPE_MAX &&
-                  pang_arena_copy(next->arena, pang_str_slice(row->key, 0, len), &next->scope);
-    return false;
-}
-
-/* Every scope that has records, by skipping from one to the next. */
-static pang_code sweep_in(pang_audit *audit, pang_arena *arena, pang_err *err)
-{
-    pang_store *store = pang_db_store(audit->config.db);
-    pang_query query = {.limit = 1, .keys_only = true};
-    for (;;) {
-        next_scope next = {.arena = arena};
-        pang_code code = pang_store_scan(store, &query, PANG_NO_DEADLINE, take_scope, &next, err);
-        if (code != PANG_OK || !next.found)
-            return code;
-        char scope[AUDIT_SCOPE_BYTES] = {0};
-        memcpy(scope, next.scope.ptr, next.scope.len);
-        pang_arena_reset(arena);
-        pang_audit_landed(audit, pang_str_from(scope));
-        /* Behind all keys of the scope: '0' follows '/'. */
-        query.after = pang_arena_printf(arena, "%s0", scope);
-        if (query.after.len == 0)
-            return pang_fail_memory(err);
-    }
+    pang_audit_landed(arg, scope);
+    return true;
 }
 
 static pang_code sweep(pang_audit *audit, pang_err *err)
@@ -134,9 +104,7 @@ static pang_code sweep(pang_audit *audit, pang_err *err)
     (void)pthread_mutex_unlock(&audit->dirty_lock);
     if (!is_due)
         return PANG_OK;
-    pang_arena *arena = pang_arena_new(SWEEP_MEMORY);
-    pang_code code = arena == NULL ? pang_fail_memory(err) : sweep_in(audit, arena, err);
-    pang_arena_free(arena);
+    pang_code code = pang_audit_scopes(pang_db_store(audit->config.db), note_scope, audit, err);
     audit->sweep_at_ms = now + (code == PANG_OK ? SWEEP_EVERY_MS : SWEEP_RETRY_MS);
     return code;
 }

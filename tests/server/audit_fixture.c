@@ -68,7 +68,8 @@ void audit_change(audit_fixture *f, unsigned server, pang_str tenant, const char
     pang_arena *arena = pang_arena_new(ARENA_BYTES);
     pang_audit_event event = event_of(tenant, action, principal);
     event.resource = audit_id(resource);
-    event.name = PANG_STR("demo/sales/orders");
+    /* No two rows are alike. */
+    event.name = pang_arena_printf(arena, "demo/sales/orders-%d", (int)f->changes++);
     assert_int_equal(pang_audit_write(f->audit[server], &event, arena, &f->err), PANG_OK);
     pang_arena_free(arena);
 }

@@ -30,6 +30,7 @@ typedef struct {
     pang_db *db[2];
     pang_audit *audit[2];
     pang_arena *arena; /* of the test */
+    unsigned changes;  /* made so far */
     pang_err err;
 } audit_fixture;
 
