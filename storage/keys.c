@@ -438,9 +438,9 @@ static const struct {
                {"aq", "i"},  {"ar", "id"},  {"as", "ii"}, {"at", "i"},  {"au", "id"},
                {"ca", "i"},  {"cm", "id"},  {"cn", "t"},  {"co", "t"},  {"cu", "ispt"},
                {"du", "di"}, {"ep", "ip"},  {"gi", "i"},  {"gr", "ii"}, {"hi", "isptd"},
-               {"id", "i"},  {"ik", "iti"}, {"lc", "r"},  {"lr", "r"},  {"lu", "i"},
+               {"id", "i"},  {"ik", "iti"}, {"it", "ii"}, {"lc", "r"},  {"lr", "r"},  {"lu", "i"},
                {"md", "ii"}, {"pf", "i"},   {"pg", "i"},  {"ra", "ii"}, {"rb", "ii"},
-               {"rc", "i"},  {"rf", "it"},  {"rn", "t"},  {"ro", "i"},  {"sn", "t"},
+               {"rc", "i"},  {"rf", "it"},  {"rn", "t"},  {"rs", "i"}, {"rt", "i"},  {"ro", "i"},  {"sn", "t"},
                {"sp", "i"},  {"sq", "i"},   {"su", "i"},  {"sy", "t"},  {"te", "i"},
                {"tg", "ti"}, {"tn", "t"},   {"ue", "t"},  {"ug", "tt"}, {"un", "t"},
                {"us", "i"},  {"wc", "i"},   {"wh", "i"},  {"wn", "t"}};

@@ -1,0 +1,33 @@
+/*
+ * Keys of the server's own secrets and of tokens, whose bodies are in
+ * proto/pangolin/store/v1/secrets.proto. The rules are those of api/keys.h.
+ * Called by keyring, authn and the services that make and end tokens. Threads, lifetime: as
+ * api/keys.h; made in storage/keys_secrets.c.
+ */
+#ifndef PANG_API_KEYS_SECRETS_H
+#define PANG_API_KEYS_SECRETS_H
+
+#include "api/keys.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Kinds of records, for their headers: as pang_catalog_kind, with which they share the numbers. */
+typedef enum {
+    PANG_KIND_KEYRING = 96,        /* sy/keyring: Keyring. System */
+    PANG_KIND_REFRESH_FAMILY = 97, /* rs/<family>: RefreshFamily. System */
+    PANG_KIND_REVOKED_TOKEN = 98,  /* rt/<jti>: RevokedToken. Of root's: system */
+    PANG_KIND_ISSUED_TOKEN = 99,   /* it/<user>/<jti>: IssuedToken */
+} pang_secret_kind;
+
+pang_str pang_key_keyring(pang_keys *keys);                        /* system */
+pang_str pang_key_refresh_family(pang_keys *keys, pang_id family); /* system */
+pang_str pang_key_revoked_token(pang_keys *keys, pang_id jti);
+pang_str pang_key_issued_token(pang_keys *keys, pang_id user, pang_id jti);
+pang_str pang_key_issued_tokens(pang_keys *keys, pang_id user); /* prefix */
+
+#ifdef __cplusplus
+}
+#endif
+#endif
