@@ -11,6 +11,8 @@
 #include "storage/backends.h"
 #include "storage/faulty.h"
 
+#define FX_SEAL_KEY "k1:3q2+7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs="
+
 enum { ARENA_BYTES = 256 << 20, TRIES = 200 };
 
 const pang_store_ops *const pang_stores[] = {&pang_memory_ops, &pang_faulty_ops, NULL};
@@ -19,6 +21,8 @@ const pang_service *const pang_services[] = {
     &pang_service_config,
     &pang_service_namespace,
     &pang_service_table,
+    &pang_service_tenant,
+    &pang_service_warehouse,
     NULL,
 };
 
@@ -83,6 +87,8 @@ static void start(fixture *fx)
         .page_key = {(const char *)fx->page_key, sizeof fx->page_key},
         .objects = fx->objects,
         .state = fx->state,
+        .sealer = fx->sealer,
+        .file_warehouses = pang_str_from(fx->tenants),
     };
 }
 
@@ -101,6 +107,9 @@ fixture *fx_open(const char *url)
     (void)snprintf(fx->folder, sizeof fx->folder, "/tmp/pang-catalog-XXXXXX");
     assert_non_null(mkdtemp(fx->folder));
     (void)snprintf(fx->warehouse, sizeof fx->warehouse, "file://%s/warehouse", fx->folder);
+    (void)snprintf(fx->tenants, sizeof fx->tenants, "file://%s/tenants", fx->folder);
+    assert_int_equal(pang_sealer_open(PANG_STR(FX_SEAL_KEY), "test", &fx->sealer, &fx->err),
+                     PANG_OK);
     pang_store_config config = {.url = pang_str_from(url), .env = &fx->env};
     assert_int_equal(pang_store_open(&config, &store, &fx->err), PANG_OK);
     assert_int_equal(pang_store_migrate(store, &fx->err), PANG_OK);
@@ -109,6 +118,7 @@ fixture *fx_open(const char *url)
     fx->arena = pang_arena_new(ARENA_BYTES);
     assert_non_null(fx->arena);
     fx->who.name = PANG_STR("anonymous");
+    fx->scope = FX_SCOPE;
     start(fx);
     return fx;
 }
@@ -124,6 +134,7 @@ void fx_close(fixture *fx)
     pang_arena_free(fx->arena);
     stop(fx);
     pang_db_close(fx->db);
+    pang_sealer_close(fx->sealer);
     assert_int_equal(nftw(fx->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
     free(fx);
 }
@@ -163,10 +174,10 @@ static pang_code run_once(fixture *fx, pang_arena *arena, const pang_method *met
         .server = &fx->server,
         .method = pang_schema_find(fx->schema, pang_str_from(method->path)),
         .who = &fx->who,
-        .txn = pang_txn_begin(fx->db, FX_SCOPE, PANG_NO_DEADLINE, arena),
+        .txn = pang_txn_begin(fx->db, fx->scope, PANG_NO_DEADLINE, arena),
         .arena = arena,
         .deadline_ms = PANG_NO_DEADLINE,
-        .tenant_key = FX_SCOPE,
+        .tenant_key = fx->scope,
         .attempt = attempt,
     };
     assert_non_null(call.txn);

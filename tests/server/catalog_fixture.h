@@ -17,7 +17,10 @@
 
 #include "api/service.h"
 #include "server/content.h"
+#include "server/seal.h"
 #include "server/state.h"
+#include "server/svc_identity.h"
+#include "server/svc_lake.h"
 #include "server/svc_services.h"
 
 #include "pangolin/v1/config.pb-c.h"
@@ -30,6 +33,8 @@
 typedef struct {
     char folder[64];
     char warehouse[128]; /* its location */
+    char tenants[128];   /* location of warehouses of type "file" */
+    pang_sealer *sealer;
     pang_env env;
     _Atomic int64_t ahead_ms; /* of the system's wall clock */
     pang_db *db;
@@ -39,6 +44,7 @@ typedef struct {
     uint8_t page_key[PANG_PAGE_KEY_BYTES];
     pang_server_env server;
     pang_principal who;
+    pang_str scope; /* whose data calls are about: FX_SCOPE, unless a test says otherwise */
     pang_arena *arena; /* of the test that runs */
     pang_err err;      /* of the last call made with fx_call */
     unsigned runs;     /* of the handler in the last fx_call */
