@@ -1,10 +1,11 @@
 /*
  * pangolin: what an operator types on the host. `up` starts a server and a bridge side by side;
- * the commands that work on the storage itself join the table below.
+ * the others work on the storage itself.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/audit.h"
 #include "cli/up.h"
 
 #ifndef PANG_VERSION
@@ -26,6 +27,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"up", NULL, "start server and bridge, restart what dies, stop both on Ctrl-C", pang_up},
+    {"audit", NULL, "verify: check that the audit log is what was written", pang_audit},
     {"version", "--version", "print the version", run_version},
     {"help", "--help", "print this", run_help},
 };
