@@ -48,6 +48,8 @@ typedef enum {
     PANG_KIND_AUDIT_HEAD = 49,      /* an: AuditHead */
     PANG_KIND_AUDIT_PRINCIPAL = 50, /* ap/<principal>/<seal>: AuditPlaces */
     PANG_KIND_AUDIT_RESOURCE = 51,  /* ar/<resource>/<seal>: AuditPlaces */
+    /* Failures to sign in: proto/pangolin/store/v1/limits.proto. */
+    PANG_KIND_FAILURE_WINDOW = 64, /* tw/<subject>/<window>: FailureWindow */
 } pang_catalog_kind;
 
 /* Namespaces and assets (tables, views, generic assets) have ranges of their own. */
@@ -121,6 +123,8 @@ pang_str pang_key_setting(pang_keys *keys, pang_str name);
 
 /* The dispatcher's. `operation` is a method's name. */
 pang_str pang_key_idempotency(pang_keys *keys, pang_id principal, pang_str operation, pang_id key);
+/* System scope. `window` is the window's number. */
+pang_str pang_key_failure_window(pang_keys *keys, pang_id subject, uint64_t window);
 pang_str pang_key_audit_sequence(pang_keys *keys, pang_id server);
 pang_str pang_key_audit(pang_keys *keys, pang_id server, uint64_t number);
 pang_str pang_key_audits(pang_keys *keys, pang_id server); /* prefix */

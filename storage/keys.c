@@ -334,6 +334,14 @@ pang_str pang_key_setting(pang_keys *keys, pang_str name)
     return with_text(keys, "sy", name);
 }
 
+pang_str pang_key_failure_window(pang_keys *keys, pang_id subject, uint64_t window)
+{
+    builder b = begin(keys, "tw");
+    add_id(&b, subject);
+    add_number(&b, window);
+    return end(&b);
+}
+
 pang_str pang_key_idempotency(pang_keys *keys, pang_id principal, pang_str operation, pang_id key)
 {
     builder b = begin(keys, "ik");
@@ -434,16 +442,16 @@ static bool scope_ok(pang_str scope)
  * s the letter of a space, r the rest of the key. */
 static const struct {
     char kind[3], parts[6];
-} layouts[] = {{"ac", "d"},  {"ah", "iid"}, {"ak", "t"},  {"an", ""},   {"ap", "id"},
-               {"aq", "i"},  {"ar", "id"},  {"as", "ii"}, {"at", "i"},  {"au", "id"},
-               {"ca", "i"},  {"cm", "id"},  {"cn", "t"},  {"co", "t"},  {"cu", "ispt"},
-               {"du", "di"}, {"ep", "ip"},  {"gi", "i"},  {"gr", "ii"}, {"hi", "isptd"},
-               {"id", "i"},  {"ik", "iti"}, {"it", "ii"}, {"lc", "r"},  {"lr", "r"},  {"lu", "i"},
-               {"md", "ii"}, {"pf", "i"},   {"pg", "i"},  {"ra", "ii"}, {"rb", "ii"},
-               {"rc", "i"},  {"rf", "it"},  {"rn", "t"},  {"rs", "i"}, {"rt", "i"},  {"ro", "i"},  {"sn", "t"},
-               {"sp", "i"},  {"sq", "i"},   {"su", "i"},  {"sy", "t"},  {"te", "i"},
-               {"tg", "ti"}, {"tn", "t"},   {"ue", "t"},  {"ug", "tt"}, {"un", "t"},
-               {"us", "i"},  {"wc", "i"},   {"wh", "i"},  {"wn", "t"}};
+} layouts[] = {
+    {"ac", "d"},  {"ah", "iid"},   {"ak", "t"},    {"an", ""},    {"ap", "id"}, {"aq", "i"},
+    {"ar", "id"}, {"as", "ii"},    {"at", "i"},    {"au", "id"},  {"ca", "i"},  {"cm", "id"},
+    {"cn", "t"},  {"co", "t"},     {"cu", "ispt"}, {"du", "di"},  {"ep", "ip"}, {"gi", "i"},
+    {"gr", "ii"}, {"hi", "isptd"}, {"id", "i"},    {"ik", "iti"}, {"it", "ii"}, {"lc", "r"},
+    {"lr", "r"},  {"lu", "i"},     {"md", "ii"},   {"pf", "i"},   {"pg", "i"},  {"ra", "ii"},
+    {"rb", "ii"}, {"rc", "i"},     {"rf", "it"},   {"rn", "t"},   {"rs", "i"},  {"rt", "i"},
+    {"ro", "i"},  {"sn", "t"},     {"sp", "i"},    {"sq", "i"},   {"su", "i"},  {"sy", "t"},
+    {"te", "i"},  {"tg", "ti"},    {"tn", "t"},    {"tw", "id"},  {"ue", "t"},  {"ug", "tt"},
+    {"un", "t"},  {"us", "i"},     {"wc", "i"},    {"wh", "i"},   {"wn", "t"}};
 
 static const char *layout_of(pang_str kind)
 {
