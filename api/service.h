@@ -95,6 +95,8 @@ typedef struct pang_call {
      * set it to a few bytes in the arena; empty: the packed response is kept instead. */
     pang_str keep;
     pang_audit_note note;
+    /* What the caller may do, for lists: server/evaluate.h. NULL in evaluation mode. */
+    const struct pang_permit *permit;
 } pang_call;
 
 /* True once the caller has gone or the deadline has passed. Long work asks now and then. */

@@ -38,6 +38,11 @@ typedef enum {
 typedef pang_code pang_evaluate_fn(void *arg, pang_call *call, const pang_access *access,
                                    pang_verdict *ret, pang_err *err);
 
+/* Whether the caller still stands: goes before all checks of a run. The accesses are what will be
+ * evaluated. Anything but PANG_OK refuses the call with that code. */
+typedef pang_code pang_stand_fn(void *arg, pang_call *call, const pang_access *accesses, size_t n,
+                                pang_err *err);
+
 typedef struct pang_authz_plan pang_authz_plan;
 
 /* ERRORS: FAILED_PRECONDITION naming method and field (a path that is no field of the message, or

@@ -343,6 +343,12 @@ static pang_code authorize(run *r, pang_err *err)
 {
     if (r->d->config.evaluate == NULL)
         return PANG_OK; /* evaluation mode: open refuses it otherwise */
+    if (r->d->config.stand != NULL) {
+        pang_code code = r->d->config.stand(r->d->config.evaluate_arg, &r->call, r->accesses,
+                                            r->n_accesses, err);
+        if (code != PANG_OK)
+            return code;
+    }
     return pang_authz_check(r->d->config.evaluate, r->d->config.evaluate_arg, &r->call, r->accesses,
                             r->n_accesses, err);
 }

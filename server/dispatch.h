@@ -70,7 +70,8 @@ typedef struct {
     const pang_service *const *services; /* NULL at its end; production: pang_services */
     bool evaluation;                     /* no authentication: everybody may do anything */
     pang_evaluate_fn *evaluate;          /* NULL: allow, which needs `evaluation` */
-    void *evaluate_arg;
+    pang_stand_fn *stand;                /* asked before `evaluate`; may be NULL */
+    void *evaluate_arg;                  /* of both */
     pang_id server_id;      /* numbers audit rows; stable over restarts */
     unsigned in_flight_max; /* calls admitted at once */
     unsigned streams_max;   /* streaming calls among them, each of which holds a thread */

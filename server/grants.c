@@ -341,6 +341,11 @@ void pang_grants_unref(pang_grants *grants)
         free(grants);
 }
 
+pang_rank pang_grants_rank(const pang_grants *grants)
+{
+    return grants->rank;
+}
+
 size_t pang_grants_bytes(const pang_grants *grants)
 {
     return grants->bytes;

@@ -103,6 +103,7 @@ PANG_MUST_CHECK pang_code pang_grants_compile(const pang_grants_source *from, pa
                                               pang_grants **ret, pang_err *err);
 pang_grants *pang_grants_ref(pang_grants *grants);
 void pang_grants_unref(pang_grants *grants); /* NULL is fine */
+pang_rank pang_grants_rank(const pang_grants *grants);
 /* Memory that it holds, for bounded caches. */
 size_t pang_grants_bytes(const pang_grants *grants);
 

@@ -1,0 +1,31 @@
+/*
+ * The evaluator: whether the caller of a call still stands, and whether it may do what the rule's
+ * checks ask. Names are resolved in the call's own transaction, so that what the handler reads
+ * afterwards is what was judged.
+ * Called by server/dispatch.c through the seam of server/authz.h, `arg` is a pang_auth_cache; lists
+ * ask pang_evaluate_filter. Threads: any. Lifetime: results live in the call's arena.
+ */
+#ifndef PANG_SERVER_EVALUATE_H
+#define PANG_SERVER_EVALUATE_H
+
+#include "server/auth_cache.h"
+#include "server/authz.h"
+
+enum { PANG_PREFETCH_MAX = 16 }; /* objects that are read in the epoch's round trip */
+
+/* A pang_stand_fn. Sets call->permit, for the time of this attempt. What the accesses name is read
+ * along with the epoch: for a caller whose permit is cached, what the cache of records has answered
+ * is validated by that one get. A commit of the call fails when the epoch moves before it.
+ * ERRORS: UNAUTHENTICATED (the account is gone or not active, the token or key has ended, the rank
+ * that the credential speaks of is no more), the store's. */
+pang_stand_fn pang_evaluate_stand;
+
+/* A pang_evaluate_fn. REQUIRES: pang_evaluate_stand went before. */
+pang_evaluate_fn pang_evaluate;
+
+/* What a list of the call may show within a catalog (path empty) or a namespace: `all` in
+ * evaluation mode. ERRORS: RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_evaluate_filter(pang_call *call, pang_id catalog, pang_str path,
+                                               pang_filter *ret, pang_err *err);
+
+#endif
