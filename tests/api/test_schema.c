@@ -258,6 +258,82 @@ static void test_schema__what_forgets_something_is_refused(void **state)
     }
 }
 
+/* A rule of a read with one check: read of a catalog, and what `more` says. */
+static pang_str check_rule(char tenant, const char *more, size_t len)
+{
+    const char head[] = {0x08, tenant, 0x10, 0x01, 0x18, 0x02, 0x30, 0x01};
+    pang_str check = join(PANG_STR("\x08\x01\x10\x02"), (pang_str){more, len});
+    pang_str all = join((pang_str){head, sizeof head}, wrap(10, check));
+    return wrap(51234, all);
+}
+
+#define CHECK(tenant, lit) check_rule(tenant, lit, sizeof(lit) - 1)
+
+static void test_schema__callers_must_be_able_to_pass(void **state)
+{
+    (void)state;
+    const struct {
+        const char *want;
+        pang_str options;
+    } cases[] = {
+        {NULL, CHECK(1, "\x42\x02\x03\x05")},
+        {NULL, CHECK(1, "\x40\x03\x40\x05")},
+        {"unknown \"caller\"", CHECK(1, "\x42\x01\x08")},
+        {"unknown \"caller\"", CHECK(1, "\x42\x02\x03\x00")},
+        {"need each other", CHECK(1, "\x42\x01\x04")},
+        {"need each other", CHECK(1, "\x4a\x04name")},
+        {"self is no text", CHECK(1, "\x42\x01\x04\x4a\x05names")},
+        {"self is no text", CHECK(1, "\x42\x01\x04\x4a\x02no")},
+        {NULL, CHECK(1, "\x42\x01\x04\x4a\x04name")},
+        {"need a \"tenant\"", CHECK(2, "\x42\x01\x05")},
+        {"need a \"tenant\"", CHECK(4, "\x42\x02\x01\x03")},
+        {"need a \"tenant\"", CHECK(4, "\x42\x01\x02")},
+        {NULL, CHECK(4, "\x42\x02\x01\x06")},
+        {"stands alone", CHECK(1, "\x42\x01\x07")},
+        {"stands alone", CHECK(1, "\x42\x02\x01\x07\x2a\x04name")},
+        {NULL, CHECK(1, "\x42\x01\x07\x2a\x04name")},
+        {"tenant_field", CHECK(3, "\x42\x01\x01")},
+        {"tenant_field", RULE("\x08\x03\x10\x01\x18\x02\x20\x01\x30\x01\x72\x05names")},
+        {"tenant_field", RULE(PUBLIC_READ "\x72\x04name")},
+        {NULL, RULE("\x08\x03\x10\x01\x18\x02\x20\x01\x30\x01\x72\x04name")},
+        {"lacks \"tenant\"", RULE("\x08\x05\x10\x01\x18\x02\x20\x01\x30\x01")},
+        {NULL, RULE("\x08\x04\x10\x02\x18\x03\x20\x01\x30\x01")},
+        {NULL, RULE(PUBLIC_READ "\x38\xaf\x02")},
+        {"a form needs the body", RULE(PUBLIC_READ "\x80\x01\x01")},
+        {"a form needs the body", join(RULE(PUBLIC_READ "\x80\x01\x01"), http_get("/a/{name}"))},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pang_code code = load(method_proto("M", cases[i].options));
+        if (cases[i].want == NULL && code != PANG_OK)
+            fail_msg("case %zu: %s", i, err.message);
+        if (cases[i].want == NULL)
+            continue;
+        assert_int_equal(code, PANG_FAILED_PRECONDITION);
+        if (strstr(err.message, cases[i].want) == NULL || strstr(err.message, "/t.S/M") == NULL)
+            fail_msg("case %zu: wanted %s, got: %s", i, cases[i].want, err.message);
+    }
+}
+
+static void test_schema__who_passes_is_read(void **state)
+{
+    (void)state;
+    const pang_schema_method *m = pang_schema_find(linked,
+                                                   PANG_STR("/pangolin.v1.UserService/GetUser"));
+    assert_int_equal(m->n_checks, 1);
+    assert_int_equal(m->checks[0].callers, 1u << PANG_CALLER_SELF | 1u << PANG_CALLER_TENANT_ADMIN |
+                                               1u << PANG_CALLER_ROOT);
+    assert_true(pang_str_equal(m->checks[0].self, PANG_STR("id")));
+    m = pang_schema_find(linked, PANG_STR("/pangolin.v1.TenantService/GetTenant"));
+    assert_int_equal(m->tenant, PANG_TENANT_FIELD);
+    assert_true(pang_str_equal(m->tenant_field, PANG_STR("id")));
+    m = pang_schema_find(linked, PANG_STR("/pangolin.v1.TenantService/CreateTenant"));
+    assert_int_equal(m->n_tolerate, 3);
+    m = pang_schema_find(linked, PANG_STR("/pangolin.v1.OauthService/IssueOauthToken"));
+    assert_true(m->form && m->dialect == PANG_DIALECT_OAUTH);
+    m = pang_schema_find(linked, PANG_STR("/pangolin.v1.AuditService/ExportAuditEvents"));
+    assert_true(m->paging_lines && m->paging_items != NULL);
+}
+
 static void test_schema__two_methods_cannot_share_a_route(void **state)
 {
     (void)state;
@@ -297,6 +373,10 @@ static void test_schema__field_rules_must_fit_their_fields(void **state)
          field_proto("f", 3, 1, 9, FIELD_RULE("\x28\x01"))},
         {"needs the first field of its message: \"unwrap\"",
          field_proto("f", 3, 3, 9, FIELD_RULE("\x30\x01"))},
+        {"needs namespace_levels: \"dotted\"", field_proto("f", 3, 3, 9, FIELD_RULE("\x68\x01"))},
+        {"needs always: \"nullable\"", field_proto("f", 3, 1, 9, FIELD_RULE("\x60\x01"))},
+        {"the name of another field: \"names\"",
+         field_proto("f", 3, 1, 9, FIELD_RULE("\x5a\x05names"))},
         {"needs a single bool: \"status_when_true\"",
          field_proto("f", 3, 1, 5, FIELD_RULE("\x48\xb0\x02"))},
     };
@@ -310,6 +390,22 @@ static void test_schema__field_rules_must_fit_their_fields(void **state)
         if (strstr(err.message, cases[i].want) == NULL || strstr(err.message, "t.In.f") == NULL)
             fail_msg("case %zu: wanted %s, got: %s", i, cases[i].want, err.message);
     }
+}
+
+/* message N { repeated string a = 1 [unwrap]; string b = 2 [what `rule` says]; } */
+static pang_str unwrapped_message(pang_str rule)
+{
+    pang_str n = join(text_field(1, "N"), field_proto("a", 1, 3, 9, FIELD_RULE("\x30\x01")));
+    return wrap(3, join(n, field_proto("b", 2, 1, 9, rule)));
+}
+
+static void test_schema__what_is_unwrapped_stands_alone_in_the_body(void **state)
+{
+    (void)state;
+    pang_str method = method_proto("M", RULE(PUBLIC_READ));
+    assert_int_equal(load_with(unwrapped_message(PANG_STR("")), method), PANG_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.message, "t.In.N.b: stands in a body"));
+    assert_int_equal(load_with(unwrapped_message(FIELD_RULE("\x22\x01X")), method), PANG_OK);
 }
 
 static void test_schema__messages_are_bounded(void **state)
@@ -363,8 +459,11 @@ int main(void)
         cmocka_unit_test(test_schema__files_answer_reflection),
         cmocka_unit_test(test_schema__messages_are_validated),
         cmocka_unit_test(test_schema__what_forgets_something_is_refused),
+        cmocka_unit_test(test_schema__callers_must_be_able_to_pass),
+        cmocka_unit_test(test_schema__who_passes_is_read),
         cmocka_unit_test(test_schema__two_methods_cannot_share_a_route),
         cmocka_unit_test(test_schema__field_rules_must_fit_their_fields),
+        cmocka_unit_test(test_schema__what_is_unwrapped_stands_alone_in_the_body),
         cmocka_unit_test(test_schema__messages_are_bounded),
         cmocka_unit_test(test_schema__maps_have_names_for_keys),
         cmocka_unit_test(test_schema__a_broken_set_is_refused),
