@@ -4,10 +4,13 @@
 #include "api/service.h"
 #include "server/ops.h"
 #include "server/svc_identity.h"
+#include "server/svc_lake.h"
 #include "server/svc_services.h"
 
 const pang_service *const pang_services[] = {
-    &pang_service_config,     &pang_service_namespace,  &pang_service_table,
-    &pang_service_health,     &pang_service_reflection, &pang_service_reflection_alpha,
-    &pang_service_operations, &pang_service_tenant,     NULL,
+    &pang_service_config,     &pang_service_namespace,
+    &pang_service_table,      &pang_service_health,
+    &pang_service_reflection, &pang_service_reflection_alpha,
+    &pang_service_operations, &pang_service_tenant,
+    &pang_service_warehouse,  NULL,
 };

@@ -1,0 +1,13 @@
+/*
+ * The management services of warehouses, catalogs and assets, for the list in server/services.c.
+ * Called by the dispatcher through the list. Threads: handlers run on any. Lifetime: tables are
+ * const, results live in the call's arena.
+ */
+#ifndef PANG_SERVER_SVC_LAKE_H
+#define PANG_SERVER_SVC_LAKE_H
+
+#include "api/service.h"
+
+extern const pang_service pang_service_warehouse;
+
+#endif
