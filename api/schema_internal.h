@@ -47,7 +47,8 @@ PANG_MUST_CHECK pang_code pang_schema_read_field(pang_arena *arena, pang_str opt
 
 /* schema_check.c: refuses what contradicts itself; see api/schema.h. A method is checked when its
  * options are read, its binding's fields by the field rules, which are complete by then; a message
- * before its fields, and its shape behind them; routes at the end. ERRORS: FAILED_PRECONDITION naming the method or field. */
+ * before its fields, and its shape behind them; routes at the end. ERRORS: FAILED_PRECONDITION
+ * naming the method or field. */
 PANG_MUST_CHECK pang_code pang_schema_check_method(const pang_schema *schema,
                                                    const pang_schema_method *method, pang_err *err);
 PANG_MUST_CHECK pang_code pang_schema_check_message(const upb_MessageDef *message, pang_err *err);
