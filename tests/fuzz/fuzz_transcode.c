@@ -55,9 +55,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)pang_str_next(&target, ' ', &verb);
     size_t at = pang_str_find(target, '?');
     pang_transcode_request request = {pang_str_after(target, at + 1), headers, 2, body, false};
-    if (pang_router_match(d->router, verb, pang_str_slice(target, 0, at), arena, &match, &allow,
-                          NULL) == PANG_OK &&
-        pang_transcode_in(d->schema, &match, &request, arena, &message, NULL) == PANG_OK)
+    bool found = pang_router_match(d->router, verb, pang_str_slice(target, 0, at), arena, &match,
+                                   &allow, NULL) == PANG_OK;
+    request.form = found && match.method->form && !pang_str_starts(body, PANG_STR("{"));
+    if (found && pang_transcode_in(d->schema, &match, &request, arena, &message, NULL) == PANG_OK)
         check_message(d, match.method, message);
     pang_arena_free(arena);
     return 0;
