@@ -1,8 +1,8 @@
 /*
  * Status codes. Iceberg's clients decide by the number in the body, so it is always that of the
- * HTTP status; 5xx on a commit makes them assume that it may have happened, so only what is really
- * unknown becomes one of those there. A limit that was hit is 429 for that reason: every client may
- * repeat that.
+ * HTTP status; 500, 502, 503 and 504 on a commit make them assume that it may have happened, so
+ * only what is really unknown becomes one of those there. A limit that was hit is 429 for that
+ * reason: every client may repeat that. A full disk is 507, which they take as failed at once.
  * Source: Iceberg REST specification, ErrorModel and the responses of each operation.
  */
 #include "bridge/status.h"

@@ -113,7 +113,8 @@ pang_code pang_sqlite_fail(const sqlite_store *s, sqlite3 *db, int rc, pang_err 
     if (code == PANG_DEADLINE_EXCEEDED)
         (void)pang_fail(err, code, NULL, "deadline passed while the store was read");
     else
-        (void)pang_fail(err, code, NULL, "the store failed: %s", sqlite3_errstr(rc));
+        (void)pang_fail(err, code, (rc & 0xff) == SQLITE_FULL ? "InsufficientStorage" : NULL,
+                        "the store failed: %s", sqlite3_errstr(rc));
     pang_err_detail(err, "store \"%s\": sqlite %d: %s", s->path, rc,
                     db != NULL ? sqlite3_errmsg(db) : "");
     return code;

@@ -62,6 +62,8 @@ static pang_code fail_errno(pang_err *err, int number, const char *verb, const p
     const char *reason = NULL;
     if (number == ENOSPC || number == EDQUOT || number == ENOMEM || number == EMFILE)
         code = PANG_RESOURCE_EXHAUSTED;
+    if (number == ENOSPC || number == EDQUOT)
+        reason = "InsufficientStorage";
     if (number == EEXIST)
         code = PANG_ALREADY_EXISTS;
     if (number == ENAMETOOLONG || number == ELOOP || number == ENOTDIR) {
