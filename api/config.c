@@ -596,7 +596,12 @@ const pang_option pang_options[PANG_OPT_COUNT] = {
                                "origins whose pages may call the API; none when not set"},
     [PANG_OPT_TRUST_FORWARDED] = {"trust-forwarded-for", "PANGOLIN_TRUST_FORWARDED_FOR",
                                   PANG_OPTION_BOOL, PANG_PROGRAM_BRIDGE, "false", 0, 0, NULL,
-                                  "take the client's address from X-Forwarded-For"},
+                                  "believe everybody's X-Forwarded-For: only behind a proxy that "
+                                  "replaces it"},
+    [PANG_OPT_TRUSTED_PROXIES] = {"trusted-proxies", "PANGOLIN_TRUSTED_PROXIES", PANG_OPTION_LIST,
+                                  PANG_PROGRAM_BRIDGE, "", 0, 0, NULL,
+                                  "addresses and networks whose X-Forwarded-For is believed, "
+                                  "comma-separated: 10.0.0.0/8"},
     [PANG_OPT_METRICS] = {"metrics", "PANGOLIN_METRICS_ENABLED", PANG_OPTION_BOOL,
                           PANG_PROGRAM_BRIDGE, "true", 0, 0, NULL, "serve GET /metrics"},
     [PANG_OPT_METRICS_ADDRESS] =
@@ -616,10 +621,11 @@ const pang_option pang_options[PANG_OPT_COUNT] = {
                                        PANG_OPTION_INT, PANG_PROGRAM_SERVER, "0", 0, 1000, NULL,
                                        "connections to a remote database; 0 is the backend's own "
                                        "choice"},
-    [PANG_OPT_DATABASE_CONNECTIONS_MIN] = {"database-min-connections", "DATABASE_MIN_CONNECTIONS",
-                                           PANG_OPTION_INT, PANG_PROGRAM_SERVER, "0", 0, 1000, NULL,
-                                           "connections to a remote database that the start opens, "
-                                           "so that no request waits for them; at most the maximum"},
+    [PANG_OPT_DATABASE_CONNECTIONS_MIN] =
+        {"database-min-connections", "DATABASE_MIN_CONNECTIONS", PANG_OPTION_INT,
+         PANG_PROGRAM_SERVER, "0", 0, 1000, NULL,
+         "connections to a remote database that the start opens, "
+         "so that no request waits for them; at most the maximum"},
     [PANG_OPT_DATABASE_CONNECT_TIMEOUT] = {"database-connect-timeout", "DATABASE_CONNECT_TIMEOUT",
                                            PANG_OPTION_MS, PANG_PROGRAM_SERVER, "30s", 100, HOUR,
                                            NULL,

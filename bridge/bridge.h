@@ -10,6 +10,7 @@
 
 #include "bridge/loop.h"
 #include "bridge/metrics.h"
+#include "bridge/proxies.h"
 #include "bridge/tls.h"
 #include "bridge/upstream.h"
 
@@ -35,8 +36,9 @@ typedef struct {
     int64_t max_connections, max_connections_per_peer, max_in_flight;
     size_t max_streams, max_header, max_body;
     int64_t header_ms, body_ms, idle_ms, request_ms, grace_ms;
-    bool gzip, metrics_on, trust_forwarded, no_auth;
-    bool metrics_apart; /* /metrics has a listener of its own, and is nowhere else */
+    bool gzip, metrics_on, no_auth;
+    pang_proxies proxies; /* whose word on the client's address is believed */
+    bool metrics_apart;   /* /metrics has a listener of its own, and is nowhere else */
     const pang_str *cors_origins;
     size_t n_cors_origins;
     struct pang_worker *workers;

@@ -52,9 +52,19 @@ static void read_limits(const pang_config *config, pang_bridge *bridge)
     bridge->grace_ms = pang_config_int(config, PANG_OPT_SHUTDOWN_GRACE);
     bridge->gzip = pang_config_bool(config, PANG_OPT_GZIP);
     bridge->metrics_on = pang_config_bool(config, PANG_OPT_METRICS);
-    bridge->trust_forwarded = pang_config_bool(config, PANG_OPT_TRUST_FORWARDED);
     bridge->no_auth = pang_config_bool(config, PANG_OPT_NO_AUTH);
     bridge->n_cors_origins = pang_config_list(config, PANG_OPT_CORS_ORIGINS, &bridge->cors_origins);
+}
+
+static pang_code read_proxies(const pang_config *config, pang_bridge *bridge, pang_err *err)
+{
+    const pang_str *list;
+    size_t n = pang_config_list(config, PANG_OPT_TRUSTED_PROXIES, &list);
+    pang_code code = PANG_OK;
+    bridge->proxies.all = pang_config_bool(config, PANG_OPT_TRUST_FORWARDED);
+    for (size_t i = 0; code == PANG_OK && i < n; i++)
+        code = pang_proxies_add(&bridge->proxies, list[i], err);
+    return code;
 }
 
 static pang_code read_tls(const pang_config *config, pang_bridge *bridge, pang_err *err)
@@ -223,6 +233,8 @@ static pang_code prepare(const pang_config *config, pang_bridge *bridge, char **
     if (code == PANG_OK)
         code = pang_router_new(schema, &router, err);
     bridge->router = router;
+    if (code == PANG_OK)
+        code = read_proxies(config, bridge, err);
     if (code == PANG_OK)
         code = read_tls(config, bridge, err);
     if (code == PANG_OK)

@@ -294,12 +294,10 @@ size_t pang_request_metadata(const pang_worker *worker, const pang_request_head 
         {PANG_STR_INIT("user-agent"), PANG_STR_INIT("pangolin-user-agent")},
     };
     size_t n = 0;
-    pang_str forwarded = pang_head_find(head, PANG_STR("x-forwarded-for")), first;
-    if (worker->bridge->trust_forwarded && forwarded.len > 0 &&
-        pang_str_next(&forwarded, ',', &first))
-        peer = pang_str_trim(first);
+    pang_str client = pang_proxies_client(&worker->bridge->proxies, peer,
+                                          pang_head_find(head, PANG_STR("x-forwarded-for")));
     list[n++] = (pang_http_field){PANG_STR("x-request-id"), id};
-    list[n++] = (pang_http_field){PANG_STR("pangolin-client-address"), peer};
+    list[n++] = (pang_http_field){PANG_STR("pangolin-client-address"), client};
     for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
         pang_str value = pang_head_find(head, named[i].header);
         if (value.len > 0)
