@@ -49,7 +49,7 @@ typedef enum {
     PANG_KIND_AUDIT_PRINCIPAL = 50, /* ap/<principal>/<seal>: AuditPlaces */
     PANG_KIND_AUDIT_RESOURCE = 51,  /* ar/<resource>/<seal>: AuditPlaces */
     /* Failures to sign in: proto/pangolin/store/v1/limits.proto. */
-    PANG_KIND_FAILURE_WINDOW = 64, /* tw/<subject>/<window>: FailureWindow */
+    PANG_KIND_FAILURE_WINDOW = 112, /* tw/<subject>/<window>: FailureWindow */
 } pang_catalog_kind;
 
 /* Namespaces and assets (tables, views, generic assets) have ranges of their own. */
