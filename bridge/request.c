@@ -385,7 +385,7 @@ static void ask_page(pang_request *request)
     if (request->page_arena == NULL)
         request->page_arena = pang_arena_new(PANG_REQUEST_ARENA_MAX);
     /* The token lies in the page's arena, which goes with the page. */
-    char kept[2048];
+    char kept[2048] = "";
     if (request->page_arena == NULL || token.len > sizeof kept) {
         pang_request_refuse(request, PANG_RESOURCE_EXHAUSTED, NULL, "out of memory");
         return;

@@ -172,7 +172,7 @@ pang_code pang_evaluate_stand(void *arg, pang_call *call, const pang_access *acc
 static pang_code read_tags(pang_call *call, pang_grant_object *ret, pang_err *err)
 {
     Pangolin__Store__V1__AssetNotes *notes;
-    pang_record record;
+    pang_record record = {0};
     pang_keys keys = {.arena = call->arena, .scope = call->tenant_key};
     pang_str key = pang_key_asset_notes(&keys, ret->asset);
     pang_code code = pang_keys_status(&keys, err);

@@ -304,7 +304,7 @@ static pang_code read_reservation(pang_txn *txn, pang_arena *arena, pang_str can
                                   pang_str *ret_key, pang_rec_reservation **ret, pang_err *err)
 {
     pang_keys keys = system_keys(arena);
-    pang_record record;
+    pang_record record = {0};
     *ret = NULL;
     *ret_key = pang_key_reservation(&keys, canonical);
     pang_code code = pang_keys_status(&keys, err);

@@ -418,10 +418,10 @@ static pang_code stream_receive(pang_transport *transport, pang_str *ret, bool *
                                 pang_err *err)
 {
     call *c = (call *)transport;
-    grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
-    op.data.recv_message.recv_message = &c->received;
+    grpc_op receive[] = {
+        {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &c->received}};
     drop_message(c);
-    bool ok = run_batch(c, &op, 1);
+    bool ok = run_batch(c, receive, 1);
     if (!ok || atomic_load(&c->transport.cancelled))
         return gone(err);
     *ret_end = c->received == NULL;

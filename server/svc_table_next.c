@@ -230,7 +230,7 @@ static pang_code fill_body(pang_next *next, pang_arena *arena, pang_str location
 
 pang_code pang_next_write(pang_call *call, pang_next *next, pang_str base, pang_err *err)
 {
-    pang_model_file file;
+    pang_model_file file = {0};
     pang_id *document;
     pang_view *view = next->table->view;
     const pang_env *env = call->server->env;

@@ -101,7 +101,7 @@ static pang_code list_warehouses(pang_call *call, const void *request, void *rep
     const Pangolin__V1__ListWarehousesRequest *in = request;
     Pangolin__V1__ListWarehousesResponse *out = reply;
     pang_keys keys = {.arena = call->arena, .scope = call->tenant_key};
-    pang_manage_page page;
+    pang_manage_page page = {0};
     pang_manage_query query = {
         .prefix = pang_key_warehouse_names(&keys),
         .page_size = in->page_size,

@@ -151,7 +151,7 @@ bool pang_is_gzip(pang_str bytes)
 /* Expands into a buffer that doubles; Z_OK, Z_BUF_ERROR (more than max_bytes) or what zlib says. */
 static int expand(z_stream *stream, pang_buf *to, size_t max_bytes)
 {
-    char past; /* takes what comes behind the limit, for which no memory is spent */
+    char past = '\0'; /* takes what comes behind the limit, for which no memory is spent */
     for (size_t room = FIRST_TEXT;; room *= 2) {
         size_t left = max_bytes - to->len;
         bool full = left == 0;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# cppcheck's errors, warnings, performance and portability findings. Not its kinds of "uninitialized": it does
-# not see that results are written when the code is PANG_OK, and the compilers and sanitizers do. Not its own
-# failures to parse compound literals.
+# cppcheck's errors, warnings, performance and portability findings. It does not see that results are written
+# when the code is PANG_OK: what is read behind such a code begins as {0}. Not its own failures to parse
+# compound literals.
 set -euo pipefail
 source tests/lint/files.sh
 mkdir -p .cache/cppcheck
