@@ -67,6 +67,7 @@ typedef struct pang_server_env {
     const struct pang_sealer *sealer;    /* server/seal.h; NULL: no secret can be stored */
     pang_str file_warehouses;            /* a location: folders of warehouses of type "file" are
                                             made below; empty: there are none */
+    struct pang_passwords *passwords;    /* server/password.h; NULL: none can be set or tried */
     struct pang_health *health;          /* server/health.h */
     struct pang_audit *audit;            /* server/audit_log.h; NULL: only changes are audited */
 } pang_server_env;

@@ -62,6 +62,14 @@ void pang_identity_count(pang_call *call, pang_str what, int64_t amount)
     pang_txn_add(call->txn, pang_key_count(&keys, what), amount);
 }
 
+void pang_identity_note(pang_call *call, pang_id id, const char *name)
+{
+    pang_keys keys = pang_identity_keys(call);
+    pang_str key = pang_key_user_name(&keys, pang_str_from(name));
+    call->note.resource = id;
+    call->note.name = pang_str_after(key, pang_key_prefix_len(key)); /* escaped, as in keys */
+}
+
 pang_code pang_counter_hold(pang_call *call, pang_str counter, int64_t *ret_value, pang_err *err)
 {
     pang_ref ref = {.key = counter};

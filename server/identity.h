@@ -54,6 +54,9 @@ PANG_MUST_CHECK pang_code pang_counter_hold(pang_call *call, pang_str counter, i
 /* There is one more, or one less, of PANG_COUNT_USERS and so on. */
 void pang_identity_count(pang_call *call, pang_str what, int64_t amount);
 
+/* What the audit row of the call is about. */
+void pang_identity_note(pang_call *call, pang_id id, const char *name);
+
 /* ---- names ---- */
 
 /* Records that lead from a name to an id hold nothing but that, under the number 1. `key` comes

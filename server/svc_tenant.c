@@ -97,7 +97,7 @@ static void put(pang_call *call, pang_keys *keys, const pang_rec_tenant *body)
     pang_txn_put(call->txn, PANG_KIND_TENANT, pang_key_tenant(keys, pang_id_of(body->id)),
                  pang_record_pack(&body->base, call->arena));
     pang_txn_add(call->txn, pang_key_count(keys, PANG_COUNT_AUTH), 1);
-    call->note.resource = pang_id_of(body->id);
+    pang_identity_note(call, pang_id_of(body->id), body->name);
 }
 
 /* The nil tenant is there before anybody made a record of it. */

@@ -22,6 +22,7 @@ const pang_service *const pang_services[] = {
     &pang_service_namespace,
     &pang_service_table,
     &pang_service_tenant,
+    &pang_service_user,
     &pang_service_warehouse,
     NULL,
 };
@@ -118,6 +119,7 @@ fixture *fx_open(const char *url)
     fx->arena = pang_arena_new(ARENA_BYTES);
     assert_non_null(fx->arena);
     fx->who.name = PANG_STR("anonymous");
+    fx->who.is_known = true;
     fx->scope = FX_SCOPE;
     start(fx);
     return fx;
