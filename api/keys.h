@@ -95,6 +95,7 @@ pang_str pang_key_commit_id(pang_keys *keys, pang_id id);
 pang_str pang_key_content(pang_keys *keys, pang_id branch, pang_space space, pang_str path,
                           pang_str name);
 pang_str pang_key_contents(pang_keys *keys, pang_id branch, pang_space space, pang_str path);
+pang_str pang_key_contents_all(pang_keys *keys, pang_id branch, pang_space space); /* prefix */
 pang_str pang_key_history(pang_keys *keys, pang_id branch, pang_space space, pang_str path,
                           pang_str name, uint64_t until);
 
@@ -107,6 +108,10 @@ pang_str pang_key_metadata(pang_keys *keys, pang_id catalog, pang_id document);
 
 /* The counter of a namespace: whoever creates in it adds one. */
 pang_str pang_key_epoch(pang_keys *keys, pang_id branch, pang_str path);
+
+/* Counters: how many there are, of a branch namespaces ('n'), tables ('t'), views ('v') and other
+ * assets ('g'), of a catalog branches ('b'). */
+pang_str pang_key_content_count(pang_keys *keys, pang_id owner, char what);
 
 /* System scope. `canonical` is pang_location.canonical or an ancestor's; it stands unescaped, as
  * the last component, and sorts by its own segments. */

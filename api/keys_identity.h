@@ -101,6 +101,10 @@ pang_str pang_key_tagged_assets(pang_keys *keys, pang_str tag); /* prefix */
 #define PANG_COUNT_ROLES PANG_STR("roles")
 #define PANG_COUNT_WAREHOUSES PANG_STR("warehouses")
 #define PANG_COUNT_CATALOGS PANG_STR("catalogs")
+/* What is in all catalogs; tables and namespaces on their branches main. Nobody checks these. */
+#define PANG_COUNT_BRANCHES PANG_STR("branches")
+#define PANG_COUNT_NAMESPACES PANG_STR("namespaces")
+#define PANG_COUNT_TABLES PANG_STR("tables")
 pang_str pang_key_count(pang_keys *keys, pang_str what); /* co/<what> */
 
 #ifdef __cplusplus

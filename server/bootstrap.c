@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "api/keys_identity.h"
 #include "server/state_internal.h"
 
 #define NIL_SCOPE PANG_STR("00000000000000000000000000000000")
@@ -86,6 +87,9 @@ pang_code pang_catalog_create(pang_txn *txn, pang_arena *arena, pang_str scope, 
                  pang_record_pack(&settings->base, arena));
     pang_txn_put(txn, PANG_KIND_REF, pang_key_ref(&keys, ids[0], PANG_STR("main")),
                  pang_record_pack(&main_ref.base, arena));
+    pang_txn_add(txn, pang_key_count(&keys, PANG_COUNT_CATALOGS), 1);
+    pang_txn_add(txn, pang_key_count(&keys, PANG_COUNT_BRANCHES), 1);
+    pang_txn_add(txn, pang_key_content_count(&keys, ids[0], 'b'), 1);
     return pang_keys_status(&keys, err);
 }
 

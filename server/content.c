@@ -83,6 +83,14 @@ pang_code pang_view_begin(pang_txn *txn, pang_arena *arena, pang_str scope, pang
     return read_ref(ret, ref, reason, err);
 }
 
+pang_code pang_view_of(pang_txn *txn, pang_arena *arena, pang_str scope, pang_id catalog,
+                       pang_str name, pang_view *ret, pang_err *err)
+{
+    *ret = (pang_view){.txn = txn, .arena = arena, .prefix = name, .catalog = catalog};
+    ret->keys = (pang_keys){.arena = arena, .scope = scope};
+    return read_ref(ret, MAIN_REF, NULL, err);
+}
+
 pang_code pang_view_open(pang_call *call, const char *prefix, const char *reason, pang_view *ret,
                          pang_err *err)
 {

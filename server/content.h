@@ -64,6 +64,10 @@ PANG_MUST_CHECK pang_code pang_view_open(pang_call *call, const char *prefix, co
 PANG_MUST_CHECK pang_code pang_view_begin(pang_txn *txn, pang_arena *arena, pang_str scope,
                                           pang_str prefix, const char *reason, pang_view *ret,
                                           pang_err *err);
+/* The same for a catalog of a known id, whose name may be gone: its branch main. */
+PANG_MUST_CHECK pang_code pang_view_of(pang_txn *txn, pang_arena *arena, pang_str scope,
+                                       pang_id catalog, pang_str name, pang_view *ret,
+                                       pang_err *err);
 /* The catalog's own record; read once. */
 PANG_MUST_CHECK pang_code pang_view_settings(pang_view *view, pang_rec_catalog **ret,
                                              pang_err *err);

@@ -6,7 +6,13 @@
 #include <assert.h>
 #include <string.h>
 
+#include "api/keys_identity.h"
 #include "server/content.h"
+
+#define NAMESPACE PANGOLIN__STORE__V1__KIND__KIND_NAMESPACE
+#define TABLE PANGOLIN__STORE__V1__KIND__KIND_TABLE
+#define VIEW PANGOLIN__STORE__V1__KIND__KIND_VIEW
+#define GENERIC PANGOLIN__STORE__V1__KIND__KIND_GENERIC
 
 static void put(pang_edit *edit, uint32_t kind, pang_str key, const ProtobufCMessage *body)
 {
@@ -151,6 +157,20 @@ static pang_code put_asset(pang_edit *edit, const pang_content *at, const pang_r
     return status(edit, err);
 }
 
+/* There is one more of a kind on the branch and in the tenant, or one less: for those who count. */
+static void add_count(pang_edit *edit, Pangolin__Store__V1__Kind kind, int64_t amount)
+{
+    static const char letters[] = {[NAMESPACE] = 'n', [TABLE] = 't', [VIEW] = 'v', [GENERIC] = 'g'};
+    pang_keys *keys = &edit->view->keys;
+    pang_txn *txn = edit->view->txn;
+    pang_id branch = edit->view->levels[0].branch;
+    pang_txn_add(txn, pang_key_content_count(keys, branch, letters[kind]), amount);
+    if (kind == NAMESPACE)
+        pang_txn_add(txn, pang_key_count(keys, PANG_COUNT_NAMESPACES), amount);
+    if (kind == TABLE)
+        pang_txn_add(txn, pang_key_count(keys, PANG_COUNT_TABLES), amount);
+}
+
 static void add_epoch(pang_edit *edit, const pang_content *at)
 {
     pang_txn_add(edit->view->txn,
@@ -165,6 +185,7 @@ pang_code pang_edit_create(pang_edit *edit, const pang_content *at, const pang_r
     if (code == PANG_OK)
         code = put_asset(edit, at, body, false, true, err);
     add_epoch(edit, at);
+    add_count(edit, body->kind, 1);
     return code == PANG_OK ? status(edit, err) : code;
 }
 
@@ -182,6 +203,7 @@ pang_code pang_edit_drop(pang_edit *edit, const pang_content *at, bool purge, pa
     gone.dropped = true;
     gone.purged = purge;
     pang_code code = put_content(edit, at, &gone, err);
+    add_count(edit, gone.kind, -1);
     return code == PANG_OK ? put_asset(edit, at, &gone, true, false, err) : code;
 }
 

@@ -238,6 +238,16 @@ pang_str pang_key_contents(pang_keys *keys, pang_id branch, pang_space space, pa
     return end(&b);
 }
 
+pang_str pang_key_contents_all(pang_keys *keys, pang_id branch, pang_space space)
+{
+    builder b = begin(keys, "cu");
+    char letter = (char)space;
+    add_id(&b, branch);
+    add_raw(&b, (pang_str){&letter, 1});
+    pang_buf_add_char(&b.buf, '/');
+    return end(&b);
+}
+
 pang_str pang_key_history(pang_keys *keys, pang_id branch, pang_space space, pang_str path,
                           pang_str name, uint64_t until)
 {
@@ -269,6 +279,14 @@ pang_str pang_key_metadata(pang_keys *keys, pang_id catalog, pang_id document)
     builder b = begin(keys, "md");
     add_id(&b, catalog);
     add_id(&b, document);
+    return end(&b);
+}
+
+pang_str pang_key_content_count(pang_keys *keys, pang_id owner, char what)
+{
+    builder b = begin(keys, "ct");
+    add_id(&b, owner);
+    add_raw(&b, (pang_str){&what, 1});
     return end(&b);
 }
 
