@@ -7,11 +7,15 @@
 #include "server/authz.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <protobuf-c/protobuf-c.h>
 
 enum { PATH_MAX_STEPS = 8 };
+
+/* Numbers are rule.proto's Resource. */
+enum { RESOURCE_CATALOG = 2, RESOURCE_VIEW = 5 };
 
 typedef struct {
     const ProtobufCFieldDescriptor *steps[PATH_MAX_STEPS];
@@ -423,10 +427,43 @@ static pang_code judge(pang_evaluate_fn *evaluate, void *arg, pang_call *call,
     return PANG_OK;
 }
 
-static pang_code refuse(pang_verdict verdict, pang_err *err)
+/* "a.b.t": what the access names within its catalog; cut where a message would be, too. */
+static void spell_object(const pang_access *access, char to[PANG_ERR_MESSAGE_MAX])
+{
+    size_t len = 0;
+    to[0] = '\0';
+    for (size_t i = access->n_object > 1; i < access->n_object; i++)
+        for (size_t j = 0; j < access->object[i].n && len < PANG_ERR_MESSAGE_MAX; j++) {
+            pang_str level = access->object[i].levels[j];
+            len += (size_t)snprintf(to + len, PANG_ERR_MESSAGE_MAX - len, "%s%" PANG_STR_FMT,
+                                    len > 0 ? "." : "", PANG_STR_ARG(level));
+        }
+}
+
+/* As the Iceberg services say it of what is not there. The text follows from the request alone, so
+ * that an object that is hidden is answered like one that is absent. */
+static pang_code hide(const pang_access *access, pang_err *err)
+{
+    char object[PANG_ERR_MESSAGE_MAX];
+    bool is_view = access->resource == RESOURCE_VIEW;
+    spell_object(access, object);
+    if (access->resource < RESOURCE_CATALOG || access->resource > RESOURCE_VIEW ||
+        access->n_object == 0)
+        return pang_fail(err, PANG_NOT_FOUND, NULL, "no such object");
+    if (access->n_object == 1)
+        return pang_fail(err, PANG_NOT_FOUND, "NoSuchNamespaceException",
+                         "Catalog does not exist: %s", object);
+    if (access->n_object == 2)
+        return pang_fail(err, PANG_NOT_FOUND, "NoSuchNamespaceException",
+                         "Namespace does not exist: %s", object);
+    return pang_fail(err, PANG_NOT_FOUND, is_view ? "NoSuchViewException" : "NoSuchTableException",
+                     "%s does not exist: %s", is_view ? "View" : "Table", object);
+}
+
+static pang_code refuse(pang_verdict verdict, const pang_access *access, pang_err *err)
 {
     if (verdict == PANG_HIDDEN)
-        return pang_fail(err, PANG_NOT_FOUND, NULL, "no such object");
+        return hide(access, err);
     return pang_fail(err, PANG_PERMISSION_DENIED, "ForbiddenException", "not permitted");
 }
 
@@ -447,7 +484,7 @@ static pang_code check_group(pang_evaluate_fn *evaluate, void *arg, pang_call *c
         if (verdict == PANG_DENIED)
             best = PANG_DENIED;
     }
-    return refuse(best, err);
+    return refuse(best, &accesses[first], err);
 }
 
 static bool is_first_of_group(const pang_access *accesses, size_t at)
@@ -471,7 +508,7 @@ pang_code pang_authz_check(pang_evaluate_fn *evaluate, void *arg, pang_call *cal
         } else {
             code = judge(evaluate, arg, call, &accesses[i], &verdict, err);
             if (code == PANG_OK && verdict != PANG_ALLOWED)
-                code = refuse(verdict, err);
+                code = refuse(verdict, &accesses[i], err);
         }
         if (code != PANG_OK)
             return code;

@@ -332,19 +332,34 @@ pang_code pang_evaluate(void *arg, pang_call *call, const pang_access *access, p
     return code;
 }
 
+/* Known without being somebody: evaluation mode. */
+static bool may_all(const pang_call *call)
+{
+    return call->permit == NULL && call->who->is_known && call->who->kind == PANG_PRINCIPAL_NONE;
+}
+
+bool pang_evaluate_lists(const pang_call *call, pang_id catalog, pang_str path)
+{
+    pang_grant_object object = {.kind = PANG_SCOPE_NAMESPACE,
+                                .tenant = call->who->tenant,
+                                .catalog = catalog,
+                                .path = path};
+    if (call->permit == NULL)
+        return may_all(call);
+    return pang_grants_check(call->permit->grants, PANG_ACT_LIST, &object) == PANG_ALLOWED;
+}
+
 pang_code pang_evaluate_filter(pang_call *call, pang_id catalog, pang_str path, pang_filter *ret,
                                pang_err *err)
 {
-    pang_grant_object container = {.kind = path.len > 0 ? PANG_SCOPE_NAMESPACE : PANG_SCOPE_CATALOG,
-                                   .tenant = call->who->tenant,
-                                   .catalog = catalog,
-                                   .path = path};
-    *ret = (pang_filter){.all = false};
-    if (call->permit == NULL) {
-        /* Known without being somebody: evaluation mode. Nobody else is shown anything. */
-        ret->all = call->who->is_known && call->who->kind == PANG_PRINCIPAL_NONE;
+    pang_scope_kind kind = path.len > 0 ? PANG_SCOPE_NAMESPACE : PANG_SCOPE_CATALOG;
+    if (pang_id_is_nil(catalog))
+        kind = PANG_SCOPE_TENANT;
+    pang_grant_object container = {
+        .kind = kind, .tenant = call->who->tenant, .catalog = catalog, .path = path};
+    *ret = (pang_filter){.all = may_all(call)};
+    if (call->permit == NULL)
         return PANG_OK;
-    }
     return pang_grants_filter(call->permit->grants, PANG_ACT_LIST, &container, call->arena, ret,
                               err);
 }

@@ -196,11 +196,12 @@ typedef struct {
  * place never lies within another. Work is bounded by the principal's grants, not by the list. */
 typedef struct {
     bool all;
-    bool tags; /* also assets with certain tags: each must be asked about */
     const pang_place *places;
     size_t n_places;
     const pang_placed_asset *assets;
     size_t n_assets;
+    const pang_str *tags; /* assets of any catalog that carry one of them */
+    size_t n_tags;
 } pang_filter;
 
 /* Borrows from the compiled form and from arena. ERRORS: RESOURCE_EXHAUSTED. */

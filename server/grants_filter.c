@@ -69,8 +69,19 @@ static pang_code take_assets(const pang_grants *g, uint32_t bit, const pang_gran
                                               pang_id_equal(at->catalog, container->catalog)))
             assets[ret->n_assets++] = *at;
     }
+    return PANG_OK;
+}
+
+static pang_code take_tags(const pang_grants *g, uint32_t bit, pang_arena *arena, pang_filter *ret,
+                           pang_err *err)
+{
+    pang_str *tags = pang_arena_alloc_n(arena, g->n_tags, sizeof *tags);
+    if (tags == NULL)
+        return pang_fail_memory(err);
+    ret->tags = tags;
     for (size_t i = 0; i < g->n_tags; i++)
-        ret->tags = ret->tags || (g->tags[i].can & bit) != 0;
+        if ((g->tags[i].can & bit) != 0)
+            tags[ret->n_tags++] = g->tags[i].tag;
     return PANG_OK;
 }
 
@@ -95,7 +106,9 @@ pang_code pang_grants_filter(const pang_grants *g, pang_action action,
     if (ret->all || g->rank != PANG_RANK_MEMBER || !pang_id_equal(container->tenant, g->tenant))
         return PANG_OK;
     pang_code code = take_places(g, PANG_CAN(action), container, arena, ret, err);
-    return code == PANG_OK ? take_assets(g, PANG_CAN(action), container, arena, ret, err) : code;
+    if (code == PANG_OK)
+        code = take_assets(g, PANG_CAN(action), container, arena, ret, err);
+    return code == PANG_OK ? take_tags(g, PANG_CAN(action), arena, ret, err) : code;
 }
 
 /* ---- what leads there ---- */
