@@ -39,7 +39,7 @@ typedef enum {
 /* Who calls: what the credential says. What has changed since it was made out (the account was
  * disabled, its tokens were ended, this one was revoked) is found by the evaluator, in the same
  * round trip as the data. */
-typedef struct {
+typedef struct pang_principal {
     pang_id id;     /* nil in evaluation mode, and for root */
     pang_id tenant; /* whose data the call is about; nil in evaluation mode, and for root that acts
                        in none */
@@ -70,6 +70,10 @@ typedef struct pang_server_env {
     struct pang_passwords *passwords;    /* server/password.h; NULL: none can be set or tried */
     struct pang_health *health;          /* server/health.h */
     struct pang_audit *audit;            /* server/audit_log.h; NULL: only changes are audited */
+    struct pang_keyring *keyring;        /* server/keyring.h; NULL: no token is given out */
+    struct pang_throttle *throttle; /* server/throttle.h; NULL: nobody is refused for failing */
+    int64_t session_ms;             /* life of the token of a login; 0: PANG_SESSION_MS */
+    bool evaluation;                /* nobody is told apart */
 } pang_server_env;
 
 /* What a handler adds to the audit record of its call; all optional. Views live in the call's
@@ -78,6 +82,8 @@ typedef struct {
     pang_id resource;  /* of what it acted on */
     pang_str name;     /* instead of the name in the rule's check: parts escaped, joined by '/' */
     pang_str metadata; /* JSON, no secret in it */
+    const struct pang_principal *who; /* who has signed in by this call; its row is of that one's
+                                         tenant */
 } pang_audit_note;
 
 typedef struct pang_call {
@@ -89,9 +95,11 @@ typedef struct pang_call {
     pang_arena *arena;   /* the attempt's: reset before the handler runs again */
     int64_t deadline_ms; /* on the mono clock */
     pang_str request_id;
-    pang_str tenant_key; /* the tenant's id as in keys: 32 hex digits */
-    unsigned attempt;    /* 0, 1, ... */
-    void *rpc;           /* the transport's; for pang_call_cancelled */
+    pang_str client_address; /* as the bridge says it; may be empty */
+    unsigned retry_after_s;  /* set by a handler that refuses for a while; 0: not said */
+    pang_str tenant_key;     /* the tenant's id as in keys: 32 hex digits */
+    unsigned attempt;        /* 0, 1, ... */
+    void *rpc;               /* the transport's; for pang_call_cancelled */
     /* For an Idempotency-Key: what `replay` gets when the same request comes again. A handler may
      * set it to a few bytes in the arena; empty: the packed response is kept instead. */
     pang_str keep;
