@@ -4,30 +4,34 @@
     tests/servers/flaky.py unix:PATH|tcp:HOST:PORT COMMAND...
 
 The relay listens on 127.0.0.1; the command finds its port in PANG_FLAKY_PORT. Each connection may
-carry a random number of bytes each way; then both its ends are closed, so that now a request is
-lost or cut, now an answer. PANG_FLAKY_SEED makes the numbers come again; it is printed.
+carry a number of bytes each way; then both its ends are closed, so that now a request is lost or
+cut, now an answer. Every other number is random (PANG_FLAKY_SEED makes them come again; it is
+printed); those in between go up by STEP, now of one direction, now of the other, so that a
+connection's first talk is cut before, within and after everything that it says.
 """
 
 import asyncio
+import itertools
 import os
 import random
 import sys
 
 LEAST, MOST = 2_000, 60_000  # bytes of one direction
+STEP, STEPS = 113, 120
 
 
 async def carry(source, sink, allowed, dice):
-    """Until the end, or until more than `allowed` bytes have passed."""
+    """Until the end, or until `allowed` bytes have passed: with dice, maybe some more."""
     while True:
         block = await source.read(65536)
         if not block:
             return
+        if len(block) > allowed and (dice is None or dice.random() < 0.5):
+            block = block[:allowed]
         allowed -= len(block)
-        if allowed < 0 and dice.random() < 0.5:
-            block = block[:dice.randrange(len(block))]
         sink.write(block)
         await sink.drain()
-        if allowed < 0:
+        if allowed <= 0:
             await asyncio.sleep(0.02)  # so that the other side takes it in before the end comes
             return
 
@@ -46,12 +50,23 @@ async def main():
     print("flaky seed %d" % seed, flush=True)
     dice = random.Random(seed)
 
+    numbers = itertools.count()
+
+    def limits():
+        """Of what is sent and what is answered, with the dice that cut the last block."""
+        turn, n = divmod(next(numbers), 2)
+        if n == 0:
+            return [(dice.randrange(LEAST, MOST), dice) for _ in range(2)]
+        swept = [(MOST, dice), (MOST, dice)]
+        swept[turn % 2] = (turn // 2 % STEPS * STEP, None)
+        return swept
+
     async def serve(reader, writer):
         sink = None
         try:
             source, sink = await connect(target)
-            both = [asyncio.ensure_future(carry(*way, dice.randrange(LEAST, MOST), dice))
-                    for way in ((reader, sink), (source, writer))]
+            both = [asyncio.ensure_future(carry(*way, *limit))
+                    for way, limit in zip(((reader, sink), (source, writer)), limits())]
             _, rest = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             for task in rest:
                 task.cancel()

@@ -28,11 +28,11 @@ each_test() {
     done
     return "$status"
 }
-flaky() { # BACKEND TARGET URL, with PORT in it
+flaky() { # BACKEND TARGET URL, with PORT in it, GROUPS
     # shellcheck disable=SC2016
     timeout 300 python3 "$servers/flaky.py" "$2" bash -c \
-        '"$0" "${1/PORT/$PANG_FLAKY_PORT}" "$2"' \
-        "$PANG_BIN/tests/storage/flaky_$1" "$3" "$PANG_TEST_URL"
+        '"$0" "${1/PORT/$PANG_FLAKY_PORT}" "$2" "$3"' \
+        "$PANG_BIN/tests/storage/flaky_$1" "$3" "$PANG_TEST_URL" "$4"
 }
 case $1 in
 --postgres)
@@ -40,14 +40,15 @@ case $1 in
     status=$?
     folder=${PANG_TEST_URL#*host=}
     flaky postgres "unix:${folder%%&*}/.s.PGSQL.5432" \
-        postgres://pangolin@127.0.0.1:PORT/postgres || status=1
+        postgres://pangolin@127.0.0.1:PORT/postgres 300 || status=1
     exit "$status"
     ;;
 --mongodb)
     each_test
     status=$?
     port=${PANG_TEST_URL##*127.0.0.1:}
-    flaky mongodb "tcp:127.0.0.1:${port%%/*}" mongodb://127.0.0.1:PORT/pangolin || status=1
+    # The driver waits half a second and more before it looks at a server again that it lost.
+    flaky mongodb "tcp:127.0.0.1:${port%%/*}" mongodb://127.0.0.1:PORT/pangolin 80 || status=1
     exit "$status"
     ;;
 esac
