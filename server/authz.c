@@ -363,7 +363,6 @@ static pang_code enter_other(pang_id tenant, const pang_principal *who, pang_are
         return pang_fail_memory(err);
     *root = *who;
     root->tenant = tenant;
-    root->acts_for_root = true;
     *ret_who = root;
     return PANG_OK;
 }

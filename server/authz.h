@@ -63,7 +63,8 @@ PANG_MUST_CHECK pang_code pang_authz_resolve(const pang_authz_plan *plan, const 
 pang_str pang_authz_tenant_field(const pang_authz_plan *plan, const void *message);
 
 /* In which tenant a call of `who` runs, by the rule's source and that field. *ret_who is `who`, or
- * root as it acts in the tenant that the field names, in the arena. ERRORS: NOT_FOUND (another
+ * root with the tenant that the field names, in the arena: it may do what rules let root do there,
+ * but does not act in that tenant, which only X-Pangolin-Tenant says. ERRORS: NOT_FOUND (another
  * tenant than the caller's: as if it did not exist), INVALID_ARGUMENT (no UUID; root names two
  * tenants at once), RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_authz_enter(const pang_schema_method *rule, pang_str field,

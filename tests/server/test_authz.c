@@ -354,7 +354,7 @@ static void test_enter__table(void **state)
         {SERVICE_ADMIN, FOREIGN, false, PANG_NOT_FOUND, NULL, false},
         {USER, "own", false, PANG_INVALID_ARGUMENT, NULL, false},
         {ROOT, "", false, PANG_OK, NULL, false},
-        {ROOT, FOREIGN, false, PANG_OK, &foreign, true},
+        {ROOT, FOREIGN, false, PANG_OK, &foreign, false},
         {ROOT_IN, OWN, false, PANG_OK, &own, true},
         {ROOT_IN, FOREIGN, false, PANG_INVALID_ARGUMENT, NULL, false},
         {NONE, FOREIGN, true, PANG_OK, &foreign, false},
