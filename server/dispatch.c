@@ -159,7 +159,7 @@ static pang_code join_all(pang_dispatcher *d, pang_err *err)
 pang_code pang_dispatch_open(const pang_dispatch_config *config, pang_dispatcher **ret,
                              pang_err *err)
 {
-    pang_code code = pang_authn_check_mode(config->evaluation, err);
+    pang_code code = pang_authn_check_mode(config->evaluation, config->authn, err);
     if (code != PANG_OK)
         return code;
     if (config->evaluate == NULL && !config->evaluation)
@@ -169,6 +169,8 @@ pang_code pang_dispatch_open(const pang_dispatch_config *config, pang_dispatcher
     if (d == NULL)
         return pang_fail_memory(err);
     d->config = *config;
+    if (config->evaluation)
+        d->config.authn = NULL;
     d->arena = pang_arena_new(START_MEMORY);
     code = d->arena == NULL ? pang_fail_memory(err) : join_all(d, err);
     if (code != PANG_OK) {
@@ -318,8 +320,8 @@ static pang_code bind_message(run *r, pang_str packed, pang_err *err)
 static pang_code begin(run *r, pang_err *err)
 {
     pang_call *call = &r->call;
-    pang_code code = pang_authn_identify(r->d->config.evaluation, r->request, r->request->arena,
-                                         &call->who, err);
+    pang_code code = pang_authn_identify(r->d->config.authn, r->route->rule->is_public, r->request,
+                                         r->request->arena, &call->who, err);
     if (code != PANG_OK)
         return code;
     pang_id_hex(call->who->tenant, r->scope);
@@ -343,6 +345,11 @@ static pang_code authorize(run *r, pang_err *err)
 {
     if (r->d->config.evaluate == NULL)
         return PANG_OK; /* evaluation mode: open refuses it otherwise */
+    if (r->d->config.authn != NULL) {
+        pang_code code = pang_authn_confirm(r->d->config.authn, &r->call, err);
+        if (code != PANG_OK)
+            return code;
+    }
     if (r->d->config.stand != NULL) {
         pang_code code = r->d->config.stand(r->d->config.evaluate_arg, &r->call, r->accesses,
                                             r->n_accesses, err);

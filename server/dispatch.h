@@ -44,7 +44,7 @@ struct pang_transport {
 
 typedef struct {
     pang_str message; /* unary: the request, packed. All views borrow from the transport */
-    pang_str authorization, tenant; /* as the client sent them */
+    pang_str authorization, api_key, tenant; /* as the client sent them */
     pang_str request_id, traceparent, client_address, user_agent;
     int64_t deadline_ms; /* mono clock; what the client asked for, or PANG_NO_DEADLINE */
     pang_arena *arena;   /* the request message's */
@@ -62,6 +62,7 @@ typedef struct {
 
 /* ---- the dispatcher ---- */
 
+typedef struct pang_authn pang_authn; /* server/authn.h */
 typedef struct pang_dispatcher pang_dispatcher;
 typedef struct pang_route pang_route; /* a method with its rule, handler and compiled checks */
 
@@ -69,6 +70,7 @@ typedef struct {
     const pang_server_env *server;
     const pang_service *const *services; /* NULL at its end; production: pang_services */
     bool evaluation;                     /* no authentication: everybody may do anything */
+    pang_authn *authn;                   /* who calls; not looked at with `evaluation` */
     pang_evaluate_fn *evaluate;          /* NULL: allow, which needs `evaluation` */
     pang_stand_fn *stand;                /* asked before `evaluate`; may be NULL */
     void *evaluate_arg;                  /* of both */

@@ -158,6 +158,16 @@ pang_code pang_jws_verify(const pang_jws_key *keys, size_t n, pang_str token, pa
 
 /* ---- signing ---- */
 
+/* What was built, with a NUL behind it: replies hold C strings. */
+static pang_code finish(pang_buf *built, pang_str *ret, pang_err *err)
+{
+    pang_buf_add_char(built, '\0');
+    if (built->failed)
+        return pang_fail_memory(err);
+    *ret = (pang_str){built->ptr, built->len - 1};
+    return PANG_OK;
+}
+
 static void add_encoded(pang_buf *buf, pang_str bytes)
 {
     pang_str text = pang_base64_encode(bytes, PANG_BASE64_URL, buf->arena);
@@ -196,10 +206,7 @@ pang_code pang_jws_sign(const pang_jws_key *key, pang_str payload, pang_arena *a
         return code;
     pang_buf_add_char(&token, '.');
     add_encoded(&token, (pang_str){(const char *)signature, len});
-    if (token.failed)
-        return pang_fail_memory(err);
-    *ret = pang_buf_str(&token);
-    return PANG_OK;
+    return finish(&token, ret, err);
 }
 
 /* ---- the public keys ---- */
@@ -236,8 +243,5 @@ pang_code pang_jws_public(const pang_jws_key *keys, size_t n, pang_arena *arena,
         add_public(&out, &keys[i]);
     }
     pang_buf_add(&out, PANG_STR("]}"));
-    if (out.failed)
-        return pang_fail_memory(err);
-    *ret = pang_buf_str(&out);
-    return PANG_OK;
+    return finish(&out, ret, err);
 }

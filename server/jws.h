@@ -32,8 +32,8 @@ typedef struct {
 /* "EdDSA" */
 const char *pang_jws_alg_name(pang_jws_alg alg);
 
-/* The signed token, in arena. REQUIRES: the key signs (EDDSA from its seed, HS256); its kid needs
- * no escape in JSON. ERRORS: RESOURCE_EXHAUSTED. */
+/* The signed token, in arena, NUL-terminated. REQUIRES: the key signs (EDDSA from its seed, HS256);
+ * its kid needs no escape in JSON. ERRORS: RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_jws_sign(const pang_jws_key *key, pang_str payload,
                                         pang_arena *arena, pang_str *ret, pang_err *err);
 /* Verifies with the one key that the token names; *ret_payload in arena, not yet looked at, and
@@ -42,7 +42,7 @@ PANG_MUST_CHECK pang_code pang_jws_sign(const pang_jws_key *key, pang_str payloa
 PANG_MUST_CHECK pang_code pang_jws_verify(const pang_jws_key *keys, size_t n, pang_str token,
                                           pang_arena *arena, pang_str *ret_payload,
                                           const pang_jws_key **ret_key, pang_err *err);
-/* The public keys as a JWK set (RFC 7517), in arena; secrets are left out.
+/* The public keys as a JWK set (RFC 7517), in arena, NUL-terminated; secrets are left out.
  * ERRORS: RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_jws_public(const pang_jws_key *keys, size_t n, pang_arena *arena,
                                           pang_str *ret, pang_err *err);

@@ -6,6 +6,7 @@
 #include "server/keyring.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,7 @@ struct pang_keyring {
     pang_keyring_config config; /* const */
     pthread_rwlock_t lock;      /* guards ring: read while it is used, written to replace it */
     ring *ring;
+    atomic_uint_fast64_t generation;
 };
 
 /* What is done to the record, in one transaction. */
@@ -333,6 +335,23 @@ static pang_code run_in(pang_txn *txn, void *arg, pang_err *err)
     return code;
 }
 
+static bool has_kid(const ring *r, const char *kid)
+{
+    for (size_t i = 0; i < r->n_keys; i++)
+        if (strcmp(r->keys[i].kid, kid) == 0)
+            return true;
+    return false;
+}
+
+/* Whether tokens that `old` took are none to `now`. */
+static bool has_lost_one(const ring *old, const ring *now)
+{
+    for (size_t i = 0; old != NULL && i < old->n_keys; i++)
+        if (!has_kid(now, old->keys[i].kid))
+            return true;
+    return false;
+}
+
 static pang_code run(pang_keyring *keyring, task what, int64_t older_than_ms, pang_err *err)
 {
     job j = {.keyring = keyring, .task = what, .older_than_ms = older_than_ms};
@@ -347,6 +366,8 @@ static pang_code run(pang_keyring *keyring, task what, int64_t older_than_ms, pa
         (void)pthread_rwlock_wrlock(&keyring->lock);
         ring *old = keyring->ring;
         keyring->ring = j.ring;
+        if (has_lost_one(old, j.ring))
+            atomic_fetch_add(&keyring->generation, 1);
         (void)pthread_rwlock_unlock(&keyring->lock);
         j.ring = old;
     }
@@ -446,6 +467,11 @@ pang_code pang_keyring_work(pang_keyring *keyring, pang_err *err)
     bool is_due = keyring->ring->keys[keyring->ring->n_keys - 1].created_ms < before;
     (void)pthread_rwlock_unlock(&keyring->lock);
     return is_due ? run(keyring, ROTATE, before, err) : PANG_OK;
+}
+
+uint64_t pang_keyring_generation(const pang_keyring *keyring)
+{
+    return atomic_load(&((pang_keyring *)(uintptr_t)keyring)->generation);
 }
 
 pang_code pang_keyring_rotate(pang_keyring *keyring, bool at_once, pang_err *err)

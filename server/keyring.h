@@ -60,6 +60,9 @@ PANG_MUST_CHECK pang_code pang_keyring_work(pang_keyring *keyring, pang_err *err
 /* A new signing key. `at_once`: it signs now and all others end, with every token that they signed:
  * for a key that got out. ERRORS: RESOURCE_EXHAUSTED (PANG_KEYRING_KEYS_MAX), the store's. */
 PANG_MUST_CHECK pang_code pang_keyring_rotate(pang_keyring *keyring, bool at_once, pang_err *err);
+/* Another number once a key has gone whose tokens were taken: what is remembered of a token that
+ * was read under another one is to be read again. */
+uint64_t pang_keyring_generation(const pang_keyring *keyring);
 /* Seals everything in it with the first sealing key. ERRORS: the store's. */
 PANG_MUST_CHECK pang_code pang_keyring_reseal(pang_keyring *keyring, pang_err *err);
 

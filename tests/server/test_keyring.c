@@ -175,11 +175,16 @@ static void test_rotate__at_once_ends_all_tokens(void **state)
 {
     world *w = *state;
     pang_str old = sign(w, w->a, 3600);
+    uint64_t before = pang_keyring_generation(w->b);
+    assert_int_equal(pang_keyring_rotate(w->a, false, &w->err), PANG_OK);
+    assert_int_equal(pang_keyring_refresh(w->b, &w->err), PANG_OK);
+    assert_int_equal(pang_keyring_generation(w->b), before); /* a key more takes none away */
     assert_int_equal(pang_keyring_rotate(w->a, true, &w->err), PANG_OK);
     assert_int_equal(read_token(w, w->a, old), PANG_UNAUTHENTICATED);
     assert_int_equal(read_token(w, w->b, old), PANG_OK); /* until it looks */
     assert_int_equal(pang_keyring_refresh(w->b, &w->err), PANG_OK);
     assert_int_equal(read_token(w, w->b, old), PANG_UNAUTHENTICATED);
+    assert_int_not_equal(pang_keyring_generation(w->b), before);
     assert_int_equal(read_token(w, w->b, sign(w, w->a, 3600)), PANG_OK);
 }
 

@@ -179,6 +179,7 @@ static void test_token__comes_back_as_it_was(void **state)
         assert_int_equal(pang_jws_verify(w->keys, KEYS, token, w->arena, &payload, &used, &w->err),
                          PANG_OK);
         assert_ptr_equal(used, &w->keys[1]);
+        assert_int_equal(strlen(token.ptr), token.len);
         assert_non_null(memmem(payload.ptr, payload.len, cases[i].role, strlen(cases[i].role)));
         assert_int_equal(pang_token_read(&w->rules, token, w->arena, &out, &w->err), PANG_OK);
         assert_true(pang_id_equal(in.subject, out.subject) && pang_id_equal(in.jti, out.jti) &&
