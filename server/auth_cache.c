@@ -292,6 +292,7 @@ static pang_code load(pang_auth_cache *cache, pang_call *call, entry **ret, pang
 {
     pang_code code = PANG_ABORTED;
     char *scope = pang_arena_alloc_text(call->arena, PANG_ID_HEX + 1);
+    *ret = NULL;
     if (scope == NULL)
         return pang_fail_memory(err);
     pang_id_hex(call->who->tenant, scope);
@@ -300,7 +301,7 @@ static pang_code load(pang_auth_cache *cache, pang_call *call, entry **ret, pang
     if (code == PANG_ABORTED)
         return pang_fail(err, PANG_UNAVAILABLE, NULL,
                          "the tenant's accounts change too fast; try again");
-    if (code == PANG_OK)
+    if (*ret != NULL)
         keep(cache, *ret);
     return code;
 }

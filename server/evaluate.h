@@ -26,8 +26,8 @@ pang_evaluate_fn pang_evaluate;
 /* Whether the call's caller may list a namespace; so it may in evaluation mode. For parents that no
  * check of a rule names, since they may be left out. */
 bool pang_evaluate_lists(const pang_call *call, pang_id catalog, pang_str path);
-/* What a list of the call may show within a namespace, a catalog (path empty) or the tenant (catalog
- * nil): `all` in evaluation mode. ERRORS: RESOURCE_EXHAUSTED. */
+/* What a list of the call may show within a namespace, a catalog (path empty) or the tenant
+ * (catalog nil): `all` in evaluation mode. ERRORS: RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_evaluate_filter(pang_call *call, pang_id catalog, pang_str path,
                                                pang_filter *ret, pang_err *err);
 

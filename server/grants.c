@@ -156,7 +156,7 @@ static void *carve(char **at, size_t n, size_t size)
 }
 
 /* Widest alignment first: all arrays hold pointers. */
-static pang_code make_block(const sizes *s, builder *b, pang_err *err)
+static bool make_block(const sizes *s, builder *b)
 {
     size_t bytes = sizeof(pang_grants) + s->roles * sizeof(pang_role_way) +
                    s->rules * sizeof(pang_rule_held) + s->places * sizeof(pang_place_held) +
@@ -164,7 +164,7 @@ static pang_code make_block(const sizes *s, builder *b, pang_err *err)
                    s->tags * sizeof(pang_tag_held) + s->text;
     char *at = calloc(1, bytes);
     if (at == NULL)
-        return pang_fail_memory(err);
+        return false;
     pang_grants *g = carve(&at, 1, sizeof *g);
     atomic_init(&g->refs, 1);
     g->bytes = bytes;
@@ -175,7 +175,7 @@ static pang_code make_block(const sizes *s, builder *b, pang_err *err)
     g->assets = carve(&at, s->assets, sizeof *g->assets);
     g->tags = carve(&at, s->tags, sizeof *g->tags);
     *b = (builder){g, at};
-    return PANG_OK;
+    return true;
 }
 
 static pang_str keep_text(builder *b, pang_str s)
@@ -316,9 +316,8 @@ pang_code pang_grants_compile(const pang_grants_source *from, pang_arena *scratc
     if (s.rules > PANG_GRANTS_MAX)
         return pang_fail(err, PANG_RESOURCE_EXHAUSTED, NULL,
                          "a principal has %zu grants, at most %d", s.rules, PANG_GRANTS_MAX);
-    code = make_block(&s, &b, err);
-    if (code != PANG_OK)
-        return code;
+    if (!make_block(&s, &b))
+        return pang_fail_memory(err);
     b.g->rank = from->rank;
     b.g->tenant = from->tenant;
     hold_roles(&b, &c);
