@@ -6,6 +6,7 @@
  */
 #include "server/evaluate.h"
 
+#include "api/keys_secrets.h"
 #include "pangolin/store/v1/identity.pb-c.h"
 #include "server/content.h"
 
@@ -91,27 +92,32 @@ static pang_code add_prefetch(pang_call *call, const pang_access *access, pang_r
     return PANG_OK;
 }
 
-/* One get: the epoch, and what the accesses name. */
+static pang_code refuse(pang_err *err, const char *why)
+{
+    return pang_fail(err, PANG_UNAUTHENTICATED, "NotAuthorizedException", "%s", why);
+}
+
+/* One get: the epoch, whether the token was revoked, and what the accesses name. */
 static pang_code read_epoch(pang_call *call, pang_keys *keys, const pang_access *accesses, size_t n,
                             pang_record *ret, pang_err *err)
 {
-    pang_ref refs[1 + PANG_PREFETCH_MAX];
-    pang_record records[1 + PANG_PREFETCH_MAX];
+    pang_ref refs[2 + PANG_PREFETCH_MAX];
+    pang_record records[2 + PANG_PREFETCH_MAX];
+    bool by_token = call->who->credential == PANG_CREDENTIAL_TOKEN;
     size_t n_refs = 1;
+    if (by_token)
+        refs[n_refs++] = (pang_ref){.key = pang_key_revoked_token(keys, call->who->jti)};
     for (size_t i = 0; i < n && n_refs <= PANG_PREFETCH_MAX; i++) {
         pang_code code = add_prefetch(call, &accesses[i], refs, &n_refs, err);
         if (code != PANG_OK)
             return code;
     }
     pang_code code = pang_auth_epoch_get(call->txn, keys, refs, n_refs, records, err);
+    if (code == PANG_OK && by_token && records[1].version != 0)
+        return refuse(err, "the token has ended");
     if (code == PANG_OK)
         *ret = records[0];
     return code;
-}
-
-static pang_code refuse(pang_err *err, const char *why)
-{
-    return pang_fail(err, PANG_UNAUTHENTICATED, "NotAuthorizedException", "%s", why);
 }
 
 static bool has_key(const pang_permit *permit, pang_str key)

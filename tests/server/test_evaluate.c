@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/keys_secrets.h"
 #include "pangolin/store/v1/identity.pb-c.h"
+#include "pangolin/store/v1/secrets.pb-c.h"
 #include "server/evaluate.h"
 #include "server/standing.h"
 #include "storage/faulty.h"
@@ -277,6 +279,20 @@ static void test_stand__accounts_that_are_gone_are_refused(void **state)
     EXPECT(1, READ, TABLE, "demo/a.b/t1", "hidden");
     put_user(w, PANGOLIN__STORE__V1__RANK__RANK_ROOT, false, 6);
     EXPECT(1, READ, TABLE, "demo/a.b/t1", "UNAUTHENTICATED"); /* root is in no tenant */
+}
+
+static void test_stand__a_revoked_token(void **state)
+{
+    world *w = *state;
+    pang_keys keys = keys_of(w);
+    Pangolin__Store__V1__RevokedToken revoked = PANGOLIN__STORE__V1__REVOKED_TOKEN__INIT;
+    put_member(w);
+    w->who.jti = w->ids[9];
+    EXPECT(1, READ, TABLE, "demo/a.b/t1", "hidden");
+    write(w, PANG_KIND_REVOKED_TOKEN, pang_key_revoked_token(&keys, w->ids[9]), &revoked.base);
+    EXPECT(1, READ, TABLE, "demo/a.b/t1", "UNAUTHENTICATED");
+    w->who.jti = w->ids[10]; /* the account's others go on */
+    EXPECT(1, READ, TABLE, "demo/a.b/t1", "hidden");
 }
 
 static void test_stand__ranks(void **state)
@@ -663,6 +679,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_stand__accounts_that_are_gone_are_refused, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_stand__a_revoked_token, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stand__ranks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stand__api_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_evaluate__a_change_holds_at_once_everywhere, setup,
