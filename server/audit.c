@@ -4,6 +4,8 @@
  */
 #include "server/audit.h"
 
+#include <stdio.h>
+
 #include "api/keys.h"
 #include "server/audit_log.h"
 #include "server/audit_names.h"
@@ -42,6 +44,7 @@ static pang_audit_event event_of(const pang_call *call, const pang_request *requ
         .action = call->method->audit,
         .method = call->method->path,
         .principal = call->who->id,
+        .principal_kind = call->who->kind,
         .principal_name = call->who->name,
         .request_id = call->request_id,
         .client_address = request->client_address,
@@ -49,11 +52,31 @@ static pang_audit_event event_of(const pang_call *call, const pang_request *requ
     };
 }
 
+/* Whose log it belongs to: of the tenant of who has signed in, or of the call's. */
+static pang_str scope_of(const pang_call *call, pang_arena *arena)
+{
+    const pang_principal *who = call->note.who;
+    if (who == NULL)
+        return call->tenant_key;
+    if (who->kind == PANG_PRINCIPAL_ROOT)
+        return PANG_SYSTEM_SCOPE;
+    char *scope = pang_arena_alloc_text(arena, PANG_ID_HEX + 1);
+    if (scope == NULL)
+        return call->tenant_key; /* the arena is marked */
+    pang_id_hex(who->tenant, scope);
+    return (pang_str){scope, PANG_ID_HEX};
+}
+
 static void add_note(pang_audit_event *event, const pang_audit_note *note)
 {
     event->resource = note->resource;
     event->name = note->name;
     event->metadata = note->metadata;
+    if (note->who != NULL) {
+        event->principal = note->who->id;
+        event->principal_kind = note->who->kind;
+        event->principal_name = note->who->name;
+    }
 }
 
 pang_code pang_audit_change(pang_call *call, const pang_request *request, pang_id server,
@@ -64,11 +87,12 @@ pang_code pang_audit_change(pang_call *call, const pang_request *request, pang_i
     pang_str body = {0};
     list_objects(accesses, n, &keys, &event);
     add_note(&event, &call->note);
+    event.scope = scope_of(call, call->arena);
     pang_code code = pang_keys_status(&keys, err);
     if (code == PANG_OK)
         code = pang_audit_row(&event, server, call->arena, &body, err);
     if (code == PANG_OK)
-        code = pang_audit_put(call->txn, call->tenant_key, server, body, call->arena, err);
+        code = pang_audit_put(call->txn, event.scope, server, body, call->arena, err);
     if (code == PANG_OK)
         pang_count(call->server->counters, PANG_COUNT_AUDIT_ROWS);
     return code;
@@ -127,13 +151,53 @@ static void end_badly(pang_call *call, const pang_audit_outcome *outcome, pang_a
         pang_audit_lost(audit);
 }
 
+/* Beside what was done: that root did it in another's tenant, or that a key is in use. */
+static pang_code add_beside(pang_call *call, const pang_request *request, const char *action,
+                            pang_err *err)
+{
+    pang_audit_event event = event_of(call, request);
+    char metadata[96];
+    (void)snprintf(metadata, sizeof metadata, "{\"for\":\"%" PANG_STR_FMT "\"}",
+                   PANG_STR_ARG(pang_str_slice(event.action, 0, 64)));
+    event.action = pang_str_from(action);
+    event.type = pang_audit_type_of(event.action, 0);
+    event.metadata = pang_str_from(metadata);
+    return pang_audit_add(call->server->audit, &event, err);
+}
+
+static pang_code tell_beside(pang_call *call, const pang_request *request, pang_err *err)
+{
+    const pang_principal *who = call->who;
+    if (who->acts_for_root)
+        return add_beside(call, request, "tenant_impersonation", err);
+    if (who->credential == PANG_CREDENTIAL_API_KEY &&
+        pang_audit_is_due(call->server->audit, who->id))
+        return add_beside(call, request, "api_key_authenticated", err);
+    return PANG_OK;
+}
+
 pang_code pang_audit_ended(pang_call *call, const pang_audit_outcome *outcome, pang_err *err)
 {
     bool is_audited = call->method->audit_class != PANG_AUDIT_NONE;
-    if (call->server->audit == NULL || !call->who->is_known || call->method->audit.len == 0)
+    if (call->server->audit == NULL || call->method->audit.len == 0)
         return outcome->code;
-    if (outcome->code == PANG_OK)
+    if (outcome->code == PANG_OK && outcome->has_txn && call->note.who != NULL) {
+        pang_audit_landed(call->server->audit, scope_of(call, call->arena));
+        return PANG_OK;
+    }
+    if (!call->who->is_known)
+        return outcome->code;
+    pang_err failure;
+    pang_code beside = tell_beside(call, outcome->request, &failure);
+    if (outcome->code == PANG_OK) {
+        /* A change has landed, whatever the log says of what is beside it. */
+        bool has_landed = !is_audited || call->method->audit_class == PANG_AUDIT_CHANGE;
+        if (beside != PANG_OK && !has_landed) {
+            *err = failure;
+            return beside;
+        }
         return is_audited ? end_well(call, outcome, err) : PANG_OK;
+    }
     if (!is_audited && !outcome->denied)
         return outcome->code;
     /* Of its own: the call's may be what ran out. */

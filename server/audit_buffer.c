@@ -20,8 +20,6 @@
 
 enum { FLUSH_TIME_MS = 10 * 1000, MINUTE_MS = 60 * 1000, ALIGN = 16 };
 
-static const char nil_scope[] = "00000000000000000000000000000000";
-
 /* ---- adding ---- */
 
 static unsigned shard_of_thread(void)
@@ -190,7 +188,7 @@ static audit_stranger *stranger_row(pang_audit *audit, const char *scope, const 
         return &audit->strangers[PANG_AUDIT_STRANGERS - 1];
     audit_stranger *s = &audit->strangers[audit->strangers_used++];
     *s = (audit_stranger){.action = action};
-    (void)snprintf(s->scope, sizeof s->scope, "%s", is_full ? nil_scope : scope);
+    (void)snprintf(s->scope, sizeof s->scope, "%s", is_full ? PANG_SYSTEM_SCOPE.ptr : scope);
     (void)snprintf(s->address, sizeof s->address, "%s", is_full ? "*" : address);
     return s;
 }
@@ -202,7 +200,7 @@ void pang_audit_stranger(pang_audit *audit, pang_str scope, const char *action,
     if (audit == NULL)
         return;
     fold_address(client_address, address, sizeof address);
-    pang_str of = scope.len > 0 && scope.len <= PANG_SCOPE_MAX ? scope : pang_str_from(nil_scope);
+    pang_str of = scope.len > 0 && scope.len <= PANG_SCOPE_MAX ? scope : PANG_SYSTEM_SCOPE;
     memcpy(tenant, of.ptr, of.len);
     (void)pthread_mutex_lock(&audit->stranger_lock);
     audit_stranger *s = stranger_row(audit, tenant, action, address);

@@ -20,6 +20,7 @@ enum {
     AUDIT_GROUP_KINDS = 1024,   /* callers, and things done, that one row tells apart */
     AUDIT_GROUP_TEXT = 1 << 20, /* bytes of entries in one row, about */
     AUDIT_ARENA_BYTES = 64 << 20,
+    AUDIT_MINUTES = 1024, /* principals that pang_audit_is_due remembers, about */
 };
 
 /* The texts of an entry: three that say who, three that say what, then its own. */
@@ -92,6 +93,8 @@ struct pang_audit {
     size_t strangers_used;
     int64_t window_ms; /* mono: when the minute began */
     unsigned window_left;
+
+    atomic_uint_fast64_t minutes[AUDIT_MINUTES]; /* who and when, mixed */
 
     pthread_mutex_t dirty_lock; /* of the two below */
     audit_scopes dirty;

@@ -91,11 +91,13 @@ PANG_MUST_CHECK pang_code pang_audit_add(pang_audit *audit, const pang_audit_eve
                                          pang_err *err);
 /* A caller whom nobody knows failed: `action` is "login_failed", "token_rejected" or
  * "api_key_rejected" (static). Counted by scope, action and address (IPv6: its /64), whatever else
- * was sent. An empty scope is that of the nil tenant. NULL audit: nothing happens. */
+ * was sent. An empty scope is the system's. NULL audit: nothing happens. */
 void pang_audit_stranger(pang_audit *audit, pang_str scope, const char *action,
                          pang_str client_address);
 /* Something could not be logged, and its caller has failed anyway: it is counted. */
 void pang_audit_lost(pang_audit *audit);
+/* True once a minute for each: for what is told now and then, such as the use of a key. */
+bool pang_audit_is_due(pang_audit *audit, pang_id principal);
 /* A commit with an audit row of this scope has landed: the sealer will look. */
 void pang_audit_landed(pang_audit *audit, pang_str scope);
 
@@ -107,6 +109,9 @@ PANG_MUST_CHECK pang_code pang_audit_flush(pang_audit *audit, pang_err *err);
  * when another server is at it. ERRORS: ABORTED (another server was faster), the store's. */
 PANG_MUST_CHECK pang_code pang_audit_seal(pang_audit *audit, pang_str scope, bool *ret_all,
                                           pang_err *err);
+/* Makes what this server knows of visible to who asks now: flushes, and seals the tenant's rows, or
+ * with an empty scope those of all that it wrote for. What fails is done later. */
+void pang_audit_catch_up(pang_audit *audit, pang_str scope);
 /* One round: flushes, seals the tenants that this server wrote for and, now and then, all others,
  * and removes what is too old. Returns in how many milliseconds the next is due; a failure is
  * told in *err (code PANG_OK: none), and tried again by the next. */

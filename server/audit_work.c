@@ -58,6 +58,19 @@ void pang_audit_landed(pang_audit *audit, pang_str scope)
     (void)pthread_mutex_unlock(&audit->dirty_lock);
 }
 
+bool pang_audit_is_due(pang_audit *audit, pang_id principal)
+{
+    uint64_t hash = pang_str_hash(
+        (pang_str){(const char *)principal.bytes, sizeof principal.bytes});
+    uint64_t minute = (uint64_t)pang_env_mono_ms(audit->config.env) / (60 * 1000) + 1;
+    uint64_t now = (hash & ~(uint64_t)UINT32_MAX) | (minute & UINT32_MAX);
+    atomic_uint_fast64_t *slot = &audit->minutes[hash % AUDIT_MINUTES];
+    if (atomic_load_explicit(slot, memory_order_relaxed) == now)
+        return false;
+    atomic_store_explicit(slot, now, memory_order_relaxed);
+    return true;
+}
+
 void pang_audit_lost(pang_audit *audit)
 {
     atomic_fetch_add(&audit->failures, 1);
@@ -87,6 +100,18 @@ static pang_code seal_dirty(pang_audit *audit, pang_err *err)
     }
     free(taken.slots);
     return code;
+}
+
+void pang_audit_catch_up(pang_audit *audit, pang_str scope)
+{
+    pang_err err;
+    bool all = false;
+    if (audit == NULL || pang_audit_flush(audit, &err) != PANG_OK)
+        return;
+    if (scope.len == 0)
+        (void)!seal_dirty(audit, &err);
+    else
+        (void)!pang_audit_seal(audit, scope, &all, &err);
 }
 
 static bool note_scope(void *arg, pang_str scope)

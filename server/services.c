@@ -3,6 +3,7 @@
  */
 #include "api/service.h"
 #include "server/ops.h"
+#include "server/svc_audit.h"
 #include "server/svc_identity.h"
 #include "server/svc_lake.h"
 #include "server/svc_services.h"

@@ -225,14 +225,14 @@ static void test_stranger__failures_are_counted_by_address_and_reason(void **sta
 {
     audit_fixture *f = *state;
     pang_record record;
-    pang_str nil = PANG_STR("00000000000000000000000000000000");
+    pang_str shared = PANG_SYSTEM_SCOPE;
     for (unsigned i = 0; i < 1000; i++)
         pang_audit_stranger(f->audit[0], (pang_str){0}, "token_rejected", PANG_STR("192.0.2.7"));
     pang_audit_stranger(f->audit[0], (pang_str){0}, "login_failed", PANG_STR("192.0.2.7"));
     pang_audit_stranger(f->audit[0], (pang_str){0}, "login_failed", PANG_STR("2001:db8::1"));
     pang_audit_stranger(f->audit[0], (pang_str){0}, "login_failed", PANG_STR("2001:db8::2"));
     audit_flush(f, 0);
-    assert_int_equal(audit_count(f, nil, PANG_KIND_AUDIT, &record), 1);
+    assert_int_equal(audit_count(f, shared, PANG_KIND_AUDIT, &record), 1);
     pang_rec_audit_group *group = audit_unpack(f, &record)->group;
     assert_int_equal(group->n_entries, 3);
     assert_int_equal(group->entries[0]->count, 1000);
@@ -341,7 +341,7 @@ static void test_seal__who_is_late_loses(void **state)
 static void test_work__everything_within_a_second(void **state)
 {
     audit_fixture *f = *state;
-    pang_str nil = PANG_STR("00000000000000000000000000000000");
+    pang_str shared = PANG_SYSTEM_SCOPE;
     audit_change(f, 0, TENANT, "create_table", 1, 9);
     assert_int_equal(audit_read(f, 0, OTHER_TENANT, "demo/a/t", 2), PANG_OK);
     pang_audit_stranger(f->audit[0], (pang_str){0}, "login_failed", PANG_STR("192.0.2.7"));
@@ -349,7 +349,7 @@ static void test_work__everything_within_a_second(void **state)
     assert_int_equal(f->err.code, PANG_OK);
     assert_int_equal(audit_head(f, TENANT)->entries, 1);
     assert_int_equal(audit_head(f, OTHER_TENANT)->entries, 1);
-    assert_int_equal(audit_head(f, nil)->entries, 1);
+    assert_int_equal(audit_head(f, shared)->entries, 1);
 }
 
 static void test_work__rows_of_a_server_that_died_are_found(void **state)
