@@ -15,5 +15,6 @@ const pang_service *const pang_services[] = {
     &pang_service_operations, &pang_service_tenant,
     &pang_service_role,       &pang_service_permission,
     &pang_service_user,       &pang_service_warehouse,
-    &pang_service_catalog,    NULL,
+    &pang_service_catalog,    &pang_service_audit,
+    NULL,
 };
