@@ -1,5 +1,7 @@
 /*
- * Two threads, each one round after the other, asleep in between.
+ * Threads that each do one thing, one round after the other, asleep in between. Asking the store
+ * has a thread of its own, so that work that hangs on a silent database does not keep the health
+ * from showing it.
  */
 #include "server/jobs.h"
 
@@ -8,26 +10,32 @@
 #include "api/log.h"
 #include "server/worker.h"
 
+typedef enum { JOB_PING, JOB_WORK, JOB_AUDIT, JOBS } job_id;
+
+typedef struct {
+    pang_jobs *jobs;
+    int64_t (*round)(pang_jobs *jobs); /* returns the ms until its next one */
+    pthread_t thread;
+    pthread_cond_t wake;
+    bool runs;
+} job;
+
 struct pang_jobs {
     pang_db *db;
     pang_state *state;
     pang_health *health;
     const pang_env *env;
     pang_audit *audit;
-    pthread_t thread, audit_thread;
     pthread_mutex_t lock; /* of stopping */
-    pthread_cond_t wake, wake_audit;
     bool stopping;
-    int64_t ping_at_ms;
-    bool store_answers;
+    bool store_answers; /* the thread of JOB_PING alone */
+    job list[JOBS];
 };
 
-static void ping(pang_jobs *jobs)
+static int64_t ping(pang_jobs *jobs)
 {
     pang_err err;
     int64_t now = pang_env_mono_ms(jobs->env);
-    if (now < jobs->ping_at_ms)
-        return;
     bool answers = pang_store_ping(pang_db_store(jobs->db), now + PANG_PING_TIMEOUT_MS, &err) ==
                    PANG_OK;
     if (answers != jobs->store_answers && answers)
@@ -38,7 +46,7 @@ static void ping(pang_jobs *jobs)
                  PANG_LOG_TEXT("detail", pang_str_from(err.detail)));
     jobs->store_answers = answers;
     pang_health_set(jobs->health, answers ? PANG_SERVING : PANG_WITHOUT_STORE);
-    jobs->ping_at_ms = now + PANG_PING_EVERY_MS;
+    return PANG_PING_EVERY_MS;
 }
 
 static void tell(const pang_err *err)
@@ -55,74 +63,69 @@ static int64_t work(pang_jobs *jobs)
     pang_err err;
     int64_t wait = pang_state_work(jobs->state, &err);
     tell(&err);
+    return wait < PANG_PING_EVERY_MS ? wait : PANG_PING_EVERY_MS;
+}
+
+static int64_t audit(pang_jobs *jobs)
+{
+    pang_err err;
+    int64_t wait = pang_audit_work(jobs->audit, &err);
+    tell(&err);
     return wait;
 }
 
 /* Sleeps; true when the thread shall end. */
-static bool rest(pang_jobs *jobs, pthread_cond_t *wake, int64_t ms)
+static bool rest(job *j, int64_t ms)
 {
+    pang_jobs *jobs = j->jobs;
     (void)pthread_mutex_lock(&jobs->lock);
     if (!jobs->stopping && ms > 0)
-        (void)pang_condition_wait(wake, &jobs->lock, ms);
+        (void)pang_condition_wait(&j->wake, &jobs->lock, ms);
     bool stop = jobs->stopping;
     (void)pthread_mutex_unlock(&jobs->lock);
     return stop;
 }
 
-static void *run_jobs(void *arg)
+static void *run(void *arg)
 {
-    pang_jobs *jobs = arg;
-    int64_t wait = 0;
+    job *j = arg;
+    int64_t wait;
     do {
-        ping(jobs);
-        wait = work(jobs);
-    } while (!rest(jobs, &jobs->wake, wait < PANG_PING_EVERY_MS ? wait : PANG_PING_EVERY_MS));
+        wait = j->round(j->jobs);
+    } while (!rest(j, wait));
     return NULL;
 }
 
-static void *run_audit(void *arg)
+static pang_code start(pang_jobs *jobs, job_id id, const char *name, int64_t (*round)(pang_jobs *),
+                       pang_err *err)
 {
-    pang_jobs *jobs = arg;
-    int64_t wait = 0;
-    do {
-        pang_err err;
-        wait = pang_audit_work(jobs->audit, &err);
-        tell(&err);
-    } while (!rest(jobs, &jobs->wake_audit, wait));
-    return NULL;
-}
-
-/* The second thread; when it cannot be had the first is stopped again. */
-static pang_code start_audit(pang_jobs *jobs, pang_err *err)
-{
-    pang_code code = pang_thread_start("audit", 0, run_audit, jobs, &jobs->audit_thread, err);
-    if (code == PANG_OK)
-        return code;
-    (void)pthread_mutex_lock(&jobs->lock);
-    jobs->stopping = true;
-    (void)pthread_cond_signal(&jobs->wake);
-    (void)pthread_mutex_unlock(&jobs->lock);
-    (void)pthread_join(jobs->thread, NULL);
+    job *j = &jobs->list[id];
+    *j = (job){.jobs = jobs, .round = round};
+    if (!pang_condition_open(&j->wake))
+        return pang_fail_memory(err);
+    pang_code code = pang_thread_start(name, 0, run, j, &j->thread, err);
+    j->runs = code == PANG_OK;
+    if (code != PANG_OK)
+        (void)pthread_cond_destroy(&j->wake);
     return code;
 }
 
-pang_code pang_jobs_start(pang_db *db, pang_state *state, pang_audit *audit, pang_health *health,
+pang_code pang_jobs_start(pang_db *db, pang_state *state, pang_audit *log, pang_health *health,
                           const pang_env *env, pang_jobs **ret, pang_err *err)
 {
     pang_jobs *jobs = calloc(1, sizeof *jobs);
     if (jobs == NULL)
         return pang_fail_memory(err);
-    *jobs = (pang_jobs){.db = db, .state = state, .audit = audit, .health = health, .env = env};
+    *jobs = (pang_jobs){.db = db, .state = state, .audit = log, .health = health, .env = env};
     jobs->store_answers = true;
     (void)pthread_mutex_init(&jobs->lock, NULL);
-    bool good = pang_condition_open(&jobs->wake) && pang_condition_open(&jobs->wake_audit);
-    pang_code code = good ? PANG_OK : pang_fail_memory(err);
+    pang_code code = start(jobs, JOB_PING, "ping", ping, err);
     if (code == PANG_OK)
-        code = pang_thread_start("jobs", 0, run_jobs, jobs, &jobs->thread, err);
+        code = start(jobs, JOB_WORK, "jobs", work, err);
     if (code == PANG_OK)
-        code = start_audit(jobs, err);
+        code = start(jobs, JOB_AUDIT, "audit", audit, err);
     if (code != PANG_OK) {
-        free(jobs);
+        pang_jobs_stop(jobs);
         return code;
     }
     *ret = jobs;
@@ -135,13 +138,17 @@ void pang_jobs_stop(pang_jobs *jobs)
         return;
     (void)pthread_mutex_lock(&jobs->lock);
     jobs->stopping = true;
-    (void)pthread_cond_signal(&jobs->wake);
-    (void)pthread_cond_signal(&jobs->wake_audit);
+    for (job_id id = 0; id < JOBS; id++) {
+        if (jobs->list[id].runs)
+            (void)pthread_cond_signal(&jobs->list[id].wake);
+    }
     (void)pthread_mutex_unlock(&jobs->lock);
-    (void)pthread_join(jobs->thread, NULL);
-    (void)pthread_join(jobs->audit_thread, NULL);
+    for (job_id id = 0; id < JOBS; id++) {
+        if (!jobs->list[id].runs)
+            continue;
+        (void)pthread_join(jobs->list[id].thread, NULL);
+        (void)pthread_cond_destroy(&jobs->list[id].wake);
+    }
     (void)pthread_mutex_destroy(&jobs->lock);
-    (void)pthread_cond_destroy(&jobs->wake);
-    (void)pthread_cond_destroy(&jobs->wake_audit);
     free(jobs);
 }

@@ -2,7 +2,7 @@
  * Jobs: the threads that do what no call waits for: the services' later work (pang_state_work),
  * asking the store now and then whether it still answers, for health; and the audit log's writing
  * and chaining, which must not wait for the others (pang_audit_work).
- * Called by main.c. Threads: two of its own.
+ * Called by main.c. Threads: three of its own.
  */
 #ifndef PANG_SERVER_JOBS_H
 #define PANG_SERVER_JOBS_H

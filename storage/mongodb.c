@@ -20,7 +20,7 @@ enum {
     CLIENTS_DEFAULT = 16,
     CLIENTS_MAX = 512,
     CONNECT_TIMEOUT_MS = 10000,
-    ANSWER_TIMEOUT_MS = 60000, /* of one command, on the socket */
+    ANSWER_TIMEOUT_MS = 20000, /* of one command, on the socket */
     CLOCK_LIFE_MS = 20000,
     SELECT_MS = 5000,       /* what a call waits for a database that is away */
     PING_TIMEOUT_MS = 3000, /* connecting and answering, each */
@@ -109,19 +109,39 @@ pang_code pang_mongo_now(mongodb_store *s, mongo_session *c, int64_t *ret_ms, pa
     return code;
 }
 
+/* A client outside of the pool: neither a pool that is used up nor the time limit of real work
+ * shall decide whether the database answers. */
+static mongoc_client_t *make_pinger(const mongodb_store *s)
+{
+    mongoc_uri_t *uri = mongoc_uri_copy(s->uri);
+    static const char *const limits[] = {MONGOC_URI_SERVERSELECTIONTIMEOUTMS,
+                                         MONGOC_URI_CONNECTTIMEOUTMS, MONGOC_URI_SOCKETTIMEOUTMS};
+    bool set = true;
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        set = mongoc_uri_set_option_as_int32(uri, limits[i], PING_TIMEOUT_MS) && set;
+    mongoc_client_t *client = set ? mongoc_client_new_from_uri(uri) : NULL;
+    if (client != NULL)
+        (void)mongoc_client_set_error_api(client, MONGOC_ERROR_API_VERSION_2);
+    mongoc_uri_destroy(uri);
+    return client;
+}
+
 static pang_store_ping_fn mongodb_ping;
 static pang_code mongodb_ping(pang_store *store, int64_t deadline_ms, pang_err *err)
 {
-    (void)deadline_ms; /* the socket's own time limit holds */
+    (void)deadline_ms; /* the client's own time limits hold */
     mongodb_store *s = mongodb_of(store);
-    mongo_session c = {0};
-    pang_err why = {0};
-    pang_code code = pang_mongo_take(s, &c, &why);
-    if (code == PANG_OK)
-        code = ask_clock(s, &c, &why);
-    pang_mongo_give(s, &c);
-    if (code != PANG_OK && err != NULL)
-        *err = why;
+    pang_code code;
+    (void)pthread_mutex_lock(&s->ping_lock);
+    if (s->pinger == NULL)
+        s->pinger = make_pinger(s);
+    mongo_session c = {.client = s->pinger};
+    code = c.client == NULL ? pang_fail_memory(err) : ask_clock(s, &c, err);
+    if (code != PANG_OK && s->pinger != NULL) {
+        mongoc_client_destroy(s->pinger); /* a new one does not wait before it tries again */
+        s->pinger = NULL;
+    }
+    (void)pthread_mutex_unlock(&s->ping_lock);
     return code;
 }
 
@@ -135,10 +155,13 @@ static void mongodb_close(pang_store *store)
     mongodb_store *s = mongodb_of(store);
     for (size_t i = 0; i < s->n_tail; i++)
         pang_mongo_entry_drop(s->tail[i]);
+    if (s->pinger != NULL)
+        mongoc_client_destroy(s->pinger);
     if (s->pool != NULL)
         mongoc_client_pool_destroy(s->pool);
     if (s->uri != NULL)
         mongoc_uri_destroy(s->uri);
+    (void)pthread_mutex_destroy(&s->ping_lock);
     (void)pthread_mutex_destroy(&s->apply_lock);
     (void)pthread_mutex_destroy(&s->lock);
     free(s->database);
@@ -314,6 +337,7 @@ static pang_code mongodb_open(const pang_store_config *config, pang_store **ret,
     if (s == NULL)
         return pang_fail_memory(err);
     s->base = (pang_store){PANG_STORE_MAGIC, &pang_mongodb_ops, config->env};
+    (void)pthread_mutex_init(&s->ping_lock, NULL);
     (void)pthread_mutex_init(&s->apply_lock, NULL);
     (void)pthread_mutex_init(&s->lock, NULL);
     mongo_session c = {0};

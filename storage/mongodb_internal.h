@@ -47,6 +47,8 @@ typedef struct {
     mongoc_uri_t *uri;
     char *database;
     unsigned clients_min;
+    mongoc_client_t *pinger;    /* made by the first ping, with time limits of its own */
+    pthread_mutex_t ping_lock;  /* guards that */
     pthread_mutex_t apply_lock; /* one group at a time: they would race for one number */
     pthread_mutex_t lock;       /* guards the rest */
     mongo_entry *tail[MONGO_TAIL_MAX];

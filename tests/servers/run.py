@@ -1,5 +1,6 @@
 """Everything about the backends that need a server: starts each and runs beside it the conformance
-suite and commits over connections that break (run_conformance.sh). Standard library only.
+suite and commits over connections that break (run_conformance.sh), then server and bridge on it,
+also while it is away (serve.py). Standard library only.
 
     run.py [postgres] [mongo-java] [ferretdb]       without names: the first two
 
@@ -49,10 +50,13 @@ def main():
     for name in names:
         if name not in BESIDE:
             sys.exit("no such server: %s; there are %s" % (name, " ".join(BESIDE)))
+    harness.build()
     total = [0, 0, 0]
     for name in names:
         for what, command in (
-                ("storage on " + name, ["bash", os.path.join(HERE, "run_conformance.sh"), name]),):
+                ("storage on " + name, ["bash", os.path.join(HERE, "run_conformance.sh"), name]),
+                ("both processes on " + name,
+                 [*BESIDE[name], sys.executable, os.path.join(HERE, "serve.py")])):
             counts = run(what, command)
             total = [sum(pair) for pair in zip(total, counts)]
     print("%d passed, %d failed, %d skipped" % tuple(total))

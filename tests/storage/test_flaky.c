@@ -12,7 +12,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "api/storage.h"
@@ -190,8 +189,10 @@ int main(int argc, char **argv)
     }
     flaky_url = argv[1];
     direct_url = argv[2];
-    if (argc > 3 && atoi(argv[3]) > 0 && atoi(argv[3]) < GROUPS)
-        groups = atoi(argv[3]);
+    int64_t wanted;
+    if (argc > 3 && pang_str_to_int64(pang_str_from(argv[3]), &wanted) && wanted > 0 &&
+        wanted < GROUPS)
+        groups = (int)wanted;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(store_apply__says_what_landed_though_connections_break),
     };
