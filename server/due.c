@@ -5,6 +5,7 @@
  */
 #include "server/state_internal.h"
 
+#include "server/ended.h"
 #include "server/locations.h"
 #include "server/metadata.h"
 
@@ -125,6 +126,8 @@ static pang_code purge(piece *p, pang_err *err)
 static pang_code run_in(piece *p, pang_err *err)
 {
     pang_code code = PANG_OK;
+    if (p->due->ended != NULL)
+        return pang_ended_run(p->state, p->key, p->due, p->arena, err);
     p->release = pang_arena_alloc_n(p->arena, p->due->n_release, sizeof *p->release);
     if (p->release == NULL)
         return pang_fail_memory(err);

@@ -9,5 +9,6 @@
 #include "api/service.h"
 
 extern const pang_service pang_service_warehouse;
+extern const pang_service pang_service_catalog;
 
 #endif
