@@ -13,8 +13,8 @@ const pang_service *const pang_services[] = {
     &pang_service_table,      &pang_service_health,
     &pang_service_reflection, &pang_service_reflection_alpha,
     &pang_service_operations, &pang_service_tenant,
-    &pang_service_role,       &pang_service_permission,
-    &pang_service_user,       &pang_service_warehouse,
-    &pang_service_catalog,    &pang_service_audit,
-    NULL,
+    &pang_service_role,       &pang_service_service_user,
+    &pang_service_permission, &pang_service_user,
+    &pang_service_warehouse,  &pang_service_catalog,
+    &pang_service_audit,      NULL,
 };

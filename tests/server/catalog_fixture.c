@@ -23,6 +23,7 @@ const pang_service *const pang_services[] = {
     &pang_service_table,
     &pang_service_tenant,
     &pang_service_user,
+    &pang_service_service_user,
     &pang_service_role,
     &pang_service_permission,
     &pang_service_warehouse,
