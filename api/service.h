@@ -79,9 +79,10 @@ typedef struct pang_server_env {
 /* What a handler adds to the audit record of its call; all optional. Views live in the call's
  * arena. */
 typedef struct {
-    pang_id resource;  /* of what it acted on */
-    pang_str name;     /* instead of the name in the rule's check: parts escaped, joined by '/' */
-    pang_str metadata; /* JSON, no secret in it */
+    const char *action; /* instead of the rule's name for it: static */
+    pang_id resource;   /* of what it acted on */
+    pang_str name;      /* instead of the name in the rule's check: parts escaped, joined by '/' */
+    pang_str metadata;  /* JSON, no secret in it */
     const struct pang_principal *who; /* who has signed in by this call; its row is of that one's
                                          tenant */
 } pang_audit_note;

@@ -5,6 +5,9 @@
 #include "server/audit.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#include <protobuf-c/protobuf-c.h>
 
 #include "api/keys.h"
 #include "server/audit_log.h"
@@ -69,6 +72,8 @@ static pang_str scope_of(const pang_call *call, pang_arena *arena)
 
 static void add_note(pang_audit_event *event, const pang_audit_note *note)
 {
+    if (note->action != NULL)
+        event->action = pang_str_from(note->action);
     event->resource = note->resource;
     event->name = note->name;
     event->metadata = note->metadata;
@@ -79,8 +84,63 @@ static void add_note(pang_audit_event *event, const pang_audit_note *note)
     }
 }
 
+/* ---- what it was about, where no handler says it ---- */
+
+static const char *text_in(const ProtobufCMessage *message, const char *name)
+{
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(
+        message->descriptor, name);
+    if (field == NULL || field->type != PROTOBUF_C_TYPE_STRING ||
+        field->label == PROTOBUF_C_LABEL_REPEATED)
+        return NULL;
+    const char *text;
+    memcpy(&text, (const char *)message + field->offset, sizeof text);
+    return text;
+}
+
+/* The message's first message field: a reply often is one thing in an envelope. */
+static const ProtobufCMessage *inner_of(const ProtobufCMessage *message)
+{
+    for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
+        const ProtobufCMessage *inner;
+        if (field->type != PROTOBUF_C_TYPE_MESSAGE || field->label == PROTOBUF_C_LABEL_REPEATED)
+            continue;
+        memcpy(&inner, (const char *)message + field->offset, sizeof inner);
+        return inner;
+    }
+    return NULL;
+}
+
+/* An object that a rule names by its id. */
+static void learn_from_object(pang_audit_event *event)
+{
+    pang_str name = event->n_objects > 0 ? event->objects[0].name : (pang_str){0};
+    size_t from = name.len;
+    while (from > 0 && name.ptr[from - 1] != '/')
+        from--;
+    if (pang_id_is_nil(event->resource))
+        (void)pang_id_parse(pang_str_after(name, from), &event->resource);
+}
+
+/* Something new is told by the reply: its id, and the name that no check had. */
+static void learn_from_reply(pang_audit_event *event, const ProtobufCMessage *out)
+{
+    const ProtobufCMessage *inner = out == NULL ? NULL : inner_of(out);
+    const ProtobufCMessage *of = inner != NULL && text_in(inner, "id") != NULL ? inner : out;
+    const char *id = of == NULL ? NULL : text_in(of, "id");
+    if (id == NULL)
+        return;
+    if (pang_id_is_nil(event->resource))
+        (void)pang_id_parse(pang_str_from(id), &event->resource);
+    const char *name = text_in(of, "name") != NULL ? text_in(of, "name") : text_in(of, "username");
+    if (event->name.len == 0 && event->n_objects == 0 && name != NULL)
+        event->name = pang_str_from(name);
+}
+
 pang_code pang_audit_change(pang_call *call, const pang_request *request, pang_id server,
-                            const pang_access *accesses, size_t n, pang_err *err)
+                            const pang_access *accesses, size_t n, const ProtobufCMessage *out,
+                            pang_err *err)
 {
     pang_keys keys = {.arena = call->arena, .scope = call->tenant_key};
     pang_audit_event event = event_of(call, request);
@@ -88,6 +148,8 @@ pang_code pang_audit_change(pang_call *call, const pang_request *request, pang_i
     list_objects(accesses, n, &keys, &event);
     add_note(&event, &call->note);
     event.scope = scope_of(call, call->arena);
+    learn_from_object(&event);
+    learn_from_reply(&event, out);
     pang_code code = pang_keys_status(&keys, err);
     if (code == PANG_OK)
         code = pang_audit_row(&event, server, call->arena, &body, err);
@@ -100,19 +162,25 @@ pang_code pang_audit_change(pang_call *call, const pang_request *request, pang_i
 
 /* ---- the end of a call ---- */
 
+/* Whether the call's own commit had the row. */
+static bool has_row(const pang_call *call, const pang_audit_outcome *outcome)
+{
+    return outcome->has_txn && (call->method->audit_class == PANG_AUDIT_CHANGE ||
+                                call->method->audit_class == PANG_AUDIT_CREDENTIAL);
+}
+
 static pang_code end_well(pang_call *call, const pang_audit_outcome *outcome, pang_err *err)
 {
     pang_audit *audit = call->server->audit;
     pang_keys keys = {.arena = call->arena, .scope = call->tenant_key};
-    bool is_read = call->method->audit_class == PANG_AUDIT_READ;
-    if (!is_read && outcome->has_txn) {
-        pang_audit_landed(audit, call->tenant_key);
+    if (has_row(call, outcome))
         return PANG_OK;
-    }
+    bool is_read = call->method->audit_class == PANG_AUDIT_READ;
     pang_audit_event event = event_of(call, outcome->request);
     list_objects(outcome->accesses, is_read && outcome->n_accesses > 0 ? 1 : outcome->n_accesses,
                  &keys, &event);
     add_note(&event, &call->note);
+    learn_from_object(&event);
     pang_code code = pang_keys_status(&keys, err);
     if (code != PANG_OK)
         return code;
@@ -140,6 +208,9 @@ static void end_badly(pang_call *call, const pang_audit_outcome *outcome, pang_a
     list_objects(outcome->accesses, outcome->n_accesses, &keys, &event);
     event.code = outcome->code;
     event.resource = call->note.resource;
+    if (call->note.action != NULL)
+        event.action = pang_str_from(call->note.action);
+    learn_from_object(&event);
     if (err->code == outcome->code)
         event.message = pang_str_from(err->message);
     if (outcome->denied)
@@ -181,10 +252,8 @@ pang_code pang_audit_ended(pang_call *call, const pang_audit_outcome *outcome, p
     bool is_audited = call->method->audit_class != PANG_AUDIT_NONE;
     if (call->server->audit == NULL || call->method->audit.len == 0)
         return outcome->code;
-    if (outcome->code == PANG_OK && outcome->has_txn && call->note.who != NULL) {
+    if (outcome->code == PANG_OK && has_row(call, outcome))
         pang_audit_landed(call->server->audit, scope_of(call, call->arena));
-        return PANG_OK;
-    }
     if (!call->who->is_known)
         return outcome->code;
     pang_err failure;

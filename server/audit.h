@@ -13,10 +13,11 @@
 
 enum { PANG_AUDIT_OBJECTS_MAX = 64 }; /* objects named in a row; of more the first are */
 
-/* Puts the row into call->txn. ERRORS: RESOURCE_EXHAUSTED; INVALID_ARGUMENT (a name too long). */
+/* Puts the row into call->txn. `out` is the reply: it tells the id of what is new. ERRORS:
+ * RESOURCE_EXHAUSTED; INVALID_ARGUMENT (a name too long). */
 PANG_MUST_CHECK pang_code pang_audit_change(pang_call *call, const pang_request *request,
                                             pang_id server, const pang_access *accesses, size_t n,
-                                            pang_err *err);
+                                            const struct ProtobufCMessage *out, pang_err *err);
 
 /* How a call ended. */
 typedef struct {

@@ -377,7 +377,7 @@ static pang_code commit_success(run *r, pang_err *err)
         code = pang_idempotency_keep(&r->idempotency, &r->call, r->out, err);
     if (code == PANG_OK && r->route->audits)
         code = pang_audit_change(&r->call, r->request, r->d->config.server_id, r->accesses,
-                                 r->n_accesses, err);
+                                 r->n_accesses, r->out, err);
     return code == PANG_OK ? pang_txn_commit(r->call.txn, err) : code;
 }
 

@@ -49,6 +49,8 @@ static pang_code open_existing(pang_call *call, const char *prefix, char *const 
     pang_code code = open_target(call, prefix, names, n, ret, err);
     if (code == PANG_OK && !pang_is_namespace(&ret->content))
         return pang_fail_no_namespace(ret->levels, call->arena, err);
+    if (code == PANG_OK)
+        call->note.resource = pang_id_of(ret->content.body->asset);
     return code;
 }
 
@@ -258,7 +260,7 @@ static pang_code put_namespace(pang_call *call, target *at, const properties *pr
     pang_id *asset = pang_arena_alloc(call->arena, sizeof *asset);
     if (asset == NULL)
         return pang_fail_memory(err);
-    *asset = pang_id_v7(call->server->env);
+    *asset = call->note.resource = pang_id_v7(call->server->env);
     *ret = (pang_rec_content)PANGOLIN__STORE__V1__CONTENT__INIT;
     ret->asset = pang_bytes_of_id(asset);
     ret->kind = NAMESPACE;

@@ -31,6 +31,8 @@ pang_code pang_table_find(pang_call *call, const char *prefix, char *const *leve
                                      err);
     if (code == PANG_OK && !pang_is_table(&ret->content))
         return pang_fail_no_table(ret->levels, ret->name, call->arena, err);
+    if (code == PANG_OK)
+        call->note.resource = pang_id_of(ret->content.body->asset);
     return code;
 }
 

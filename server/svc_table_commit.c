@@ -35,6 +35,18 @@ static pang_code parse_part(ProtobufCBinaryData requirements, ProtobufCBinaryDat
     return code;
 }
 
+/* For the audit log: what brings no data changes the table's description alone. */
+static bool brings_data(const pang_json *updates)
+{
+    for (size_t i = 0; i < pang_json_size(updates); i++) {
+        pang_str action;
+        if (pang_json_to_str(pang_json_get(pang_json_at(updates, i), "action"), &action) &&
+            pang_str_equal_nocase(action, PANG_STR("add-snapshot")))
+            return true;
+    }
+    return false;
+}
+
 static bool names_location(const pang_json *updates)
 {
     for (size_t i = 0; i < pang_json_size(updates); i++) {
@@ -191,6 +203,8 @@ pang_code pang_commit_table(pang_call *call, const void *request, void *reply, p
     if (code == PANG_OK)
         code = pang_table_open(call, in->prefix, in->namespace_, in->n_namespace_, in->table,
                                PANG_NO_TABLE, &view, &p.table, err);
+    if (code == PANG_OK && !p.is_create && !brings_data(p.updates))
+        call->note.action = "update_table";
     if (code == PANG_OK)
         code = build(call, &p, err);
     if (code == PANG_OK && p.changed)

@@ -20,7 +20,7 @@ pang_code pang_next_begin(pang_call *call, pang_table *table, pang_next *ret, pa
     if (exists) {
         const pang_rec_content *body = table->content.body;
         ret->body = *body;
-        ret->claim.asset = pang_id_of(body->asset);
+        call->note.resource = ret->claim.asset = pang_id_of(body->asset);
         if (body->n_reserved > PANG_RESERVED_MAX)
             return pang_fail(err, PANG_DATA_LOSS, NULL, "table %s holds %zu locations",
                              pang_table_shown(table), body->n_reserved);
@@ -31,7 +31,7 @@ pang_code pang_next_begin(pang_call *call, pang_table *table, pang_next *ret, pa
     pang_id *asset = pang_arena_alloc(call->arena, sizeof *asset);
     if (asset == NULL)
         return pang_fail_memory(err);
-    *asset = ret->claim.asset = pang_id_v7(call->server->env);
+    *asset = call->note.resource = ret->claim.asset = pang_id_v7(call->server->env);
     ret->body = (pang_rec_content)PANGOLIN__STORE__V1__CONTENT__INIT;
     ret->body.asset = pang_bytes_of_id(asset);
     ret->body.kind = PANGOLIN__STORE__V1__KIND__KIND_TABLE;
