@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "server/evaluate.h"
 #include "server/svc_names.h"
 #include "server/svc_services.h"
 
@@ -18,31 +19,42 @@ enum { OVERRIDES_MAX = 2, ENDPOINTS_MAX = 256 };
 /* ---- which catalog ---- */
 
 typedef struct {
-    pang_arena *arena;
+    pang_call *call;
     pang_str name;
     size_t n;
-    bool failed;
+    pang_code code;
+    pang_err *err;
 } lone;
 
+/* Counts those that the caller may list; two are enough to know. */
 static bool count_catalog(void *arg, const pang_record *row)
 {
     lone *l = arg;
-    pang_str part = pang_str_after(row->key, pang_key_prefix_len(row->key));
-    l->failed = !pang_key_unescape(part, l->arena, &l->name);
-    return ++l->n < 2 && !l->failed;
+    pang_rec_catalog_name *body;
+    pang_str part = pang_str_after(row->key, pang_key_prefix_len(row->key)), name;
+    l->code = pang_record_unpack(&pangolin__store__v1__catalog_name__descriptor, row,
+                                 l->call->arena, &body, l->err);
+    if (l->code == PANG_OK && !pang_key_unescape(part, l->call->arena, &name))
+        l->code = pang_fail_memory(l->err);
+    if (l->code != PANG_OK)
+        return false;
+    if (!pang_evaluate_lists(l->call, pang_id_of(body->catalog), (pang_str){0}))
+        return true;
+    l->name = name;
+    return ++l->n < 2;
 }
 
-/* The tenant's catalog, when it has just one. */
+/* The catalog that the caller may list, when there is just one. */
 static pang_code find_lone(pang_call *call, pang_str *ret, pang_err *err)
 {
     pang_keys keys = {.arena = call->arena, .scope = call->tenant_key};
-    pang_query query = {.prefix = pang_key_catalogs(&keys), .limit = 2};
-    lone l = {.arena = call->arena};
+    pang_query query = {.prefix = pang_key_catalogs(&keys), .limit = PANG_SCAN_MAX};
+    lone l = {.call = call, .err = err};
     pang_code code = pang_keys_status(&keys, err);
     if (code == PANG_OK)
         code = pang_txn_scan(call->txn, &query, count_catalog, &l, err);
-    if (code == PANG_OK && l.failed)
-        code = pang_fail_memory(err);
+    if (code == PANG_OK)
+        code = l.code;
     if (code != PANG_OK)
         return code;
     if (l.n != 1)
@@ -62,6 +74,8 @@ static pang_code find_catalog(pang_call *call, const Pangolin__V1__GetConfigRequ
     if (code == PANG_OK)
         code = pang_view_begin(call->txn, call->arena, call->tenant_key, name, NO_WAREHOUSE, &view,
                                err);
+    if (code == PANG_OK && !pang_evaluate_lists(call, view.catalog, (pang_str){0}))
+        code = PANG_NOT_FOUND;
     if (code == PANG_NOT_FOUND)
         return pang_fail(err, code, NO_WAREHOUSE, "Warehouse does not exist: %" PANG_STR_FMT,
                          PANG_STR_ARG(name));
