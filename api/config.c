@@ -663,6 +663,24 @@ const pang_option pang_options[PANG_OPT_COUNT] = {
                                PANG_PROGRAM_SERVER, "", 0, 0, NULL,
                                "users whose processes may connect to the socket, by number; the "
                                "server's own when not set"},
+    [PANG_OPT_ENCRYPTION_KEY] =
+        {"encryption-key", "PANGOLIN_ENCRYPTION_KEY", PANG_OPTION_SECRET, PANG_PROGRAM_SERVER, "",
+         0, 0, NULL,
+         "key that seals secrets in the store: 32 bytes in base64, or id:base64,..., of which the "
+         "first seals and all open"},
+    [PANG_OPT_ENCRYPTION_KEY_FILE] =
+        {"encryption-key-file", "PANGOLIN_ENCRYPTION_KEY_FILE", PANG_OPTION_PATH,
+         PANG_PROGRAM_SERVER, "", 0, 0, NULL,
+         "file that holds it, readable by its owner alone; encryption.key in the data folder, "
+         "made at the first start, when not set"},
+    [PANG_OPT_ROOT_USER] = {"root-user", "PANGOLIN_ROOT_USER", PANG_OPTION_TEXT,
+                            PANG_PROGRAM_SERVER, "", 0, 0, NULL, "name of root"},
+    [PANG_OPT_ROOT_PASSWORD] = {"root-password", "PANGOLIN_ROOT_PASSWORD", PANG_OPTION_SECRET,
+                                PANG_PROGRAM_SERVER, "", 0, 0, NULL, "password of root"},
+    [PANG_OPT_JWT_SECRET] = {"jwt-secret", "PANGOLIN_JWT_SECRET", PANG_OPTION_SECRET,
+                             PANG_PROGRAM_SERVER, "", 0, 0, NULL,
+                             "secret of at least 32 bytes; tokens that other programs signed with "
+                             "it (HS256) are taken, none are when not set"},
     [PANG_OPT_URL] = {"url", "PANGOLIN_URL", PANG_OPTION_TEXT, PANG_PROGRAM_CLI, "", 0, 0, NULL,
                       "address that the command-line clients talk to"},
     [PANG_OPT_TENANT] = {"tenant", "PANGOLIN_TENANT", PANG_OPTION_TEXT, PANG_PROGRAM_CLI, "", 0, 0,

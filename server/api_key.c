@@ -144,7 +144,7 @@ pang_code pang_api_key_issue(pang_txn *txn, pang_keyring *keyring, const pang_en
                              rec_service_user *owner, pang_arena *arena, pang_str *ret_text,
                              pang_err *err)
 {
-    pang_str id, secret, text;
+    pang_str id = {0}, secret = {0}, text;
     int64_t now = pang_env_wall_ms(env);
     if (keep >= PANG_API_KEYS_ACTIVE)
         return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "a service user has %d keys at most",

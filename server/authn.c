@@ -5,8 +5,8 @@
  */
 #include "server/authn.h"
 
+#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "api/base64.h"
 #include "api/keys_identity.h"
@@ -160,13 +160,14 @@ static pang_code find_key(pang_authn *authn, pang_txn *txn, pang_str text, pang_
 {
     rec_service_user *user = NULL;
     rec_api_key *key = NULL;
-    pang_str id, secret;
+    pang_str id = {0}, secret;
     pang_code code = pang_api_key_find(txn, authn->config.keyring, authn->config.env, text, arena,
                                        &key, err);
     if (code == PANG_OK)
         code = read_service_user(txn, key, arena, &user, err);
     if (code != PANG_OK)
         return code;
+    assert(key != NULL && user != NULL);
     (void)pang_api_key_parse(text, &id, &secret);
     *ret = (pang_principal){
         .id = pang_id_of(key->service_user),

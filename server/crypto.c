@@ -104,28 +104,26 @@ pang_code pang_aead_open(const uint8_t key[PANG_AEAD_KEY_BYTES],
 
 /* ---- keys ---- */
 
-/* Takes the library's key, NULL included. */
-static pang_code wrap(EVP_PKEY *key, bool is_p256, pang_asym **ret, pang_err *err)
+/* Takes the library's key, NULL included. NULL without memory. */
+static pang_asym *wrap(EVP_PKEY *key, bool is_p256)
 {
     pang_asym *made = key == NULL ? NULL : calloc(1, sizeof *made);
     if (made == NULL) {
         EVP_PKEY_free(key);
-        return fail_memory(err);
+        return NULL;
     }
     made->key = key;
     made->is_p256 = is_p256;
-    *ret = made;
-    return PANG_OK;
+    return made;
 }
 
 pang_code pang_asym_ed25519(const uint8_t seed[PANG_SEED_BYTES], pang_asym **ret, pang_err *err)
 {
-    pang_asym *made = NULL;
     size_t len = PANG_POINT_BYTES;
     EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, PANG_SEED_BYTES);
-    pang_code code = wrap(key, false, &made, err);
-    if (code != PANG_OK)
-        return code;
+    pang_asym *made = wrap(key, false);
+    if (made == NULL)
+        return fail_memory(err);
     if (EVP_PKEY_get_raw_public_key(made->key, made->x, &len) != 1) {
         pang_asym_free(made);
         return fail_memory(err);
@@ -158,7 +156,6 @@ static EVP_PKEY *p256_of(const uint8_t *x, const uint8_t *y, bool *ret_bad)
 pang_code pang_asym_public(const uint8_t x[PANG_POINT_BYTES], const uint8_t *y, pang_asym **ret,
                            pang_err *err)
 {
-    pang_asym *made = NULL;
     bool is_bad = false;
     EVP_PKEY *key = y != NULL
                         ? p256_of(x, y, &is_bad)
@@ -167,9 +164,9 @@ pang_code pang_asym_public(const uint8_t x[PANG_POINT_BYTES], const uint8_t *y, 
         ERR_clear_error();
         return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "the key is no point of its curve");
     }
-    pang_code code = wrap(key, y != NULL, &made, err);
-    if (code != PANG_OK)
-        return code;
+    pang_asym *made = wrap(key, y != NULL);
+    if (made == NULL)
+        return fail_memory(err);
     memcpy(made->x, x, PANG_POINT_BYTES);
     if (y != NULL)
         memcpy(made->y, y, PANG_POINT_BYTES);

@@ -12,6 +12,8 @@
 
 #include "api/config.h"
 #include "api/log.h"
+#include "server/credentials.h"
+#include "server/evaluate.h"
 #include "server/health.h"
 #include "server/jobs.h"
 #include "server/listen.h"
@@ -45,6 +47,7 @@ typedef struct {
     pang_audit *audit;
     uint8_t page_key[PANG_PAGE_KEY_BYTES];
     pang_server_env shared;
+    pang_credentials credentials;
     pang_dispatcher *dispatcher;
     pang_pool *pool;
     pang_rpc *rpc;
@@ -229,12 +232,20 @@ static pang_code open_dispatcher(server *s, pang_err *err)
         .objects = s->objects,
         .counters = s->counters,
         .state = s->state,
+        .sealer = s->credentials.sealer,
+        .passwords = s->credentials.passwords,
         .health = s->health,
+        .keyring = s->credentials.keyring,
+        .evaluation = pang_config_bool(s->config, PANG_OPT_NO_AUTH),
     };
     pang_dispatch_config config = {
         .server = &s->shared,
         .services = pang_services,
-        .evaluation = pang_config_bool(s->config, PANG_OPT_NO_AUTH),
+        .evaluation = s->shared.evaluation,
+        .authn = s->credentials.authn,
+        .evaluate = s->credentials.permits != NULL ? pang_evaluate : NULL,
+        .stand = s->credentials.permits != NULL ? pang_evaluate_stand : NULL,
+        .evaluate_arg = s->credentials.permits,
         .in_flight_max = (unsigned)pang_config_int(s->config, PANG_OPT_MAX_CONCURRENT),
         .streams_max = threads / STREAMS_SHARE > 0 ? threads / STREAMS_SHARE : 1,
         .timeout_ms = pang_config_int(s->config, PANG_OPT_REQUEST_TIMEOUT),
@@ -304,6 +315,9 @@ static pang_code open_all(server *s, pang_err *err)
     if (code == PANG_OK)
         code = open_state(s, err);
     if (code == PANG_OK)
+        code = pang_credentials_open(s->config, s->db, s->env, s->places.data, s->arena,
+                                     &s->credentials, err);
+    if (code == PANG_OK)
         code = open_dispatcher(s, err);
     if (code != PANG_OK)
         return code;
@@ -338,6 +352,7 @@ static void close_all(server *s)
     pang_jobs_stop(s->jobs);
     pang_audit_close(s->audit);
     pang_dispatch_close(s->dispatcher);
+    pang_credentials_close(&s->credentials);
     pang_state_close(s->state);
     for (size_t i = 0; i < KINDS_MAX; i++)
         pang_objects_close(s->objects[i]);

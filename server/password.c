@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,14 +179,27 @@ pang_code pang_password_hash(pang_passwords *p, pang_str password, int64_t deadl
 
 /* ---- verifying ---- */
 
-/* The cost that a stored hash names; false when it is none of ours. The text is NUL-terminated. */
-static bool read_cost(const char *text, pang_password_cost *ret)
+/* "m=65536" and the like, cut off *rest up to `end`; false when it is no number up to `max`. */
+static bool read_number(pang_str *rest, pang_str name, char end, uint32_t max, uint32_t *ret)
 {
-    int end = 0;
-    return sscanf(text, "$argon2id$v=19$m=%9u,t=%9u,p=%9u$%n", &ret->memory_kib, &ret->passes,
-                  &ret->lanes, &end) == 3 &&
-           end > 0 && ret->memory_kib <= MEMORY_MAX_KIB && ret->passes <= PASSES_MAX &&
-           ret->lanes <= LANES_MAX;
+    uint64_t value = 0;
+    pang_str part = {0};
+    if (!pang_str_next(rest, end, &part) || !pang_str_starts(part, name) ||
+        !pang_str_to_uint64(pang_str_after(part, name.len), &value) || value > max)
+        return false;
+    *ret = (uint32_t)value;
+    return true;
+}
+
+/* The cost that a stored hash names; false when it is none of ours. */
+static bool read_cost(pang_str hash, pang_password_cost *ret)
+{
+    const pang_str begin = PANG_STR("$argon2id$v=19$");
+    pang_str rest = pang_str_after(hash, begin.len);
+    return pang_str_starts(hash, begin) &&
+           read_number(&rest, PANG_STR("m="), ',', MEMORY_MAX_KIB, &ret->memory_kib) &&
+           read_number(&rest, PANG_STR("t="), ',', PASSES_MAX, &ret->passes) &&
+           read_number(&rest, PANG_STR("p="), '$', LANES_MAX, &ret->lanes);
 }
 
 static bool is_less(const pang_password_cost *a, const pang_password_cost *b)
@@ -217,7 +229,7 @@ pang_code pang_password_verify(pang_passwords *p, pang_str password, pang_str ha
         hash.len = sizeof text - 1; /* then it is none of ours */
     if (hash.len > 0)
         memcpy(text, hash.ptr, hash.len);
-    if (hash.len > 0 && !read_cost(text, &cost))
+    if (hash.len > 0 && !read_cost(hash, &cost))
         return pang_fail(err, PANG_DATA_LOSS, NULL, "a stored password hash is damaged");
     code = enter(p, deadline_ms, err);
     if (code != PANG_OK)

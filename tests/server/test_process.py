@@ -80,7 +80,7 @@ def refused(folder, *flags, environment=None):
 
 def test_refusals(folder):
     cases = [
-        ((), {}, "authentication is not available yet"),
+        ((), {}, "nobody could sign in"),
         (("--no-auth", "--prot", "1"), {}, 'unknown flag "--prot"'),
         (("--no-auth",), {"PANGOLIN_DATADIR": "x"}, 'did you mean "PANGOLIN_DATA_DIR"'),
         (("--no-auth", "--database-url", "mysql://user:canary@h/d"), {}, "of no known kind"),

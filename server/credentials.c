@@ -1,0 +1,74 @@
+/*
+ * Credentials, in the order in which each needs the one before it.
+ */
+#include "server/credentials.h"
+
+#include "server/standing.h"
+
+#define KEY_FILE "encryption.key"
+
+static pang_code open_sealer(const pang_config *config, pang_db *db, const pang_env *env,
+                             pang_str data, pang_arena *arena, pang_sealer **ret, pang_err *err)
+{
+    pang_str keys = pang_config_text(config, PANG_OPT_ENCRYPTION_KEY);
+    pang_str given = pang_config_text(config, PANG_OPT_ENCRYPTION_KEY_FILE);
+    pang_str made = pang_arena_printf(arena, "%" PANG_STR_FMT "/" KEY_FILE, PANG_STR_ARG(data));
+    if (made.ptr == NULL)
+        return pang_fail_memory(err);
+    /* A file that was named must be there: another one, made in its place, opens nothing. */
+    bool is_named = given.len > 0;
+    return pang_keyring_sealer(db, env, keys, is_named ? given.ptr : made.ptr, !is_named, ret, err);
+}
+
+static pang_code open_authn(const pang_config *config, pang_db *db, const pang_env *env,
+                            pang_credentials *ret, pang_err *err)
+{
+    pang_authn_config authn = {
+        .env = env,
+        .db = db,
+        .keyring = ret->keyring,
+        .root_user = pang_config_text(config, PANG_OPT_ROOT_USER),
+        .root_password = pang_config_text(config, PANG_OPT_ROOT_PASSWORD),
+    };
+    if (authn.root_user.len == 0 && authn.root_password.len == 0)
+        return pang_fail(err, PANG_FAILED_PRECONDITION, NULL,
+                         "nobody could sign in: set PANGOLIN_ROOT_USER and "
+                         "PANGOLIN_ROOT_PASSWORD; to try Pangolin out on this machine without "
+                         "authentication, set PANGOLIN_NO_AUTH=true or --no-auth");
+    pang_code code = pang_authn_open(&authn, &ret->authn, err);
+    if (code != PANG_OK)
+        return code;
+    ret->permits = pang_auth_cache_new(0, pang_standing_load, NULL);
+    return ret->permits == NULL ? pang_fail_memory(err) : PANG_OK;
+}
+
+pang_code pang_credentials_open(const pang_config *config, pang_db *db, const pang_env *env,
+                                pang_str data, pang_arena *arena, pang_credentials *ret,
+                                pang_err *err)
+{
+    pang_code code = open_sealer(config, db, env, data, arena, &ret->sealer, err);
+    if (code != PANG_OK)
+        return code;
+    pang_keyring_config keyring = {
+        .env = env,
+        .db = db,
+        .sealer = ret->sealer,
+        .shared_secret = pang_config_text(config, PANG_OPT_JWT_SECRET),
+    };
+    code = pang_keyring_open(&keyring, &ret->keyring, err);
+    if (code == PANG_OK)
+        code = pang_passwords_open(env, NULL, &ret->passwords, err);
+    if (code == PANG_OK && !pang_config_bool(config, PANG_OPT_NO_AUTH))
+        code = open_authn(config, db, env, ret, err);
+    return code;
+}
+
+void pang_credentials_close(pang_credentials *credentials)
+{
+    pang_auth_cache_free(credentials->permits);
+    pang_authn_close(credentials->authn);
+    pang_passwords_close(credentials->passwords);
+    pang_keyring_close(credentials->keyring);
+    pang_sealer_close(credentials->sealer);
+    *credentials = (pang_credentials){0};
+}
