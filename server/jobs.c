@@ -10,7 +10,7 @@
 #include "api/log.h"
 #include "server/worker.h"
 
-typedef enum { JOB_PING, JOB_WORK, JOB_AUDIT, JOBS } job_id;
+typedef enum { JOB_PING, JOB_WORK, JOB_AUDIT, JOB_KEYS, JOBS } job_id;
 
 typedef struct {
     pang_jobs *jobs;
@@ -26,7 +26,8 @@ struct pang_jobs {
     pang_health *health;
     const pang_env *env;
     pang_audit *audit;
-    pthread_mutex_t lock; /* of stopping */
+    pang_keyring *keyring; /* NULL: none */
+    pthread_mutex_t lock;  /* of stopping */
     bool stopping;
     bool store_answers; /* the thread of JOB_PING alone */
     job list[JOBS];
@@ -74,6 +75,14 @@ static int64_t audit(pang_jobs *jobs)
     return wait;
 }
 
+static int64_t keys(pang_jobs *jobs)
+{
+    pang_err err = {.code = PANG_OK};
+    if (pang_keyring_work(jobs->keyring, &err) != PANG_OK)
+        tell(&err);
+    return PANG_KEYRING_REFRESH_MS;
+}
+
 /* Sleeps; true when the thread shall end. */
 static bool rest(job *j, int64_t ms)
 {
@@ -110,13 +119,19 @@ static pang_code start(pang_jobs *jobs, job_id id, const char *name, int64_t (*r
     return code;
 }
 
-pang_code pang_jobs_start(pang_db *db, pang_state *state, pang_audit *log, pang_health *health,
-                          const pang_env *env, pang_jobs **ret, pang_err *err)
+pang_code pang_jobs_start(const pang_server_env *shared, pang_jobs **ret, pang_err *err)
 {
     pang_jobs *jobs = calloc(1, sizeof *jobs);
     if (jobs == NULL)
         return pang_fail_memory(err);
-    *jobs = (pang_jobs){.db = db, .state = state, .audit = log, .health = health, .env = env};
+    *jobs = (pang_jobs){
+        .db = shared->db,
+        .state = shared->state,
+        .health = shared->health,
+        .env = shared->env,
+        .audit = shared->audit,
+        .keyring = shared->keyring,
+    };
     jobs->store_answers = true;
     (void)pthread_mutex_init(&jobs->lock, NULL);
     pang_code code = start(jobs, JOB_PING, "ping", ping, err);
@@ -124,6 +139,8 @@ pang_code pang_jobs_start(pang_db *db, pang_state *state, pang_audit *log, pang_
         code = start(jobs, JOB_WORK, "jobs", work, err);
     if (code == PANG_OK)
         code = start(jobs, JOB_AUDIT, "audit", audit, err);
+    if (code == PANG_OK && jobs->keyring != NULL)
+        code = start(jobs, JOB_KEYS, "keys", keys, err);
     if (code != PANG_OK) {
         pang_jobs_stop(jobs);
         return code;

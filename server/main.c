@@ -327,7 +327,7 @@ static pang_code open_all(server *s, pang_err *err)
     pang_counters_add_source(s->counters, sample_audit, s);
     code = open_transport(s, err);
     if (code == PANG_OK)
-        code = pang_jobs_start(s->db, s->state, s->audit, s->health, s->env, &s->jobs, err);
+        code = pang_jobs_start(&s->shared, &s->jobs, err);
     return code == PANG_OK ? open_listener(s, err) : code;
 }
 
