@@ -258,6 +258,57 @@ static void test_walk__a_page_stays_where_it_is_when_the_log_grows(void **state)
     compare(&t, &any, 1);
 }
 
+static size_t count_walk(const pang_str *scopes, size_t n, const pang_audit_filter *filter,
+                         bool ascending, size_t page_size)
+{
+    static taken t;
+    bool end = false;
+    pang_audit_walk walk = {.store = f.inner,
+                            .scopes = scopes,
+                            .n_scopes = n,
+                            .filter = *filter,
+                            .ascending = ascending,
+                            .deadline_ms = PANG_NO_DEADLINE};
+    t = (taken){0};
+    while (!end) {
+        t.stop_at = t.n + page_size;
+        assert_int_equal(pang_audit_walk_run(&walk, take, &t, &end, &f.err), PANG_OK);
+    }
+    return t.n;
+}
+
+/* Seals that are equally new, and times that fall into the middle of one. */
+static void test_walk__at_the_borders(void **state)
+{
+    (void)state;
+    static const pang_str scopes[] = {PANG_STR_INIT("0190000000000000000000000000000c"),
+                                      PANG_STR_INIT("0190000000000000000000000000000d"),
+                                      PANG_STR_INIT("0190000000000000000000000000000e")};
+    int64_t begin = f.clock.wall_ms;
+    pang_audit_filter filter = any_filter();
+    for (unsigned seal = 0; seal < 6; seal++) {
+        for (unsigned row = 0; row < 5; row++) {
+            f.clock.wall_ms += row == 0 && seal % 2 == 1 ? 0 : 10; /* some begin as others end */
+            for (unsigned i = 0; i < 3; i++)
+                audit_change(&f, 0, scopes[i], "create_table", 1, 9);
+        }
+        for (unsigned i = 0; i < 3; i++)
+            assert_true(audit_seal(&f, 0, scopes[i]));
+    }
+    for (size_t page = 1; page < 8; page++) {
+        assert_int_equal(count_walk(scopes, 3, &filter, false, page), 90);
+        assert_int_equal(count_walk(scopes, 3, &filter, true, page), 90);
+    }
+    for (int64_t at = begin; at < begin + 320; at += 5) {
+        pang_audit_filter before = any_filter(), since = any_filter();
+        before.to_ms = since.from_ms = at;
+        for (unsigned way = 0; way < 2; way++)
+            assert_int_equal(count_walk(scopes, 1, &before, way == 0, 1000) +
+                                 count_walk(scopes, 1, &since, way == 1, 1000),
+                             30);
+    }
+}
+
 /* ---- the service ---- */
 
 static pang_code call_named(const char *name, const void *in, void *out)
@@ -449,7 +500,7 @@ static void test_list__whose(void **state)
     }
     who = member;
     assert_int_equal(own, audit_head(&f, TENANT)->entries);
-    assert_int_equal(all, own + audit_head(&f, OTHER_TENANT)->entries);
+    assert_int_equal(all, own + audit_head(&f, OTHER_TENANT)->entries + 90); /* and the borders' */
 }
 
 static void test_chain__is_told(void **state)
@@ -468,6 +519,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_walk__by_every_filter_and_page),
+        cmocka_unit_test(test_walk__at_the_borders),
         cmocka_unit_test(test_list__bad_questions_are_refused),
         cmocka_unit_test(test_list__times_in_every_spelling),
         cmocka_unit_test(test_list__pages_offsets_and_counts_agree),
