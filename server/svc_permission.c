@@ -261,6 +261,12 @@ static const pang_method methods[] = {
         .out = &pangolin__v1__revoke_permission_response__descriptor,
         .handle = revoke_permission,
     },
+    {
+        .path = "/pangolin.v1.PermissionService/ExplainPermission",
+        .in = &pangolin__v1__explain_permission_request__descriptor,
+        .out = &pangolin__v1__explain_permission_response__descriptor,
+        .handle = pang_permission_explain,
+    },
 };
 
 const pang_service pang_service_permission = {
