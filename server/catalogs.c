@@ -89,7 +89,10 @@ static pang_code list_all(pang_call *call, const pang_catalogs_query *query, pan
                           pang_rec_catalog ***ret, size_t *ret_n, char **ret_token, pang_err *err)
 {
     pang_manage_page page = {0};
-    pang_manage_query all = {prefix, query->page_size, query->offset, query->token};
+    pang_manage_query all = {.prefix = prefix,
+                             .page_size = query->page_size,
+                             .offset = query->offset,
+                             .token = query->token};
     pang_code code = pang_manage_list(call, &all, &page, err);
     pang_id *ids = pang_arena_alloc_n(call->arena, page.n, sizeof *ids);
     if (code == PANG_OK && ids == NULL)

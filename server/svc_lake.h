@@ -10,5 +10,6 @@
 
 extern const pang_service pang_service_warehouse;
 extern const pang_service pang_service_catalog;
+extern const pang_service pang_service_asset;
 
 #endif

@@ -28,6 +28,7 @@ const pang_service *const pang_services[] = {
     &pang_service_permission,
     &pang_service_warehouse,
     &pang_service_catalog,
+    &pang_service_asset,
     NULL,
 };
 
