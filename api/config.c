@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/log.h"
+#include "api/config_internal.h"
 
 enum {
     KIB = 1024,
@@ -37,6 +37,7 @@ typedef struct {
 
 struct pang_config {
     value values[PANG_OPT_COUNT];
+    pang_providers providers;
 };
 
 /* ---- values ---- */
@@ -284,10 +285,30 @@ static pang_code load_environment(pang_config *config, char *const *environment,
             if (code != PANG_OK)
                 return code;
         }
+        if (!known) {
+            pang_code code = pang_providers_take(&config->providers, name, true, rest, &known, err);
+            if (code != PANG_OK)
+                return code;
+        }
         if (!known && pang_str_starts(name, PANG_STR("PANGOLIN_")))
             return refuse_unknown(BY_ENV, 0, name, err);
     }
     return PANG_OK;
+}
+
+/* A flag that is none of the table's. */
+static pang_code read_provider(pang_config *config, const pang_config_sources *from, int *at,
+                               pang_str name, const char *text, pang_err *err)
+{
+    bool known = false;
+    if (from->program == PANG_PROGRAM_SERVER && pang_providers_knows(name, false)) {
+        if (text == NULL && *at + 1 >= from->argc)
+            return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "--%.64s needs a value", name.ptr);
+        text = text != NULL ? text : from->argv[++*at];
+        return pang_providers_take(&config->providers, name, false, pang_str_from(text), &known,
+                                   err);
+    }
+    return refuse_unknown(BY_FLAG, from->program, name, err);
 }
 
 static pang_code read_flag(pang_config *config, const pang_config_sources *from, int *at,
@@ -303,7 +324,7 @@ static pang_code read_flag(pang_config *config, const pang_config_sources *from,
     bool has_value = pang_str_find(rest, '=') < rest.len;
     (void)pang_str_next(&rest, '=', &name);
     if (!find_name(name, &id) || (pang_options[id].programs & from->program) == 0)
-        return refuse_unknown(BY_FLAG, from->program, name, err);
+        return read_provider(config, from, at, name, has_value ? rest.ptr : NULL, err);
     (void)snprintf(source, sizeof source, "--%s", pang_options[id].name);
     if (!has_value && pang_options[id].type == PANG_OPTION_BOOL)
         return take(config, id, PANG_STR("true"), source, true, err);
@@ -339,13 +360,17 @@ static pang_code read_line(pang_config *config, pang_str line, const char *path,
     if (!has_value)
         return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "%.128s line %u is not \"name = value\"",
                          path, number);
-    if (!find_name(name, &id)) {
-        pang_code code = refuse_unknown(BY_KEY, 0, name, err);
-        pang_err_detail(err, "%.128s line %u", path, number);
-        return code;
-    }
     if (text.len >= 2 && text.ptr[0] == '"' && text.ptr[text.len - 1] == '"')
         text = pang_str_slice(text, 1, text.len - 2);
+    if (!find_name(name, &id)) {
+        bool known = false;
+        pang_code code = pang_providers_take(&config->providers, name, false, text, &known, err);
+        if (code == PANG_OK && !known)
+            code = refuse_unknown(BY_KEY, 0, name, err);
+        if (code != PANG_OK)
+            pang_err_detail(err, "%.128s line %u", path, number);
+        return code;
+    }
     (void)snprintf(source, sizeof source, "%s (%.128s line %u)", pang_options[id].name, path,
                    number);
     return take(config, id, text, source, true, err);
@@ -437,6 +462,7 @@ void pang_config_free(pang_config *config)
         return;
     for (size_t i = 0; i < PANG_OPT_COUNT; i++)
         value_free(&config->values[i]);
+    pang_providers_free(&config->providers);
     free(config);
 }
 
@@ -473,53 +499,10 @@ bool pang_config_is_set(const pang_config *config, pang_option_id id)
     return config->values[id].is_set;
 }
 
-/* ---- mains ---- */
-
-static void print_help(unsigned program, const char *name, const char *about)
+size_t pang_config_providers(const pang_config *config, const pang_config_provider **ret)
 {
-    printf(
-        "usage: %s [--NAME VALUE | --NAME=VALUE]...\n\n%s\n\n"
-        "Each option is a flag, an environment variable, and a line `name = value` of the file\n"
-        "that --config names. Flags win over the environment, the environment over the file.\n\n",
-        name, about);
-    for (size_t i = 0; i < PANG_OPT_COUNT; i++) {
-        const pang_option *option = &pang_options[i];
-        if ((option->programs & program) == 0)
-            continue;
-        printf("  --%s (%s)\n      %s", option->name, option->env, option->help);
-        if (option->type == PANG_OPTION_CHOICE)
-            printf(": %s", option->choices);
-        printf(" [%s]\n", option->fallback[0] == '\0' ? "not set" : option->fallback);
-    }
-    printf("\n  --help     print this\n  --version  print the version\n");
-}
-
-int pang_config_start(unsigned program, const char *name, const char *about, int argc, char **argv,
-                      pang_config **ret)
-{
-    pang_err err;
-    pang_log_level level = PANG_LOG_INFO;
-    pang_config_sources sources = {program, argc, argv, environ};
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--version") == 0) {
-            printf("%s %s\n", name, PANG_VERSION);
-            return 0;
-        }
-        if (strcmp(argv[i], "--help") == 0) {
-            print_help(program, name, about);
-            return 0;
-        }
-    }
-    if (pang_config_load(&sources, ret, &err) != PANG_OK) {
-        bool detail = err.detail[0] != '\0';
-        fprintf(stderr, "%s: cannot start: %s%s%s%s\n", name, err.message, detail ? " (" : "",
-                err.detail, detail ? ")" : "");
-        return PANG_EXIT_CANNOT_START;
-    }
-    (void)pang_log_level_parse(pang_config_text(*ret, PANG_OPT_LOG_LEVEL), &level);
-    pang_log_setup(strrchr(name, '-') != NULL ? strrchr(name, '-') + 1 : name, level,
-                   pang_str_equal(pang_config_text(*ret, PANG_OPT_LOG_FORMAT), PANG_STR("json")));
-    return -1;
+    *ret = config->providers.items;
+    return config->providers.n;
 }
 
 /* ---- the table ---- */
@@ -681,6 +664,25 @@ const pang_option pang_options[PANG_OPT_COUNT] = {
                              PANG_PROGRAM_SERVER, "", 0, 0, NULL,
                              "secret of at least 32 bytes; tokens that other programs signed with "
                              "it (HS256) are taken, none are when not set"},
+    [PANG_OPT_FRONTEND_URL] = {"frontend-url", "FRONTEND_URL", PANG_OPTION_TEXT,
+                               PANG_PROGRAM_SERVER, "http://localhost:5173", 0, 0, NULL,
+                               "where browsers go after a sign-in at an identity provider"},
+    [PANG_OPT_OAUTH_REDIRECTS] = {"oauth-redirect-uris", "PANGOLIN_OAUTH_REDIRECT_URIS",
+                                  PANG_OPTION_LIST, PANG_PROGRAM_SERVER, "", 0, 0, NULL,
+                                  "further addresses where they may go, exactly as clients name "
+                                  "them"},
+    [PANG_OPT_OAUTH_LINK_DOMAINS] = {"oauth-email-link-domains",
+                                     "PANGOLIN_OAUTH_EMAIL_LINK_DOMAINS", PANG_OPTION_LIST,
+                                     PANG_PROGRAM_SERVER, "", 0, 0, NULL,
+                                     "domains whose verified email addresses lead to users that "
+                                     "are there; none when not set"},
+    [PANG_OPT_OIDC_REQUIRE] = {"oidc-require", "PANGOLIN_OIDC_REQUIRE", PANG_OPTION_BOOL,
+                               PANG_PROGRAM_SERVER, "false", 0, 0, NULL,
+                               "refuse identity providers without OpenID Connect (GitHub)"},
+    [PANG_OPT_OIDC_CA_FILE] = {"oidc-ca-file", "PANGOLIN_OIDC_CA_FILE", PANG_OPTION_PATH,
+                               PANG_PROGRAM_SERVER, "", 0, 0, NULL,
+                               "authorities (PEM) of identity providers' certificates; the "
+                               "system's when not set"},
     [PANG_OPT_URL] = {"url", "PANGOLIN_URL", PANG_OPTION_TEXT, PANG_PROGRAM_CLI, "", 0, 0, NULL,
                       "address that the command-line clients talk to"},
     [PANG_OPT_TENANT] = {"tenant", "PANGOLIN_TENANT", PANG_OPTION_TEXT, PANG_PROGRAM_CLI, "", 0, 0,

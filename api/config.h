@@ -94,6 +94,11 @@ typedef enum {
     PANG_OPT_ROOT_USER,
     PANG_OPT_ROOT_PASSWORD,
     PANG_OPT_JWT_SECRET,
+    PANG_OPT_FRONTEND_URL,
+    PANG_OPT_OAUTH_REDIRECTS,
+    PANG_OPT_OAUTH_LINK_DOMAINS,
+    PANG_OPT_OIDC_REQUIRE,
+    PANG_OPT_OIDC_CA_FILE,
     /* The command-line clients. */
     PANG_OPT_URL,
     PANG_OPT_TENANT,
@@ -154,6 +159,48 @@ pang_str pang_config_text(const pang_config *config, pang_option_id id); /* TEXT
 int64_t pang_config_int(const pang_config *config, pang_option_id id);   /* INT BYTES MS */
 bool pang_config_bool(const pang_config *config, pang_option_id id);
 size_t pang_config_list(const pang_config *config, pang_option_id id, const pang_str **ret);
+
+/* ---- identity providers: options of which there are as many as the operator names ---- */
+
+/* Environment variables PANGOLIN_<NAME>_<FIELD> for the well-known ones (GOOGLE, MICROSOFT, GITHUB,
+ * OKTA) and PANGOLIN_OIDC_<NAME>_<FIELD> for any other; flags and keys of the file are
+ * google-client-id and oidc-<name>-client-id. */
+typedef enum {
+    PANG_PROVIDER_CLIENT_ID,
+    PANG_PROVIDER_CLIENT_SECRET,
+    PANG_PROVIDER_REDIRECT_URI, /* where the provider sends browsers: <us>/oauth/callback/<name> */
+    PANG_PROVIDER_ISSUER,
+    PANG_PROVIDER_TENANT_ID, /* Microsoft's own tenant */
+    PANG_PROVIDER_DOMAIN,    /* Okta's */
+    PANG_PROVIDER_SCOPES,
+    PANG_PROVIDER_AUDIENCE,     /* its tokens for this audience are taken as bearer */
+    PANG_PROVIDER_USERS_TENANT, /* our tenant that its users are in: UUID or name */
+    PANG_PROVIDER_CREATE_USERS, /* true: who is unknown becomes a user */
+    PANG_PROVIDER_GROUPS_CLAIM,
+    PANG_PROVIDER_ROLES,         /* group=role;group=role */
+    PANG_PROVIDER_NAME_CLAIM,    /* that a new user's name is taken from */
+    PANG_PROVIDER_SERVICE_CLAIM, /* that names a service user, of bearer tokens */
+    PANG_PROVIDER_AUTH_URL,      /* GitHub: the three ends, for another host */
+    PANG_PROVIDER_TOKEN_URL,
+    PANG_PROVIDER_USERINFO_URL,
+    PANG_PROVIDER_FIELDS
+} pang_provider_field;
+
+enum {
+    PANG_CONFIG_PROVIDERS_MAX = 16,
+    PANG_PROVIDER_NAME_MAX = 32, /* bytes: a-z, 0-9 and - */
+};
+
+typedef struct {
+    char name[PANG_PROVIDER_NAME_MAX + 1];
+    pang_str fields[PANG_PROVIDER_FIELDS]; /* empty: not set; NUL-terminated */
+} pang_config_provider;
+
+/* In the order in which they were first named. */
+size_t pang_config_providers(const pang_config *config, const pang_config_provider **ret);
+/* "client-id" */
+const char *pang_provider_field_name(pang_provider_field field);
+
 /* True when a flag, the environment or the file named it. */
 bool pang_config_is_set(const pang_config *config, pang_option_id id);
 

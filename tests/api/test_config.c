@@ -175,6 +175,51 @@ static void test_config__faults_of_the_file_name_the_line(void **state)
     }
 }
 
+static void test_config__providers_are_named_by_the_operator(void **state)
+{
+    (void)state;
+    pang_config *config;
+    const pang_config_provider *providers;
+    pang_err err;
+    char path[] = "/tmp/pang-config-XXXXXX";
+    write_file(path, "okta-domain = file.okta.example\noidc-key-cloak-issuer = https://file\n");
+    assert_int_equal(load(PANG_PROGRAM_SERVER,
+                          WORDS("--config", path, "--oidc-key-cloak-client-id", "flag"),
+                          WORDS("PANGOLIN_OIDC_KEY_CLOAK_ISSUER=https://env",
+                                "PANGOLIN_OIDC_REQUIRE=true", "OAUTH_GITHUB_TOKEN_URL=http://t",
+                                "OAUTH_OF_SOMEBODY_ELSE=1", "PANGOLIN_GITHUB_CLIENT_ID="),
+                          &config, &err),
+                     PANG_OK);
+    assert_true(pang_config_bool(config, PANG_OPT_OIDC_REQUIRE));
+    assert_int_equal(pang_config_providers(config, &providers), 3);
+    assert_string_equal(providers[0].name, "key-cloak");
+    assert_string_equal(providers[0].fields[PANG_PROVIDER_ISSUER].ptr, "https://env");
+    assert_string_equal(providers[0].fields[PANG_PROVIDER_CLIENT_ID].ptr, "flag");
+    assert_string_equal(providers[1].name, "github");
+    assert_string_equal(providers[1].fields[PANG_PROVIDER_TOKEN_URL].ptr, "http://t");
+    assert_null(providers[1].fields[PANG_PROVIDER_CLIENT_ID].ptr);
+    assert_string_equal(providers[2].name, "okta");
+    assert_string_equal(providers[2].fields[PANG_PROVIDER_DOMAIN].ptr, "file.okta.example");
+    pang_config_free(config);
+    unlink(path);
+}
+
+static void test_config__providers_fields_that_there_are_not(void **state)
+{
+    static const char *const bad[] = {
+        "PANGOLIN_OIDC_ACME_ISUER=x",    "PANGOLIN_OIDC__ISSUER=x",   "PANGOLIN_ACME_ISSUER=x",
+        "PANGOLIN_OIDC_GOOGLE_ISSUER=x", "PANGOLIN_OIDC_ac_ISSUER=x",
+    };
+    (void)state;
+    pang_config *config;
+    pang_err err;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(load(PANG_PROGRAM_SERVER, NULL, WORDS(bad[i]), &config, &err),
+                         PANG_INVALID_ARGUMENT);
+    assert_int_equal(load(PANG_PROGRAM_BRIDGE, WORDS("--okta-domain", "x"), NULL, &config, &err),
+                     PANG_INVALID_ARGUMENT);
+}
+
 static void test_config__a_secret_is_not_in_a_message(void **state)
 {
     (void)state;
@@ -237,6 +282,8 @@ int main(void)
         cmocka_unit_test(test_config__lists_and_spellings),
         cmocka_unit_test(test_config__refusals_name_source_and_fault),
         cmocka_unit_test(test_config__faults_of_the_file_name_the_line),
+        cmocka_unit_test(test_config__providers_are_named_by_the_operator),
+        cmocka_unit_test(test_config__providers_fields_that_there_are_not),
         cmocka_unit_test(test_config__a_secret_is_not_in_a_message),
         cmocka_unit_test(test_config__rows_are_whole_and_names_unique),
         cmocka_unit_test(test_config__each_option_is_documented),
