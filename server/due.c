@@ -8,6 +8,7 @@
 #include "server/ended.h"
 #include "server/locations.h"
 #include "server/metadata.h"
+#include "server/sweep.h"
 
 enum {
     ROUND_MAX = 64,          /* pieces of one round */
@@ -126,6 +127,8 @@ static pang_code purge(piece *p, pang_err *err)
 static pang_code run_in(piece *p, pang_err *err)
 {
     pang_code code = PANG_OK;
+    if (p->due->whole_scope)
+        return pang_sweep_run(p->state, p->key, p->due, p->arena, err);
     if (p->due->ended != NULL)
         return pang_ended_run(p->state, p->key, p->due, p->arena, err);
     p->release = pang_arena_alloc_n(p->arena, p->due->n_release, sizeof *p->release);

@@ -5,9 +5,11 @@
 
 #include <string.h>
 
+#include "server/bootstrap.h"
 #include "server/identity.h"
 
 #include "pangolin/v1/tenant.pb-c.h"
+#include "pangolin/v1/user.pb-c.h"
 
 typedef Pangolin__V1__ListTenantsResponse list_out;
 
@@ -169,6 +171,88 @@ static void test_svc_tenant__absent_ones_are_absent(void **state)
     assert_int_equal(drop(fx, got.tenant->id, true), PANG_FAILED_PRECONDITION);
 }
 
+/* ---- what is left is swept ---- */
+
+typedef struct {
+    size_t kept, others; /* counters and sequences; all else */
+} counted;
+
+static bool count_row(void *arg, const pang_record *row)
+{
+    counted *c = arg;
+    if (row->kind == PANG_KIND_COUNTER || row->kind == PANG_KIND_SEQUENCE)
+        c->kept++;
+    else
+        c->others++;
+    return true;
+}
+
+static size_t others_below(fixture *fx, pang_str prefix)
+{
+    counted c = {0};
+    pang_query query = {.prefix = prefix, .limit = PANG_SCAN_MAX};
+    assert_int_equal(
+        pang_store_scan(pang_db_store(fx->db), &query, PANG_NO_DEADLINE, count_row, &c, &fx->err),
+        PANG_OK);
+    return c.others;
+}
+
+static pang_str scope_of(fixture *fx, const char *id)
+{
+    char *scope = fx_text(fx, "%33s", "");
+    pang_id tenant;
+    assert_true(pang_id_parse(pang_str_from(id), &tenant));
+    pang_id_hex(tenant, scope);
+    return pang_str_slice(pang_str_from(scope), 0, PANG_ID_HEX);
+}
+
+static void fill(fixture *fx, pang_str scope)
+{
+    pang_rec_catalog settings = PANGOLIN__STORE__V1__CATALOG__INIT;
+    fx->scope = scope;
+    settings.name = (char *)(uintptr_t)FX_PREFIX;
+    settings.warehouse = fx_text(fx, "file://%s/of-the-tenant", fx->folder);
+    settings.allow_permitted = true;
+    settings.undrop_ms = settings.retention_ms = 1000;
+    pang_txn *txn = fx_begin(fx);
+    assert_int_equal(pang_catalog_create(txn, fx->arena, scope, &fx->env, &settings, &fx->err),
+                     PANG_OK);
+    assert_int_equal(pang_txn_commit(txn, &fx->err), PANG_OK);
+    assert_int_equal(fx_create_namespace(fx, "sales"), PANG_OK);
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(fx_create_table(fx, "sales", fx_text(fx, "t%d", i), NULL), PANG_OK);
+    for (int i = 0; i < 300; i++) {
+        Pangolin__V1__CreateUserRequest in = PANGOLIN__V1__CREATE_USER_REQUEST__INIT;
+        Pangolin__V1__CreateUserResponse out;
+        in.username = fx_text(fx, "user%d", i);
+        in.role = (char *)(uintptr_t) "tenant-user";
+        assert_int_equal(fx_call(fx, "CreateUser", &in, &out), PANG_OK);
+    }
+}
+
+static void test_svc_tenant__a_deleted_one_is_swept(void **state)
+{
+    fixture *fx = *state;
+    char *id, *other;
+    assert_int_equal(create(fx, "acme", &id), PANG_OK);
+    assert_int_equal(create(fx, "other", &other), PANG_OK);
+    size_t before = others_below(fx, PANG_STR("~system/lr/"));
+    fill(fx, scope_of(fx, id));
+    fx->scope = PANG_SYSTEM_SCOPE;
+    assert_int_equal(others_below(fx, PANG_STR("~system/lr/")), before + 40);
+    assert_int_equal(drop(fx, id, false), PANG_FAILED_PRECONDITION);
+    assert_int_equal(drop(fx, id, true), PANG_OK);
+    (void)pang_state_work(fx->state, &fx->err);
+    assert_true(others_below(fx, scope_of(fx, id)) > 600);
+    fx->ahead_ms = 10 * 60 * 1000;
+    (void)pang_state_work(fx->state, &fx->err);
+    assert_int_equal(fx->err.code, PANG_OK);
+    assert_int_equal(others_below(fx, scope_of(fx, id)), 0);
+    assert_int_equal(others_below(fx, PANG_STR("~system/lr/")), before);
+    assert_int_equal(others_below(fx, PANG_STR("~system/te/")), 1);
+    assert_int_equal(others_below(fx, PANG_STR("~system/du/")), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
 
 int main(void)
@@ -179,6 +263,7 @@ int main(void)
         TEST(test_svc_tenant__lists_are_by_name_in_pages),
         TEST(test_svc_tenant__one_that_holds_something_goes_when_asked),
         TEST(test_svc_tenant__absent_ones_are_absent),
+        TEST(test_svc_tenant__a_deleted_one_is_swept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
