@@ -18,7 +18,9 @@ typedef enum {
     PANG_KIND_KEYRING = 96,        /* sy/keyring: Keyring. System */
     PANG_KIND_REFRESH_FAMILY = 97, /* rs/<family>: RefreshFamily. System */
     PANG_KIND_REVOKED_TOKEN = 98,  /* rt/<jti>: RevokedToken. Of root's: system */
-    PANG_KIND_ISSUED_TOKEN = 99,   /* it/<user>/<jti>: IssuedToken */
+    PANG_KIND_ISSUED_TOKEN = 99,   /* it/<user>/<jti>: IssuedToken. Of root's: system */
+    PANG_KIND_TOKEN_PLACE = 100,   /* ij/<jti>: IssuedTokenPlace. Of root's: system */
+    PANG_KIND_ROOT_SETUP = 101,    /* sy/root-setup: RootSetup. System */
 } pang_secret_kind;
 
 pang_str pang_key_keyring(pang_keys *keys);                        /* system */
@@ -26,6 +28,8 @@ pang_str pang_key_refresh_family(pang_keys *keys, pang_id family); /* system */
 pang_str pang_key_revoked_token(pang_keys *keys, pang_id jti);
 pang_str pang_key_issued_token(pang_keys *keys, pang_id user, pang_id jti);
 pang_str pang_key_issued_tokens(pang_keys *keys, pang_id user); /* prefix */
+pang_str pang_key_token_place(pang_keys *keys, pang_id jti);
+pang_str pang_key_root_setup(pang_keys *keys); /* system */
 
 #ifdef __cplusplus
 }

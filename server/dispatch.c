@@ -19,6 +19,7 @@
 #include "server/audit.h"
 #include "server/authn.h"
 #include "server/idempotency.h"
+#include "server/quota.h"
 
 enum {
     START_MEMORY = 16 << 20, /* of all routes */
@@ -57,7 +58,7 @@ typedef struct {
     pang_idempotency idempotency;
     const pang_access *accesses;
     size_t n_accesses;
-    bool is_permitted;
+    bool is_permitted, in_quota;
     char scope[SCOPE_BYTES];
     char request_id[PANG_ID_TEXT + 1]; /* when the client sent none */
 } run;
@@ -295,6 +296,17 @@ static pang_code enter_tenant(run *r, pang_err *err)
     return PANG_OK;
 }
 
+/* Of its tenant's share. Root is nobody's storm, and unknown callers are of no tenant. */
+static bool enter_quota(run *r, pang_err *err)
+{
+    const pang_principal *who = r->call.who;
+    if (!who->is_known || who->kind == PANG_PRINCIPAL_ROOT || r->d->config.evaluation)
+        return true;
+    pang_code code = pang_quota_enter(r->d->config.quota, who->tenant, &r->call.retry_after_s, err);
+    r->in_quota = code == PANG_OK;
+    return r->in_quota;
+}
+
 /* Validates the packed message, unpacks it, finds the tenant, and resolves what it needs
  * permission for. */
 static pang_code bind_message(run *r, pang_str packed, pang_err *err)
@@ -331,6 +343,7 @@ static pang_code begin(run *r, pang_err *err)
     call->deadline_ms = r->request->deadline_ms;
     call->tenant_key = (pang_str){r->scope, PANG_ID_HEX};
     call->rpc = r->request->transport;
+    call->client_address = r->request->client_address;
     call->request_id = r->request->request_id;
     if (call->request_id.len == 0 && r->route->audits) {
         pang_id_text(pang_id_v7(call->server->env), r->request_id);
@@ -412,6 +425,7 @@ static pang_code run_once(run *r, pang_err *err)
     bool replayed = false;
     call->keep = (pang_str){0};
     call->note = (pang_audit_note){0};
+    call->retry_after_s = 0;
     call->txn = NULL;
     r->out = pang_arena_alloc(call->arena, r->route->row->out->sizeof_message);
     if (r->out == NULL)
@@ -576,6 +590,16 @@ static pang_code audit_end(run *r, pang_code code, pang_err *err)
     return pang_audit_ended(&r->call, &outcome, err);
 }
 
+static pang_code run_and_audit(run *r, pang_code code, pang_err *err)
+{
+    const pang_principal *caller = r->call.who; /* whose share it is, whoever is acted for */
+    if (code == PANG_OK)
+        code = is_stream(r->route->rule) ? run_stream(r, err) : run_unary(r, err);
+    if (r->in_quota)
+        pang_quota_leave(r->d->config.quota, caller->tenant);
+    return audit_end(r, code, err);
+}
+
 void pang_dispatch_run(pang_dispatcher *d, const pang_route *route, const pang_request *request,
                        pang_answer *answer)
 {
@@ -586,9 +610,10 @@ void pang_dispatch_run(pang_dispatcher *d, const pang_route *route, const pang_r
     answer->retry_after_s = 0;
     answer->err.code = PANG_OK;
     pang_code code = begin(&r, &answer->err);
-    if (code == PANG_OK)
-        code = is_stream(route->rule) ? run_stream(&r, &answer->err) : run_unary(&r, &answer->err);
-    code = audit_end(&r, code, &answer->err);
+    if (code == PANG_OK && !enter_quota(&r, &answer->err))
+        code = PANG_RESOURCE_EXHAUSTED; /* not audited: a storm shall cost nothing */
+    else
+        code = run_and_audit(&r, code, &answer->err);
     answer->code = code;
     int64_t us = pang_metrics_clock() - begun;
     pang_count_call(d->config.server->counters, route->rule->index, code, us);
@@ -601,7 +626,8 @@ void pang_dispatch_run(pang_dispatcher *d, const pang_route *route, const pang_r
                                  "the deadline has passed"); /* the caller is still there */
     else if (answer->err.code != code)
         (void)pang_fail(&answer->err, code, NULL, "the call failed");
-    if (code == PANG_UNAVAILABLE)
+    answer->retry_after_s = r.call.retry_after_s;
+    if (code == PANG_UNAVAILABLE && answer->retry_after_s == 0)
         answer->retry_after_s = PANG_RETRY_AFTER_S;
     log_failure(&r, &answer->err, us);
 }

@@ -74,11 +74,12 @@ typedef struct {
     pang_evaluate_fn *evaluate;          /* NULL: allow, which needs `evaluation` */
     pang_stand_fn *stand;                /* asked before `evaluate`; may be NULL */
     void *evaluate_arg;                  /* of both */
-    pang_id server_id;      /* numbers audit rows; stable over restarts */
-    unsigned in_flight_max; /* calls admitted at once */
-    unsigned streams_max;   /* streaming calls among them, each of which holds a thread */
-    int64_t timeout_ms;     /* of one call, where its rule allows more */
-    size_t body_max;        /* of one request message, where its rule allows more */
+    pang_id server_id;                   /* numbers audit rows; stable over restarts */
+    struct pang_quota *quota;            /* of each tenant; NULL: no bound */
+    unsigned in_flight_max;              /* calls admitted at once */
+    unsigned streams_max; /* streaming calls among them, each of which holds a thread */
+    int64_t timeout_ms;   /* of one call, where its rule allows more */
+    size_t body_max;      /* of one request message, where its rule allows more */
 } pang_dispatch_config;
 
 /* Joins rules and handlers. ERRORS: FAILED_PRECONDITION naming the method (a handler without a

@@ -15,6 +15,8 @@ const pang_service *const pang_services[] = {
     &pang_service_health,
     &pang_service_reflection,
     &pang_service_reflection_alpha,
+    &pang_service_auth,
+    &pang_service_oauth,
     &pang_service_operations,
     &pang_service_tenant,
     &pang_service_role,

@@ -8,6 +8,8 @@
 
 #include "api/service.h"
 
+extern const pang_service pang_service_auth;
+extern const pang_service pang_service_oauth;
 extern const pang_service pang_service_tenant;
 extern const pang_service pang_service_user;
 extern const pang_service pang_service_role;

@@ -120,14 +120,20 @@ static bool pass_over(void *arg, const pang_record *row)
 }
 
 /* The key of the last row that `offset` leaves out; *ret_end when it leaves all out. */
-static pang_code skip(pang_call *call, pang_str prefix, size_t offset, pang_str *ret_after,
+static pang_code skip(pang_call *call, const pang_manage_query *list, pang_str *ret_after,
                       bool *ret_end, pang_err *err)
 {
+    size_t offset = (size_t)list->offset;
     *ret_end = false;
     while (offset > 0 && !*ret_end) {
         size_t chunk = offset < PANG_SCAN_MAX ? offset : PANG_SCAN_MAX;
         pang_query query = {
-            .prefix = prefix, .after = *ret_after, .limit = (uint32_t)chunk, .keys_only = true};
+            .prefix = list->prefix,
+            .after = *ret_after,
+            .limit = (uint32_t)chunk,
+            .descending = list->descending,
+            .keys_only = true,
+        };
         gathering g = {.arena = call->arena, .last = *ret_after};
         pang_code code = pang_txn_scan(call->txn, &query, pass_over, &g, err);
         if (code == PANG_OK && g.failed)
@@ -150,7 +156,7 @@ static pang_code where_to_begin(pang_call *call, const pang_manage_query *query,
     if (query->token == NULL || query->token[0] == '\0') {
         if (query->offset < 0)
             return refuse("offset", "must not be negative", err);
-        return skip(call, query->prefix, (size_t)query->offset, ret_after, ret_end, err);
+        return skip(call, query, ret_after, ret_end, err);
     }
     pang_code code = pang_page_read(call, query->prefix, pang_str_from(query->token), &page, err);
     if (code != PANG_OK)
@@ -161,8 +167,8 @@ static pang_code where_to_begin(pang_call *call, const pang_manage_query *query,
 }
 
 /* Rows behind `after`, in chunks, since one scan has its bound. */
-static pang_code gather_rows(pang_call *call, pang_str prefix, pang_str after, size_t most,
-                             pang_record **ret, size_t *ret_n, pang_err *err)
+static pang_code gather_rows(pang_call *call, const pang_manage_query *list, pang_str after,
+                             size_t most, pang_record **ret, size_t *ret_n, pang_err *err)
 {
     gathering g = {.arena = call->arena};
     g.rows = pang_arena_alloc_n(call->arena, most, sizeof *g.rows);
@@ -171,7 +177,10 @@ static pang_code gather_rows(pang_call *call, pang_str prefix, pang_str after, s
     for (size_t want = 0, before = 0; g.n < most; before = g.n) {
         want = most - g.n < PANG_SCAN_MAX ? most - g.n : PANG_SCAN_MAX;
         g.most = g.n + want;
-        pang_query query = {.prefix = prefix, .after = after, .limit = (uint32_t)want};
+        pang_query query = {.prefix = list->prefix,
+                            .after = after,
+                            .limit = (uint32_t)want,
+                            .descending = list->descending};
         pang_code code = pang_txn_scan(call->txn, &query, gather, &g, err);
         if (code == PANG_OK && g.failed)
             code = pang_fail_memory(err);
@@ -198,7 +207,7 @@ pang_code pang_manage_list(pang_call *call, const pang_manage_query *query, pang
         code = where_to_begin(call, query, &after, &end, err);
     if (code != PANG_OK || end)
         return code;
-    code = gather_rows(call, query->prefix, after, size + 1, &ret->rows, &ret->n, err);
+    code = gather_rows(call, query, after, size + 1, &ret->rows, &ret->n, err);
     if (code != PANG_OK || ret->n <= size)
         return code;
     ret->n = size;
@@ -209,7 +218,8 @@ pang_code pang_manage_list(pang_call *call, const pang_manage_query *query, pang
 pang_code pang_manage_all(pang_call *call, pang_str prefix, size_t most, pang_record **ret,
                           size_t *ret_n, pang_err *err)
 {
-    pang_code code = gather_rows(call, prefix, (pang_str){0}, most + 1, ret, ret_n, err);
+    pang_manage_query query = {.prefix = prefix};
+    pang_code code = gather_rows(call, &query, (pang_str){0}, most + 1, ret, ret_n, err);
     if (code == PANG_OK && *ret_n > most)
         return pang_fail(err, PANG_FAILED_PRECONDITION, PANG_CONFLICT_REASON,
                          "more than %zu entries hang on it: delete some of them first", most);

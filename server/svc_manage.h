@@ -45,6 +45,7 @@ typedef struct {
     pang_str prefix; /* of the records that are listed, in the order of their keys */
     int32_t page_size, offset;
     const char *token; /* NULL or empty: from the start */
+    bool descending;   /* from the last key to the first */
 } pang_manage_query;
 
 typedef struct {

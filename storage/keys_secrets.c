@@ -29,3 +29,13 @@ pang_str pang_key_issued_tokens(pang_keys *keys, pang_id user)
 {
     return pang_key_make(keys, "it", "i/", user);
 }
+
+pang_str pang_key_token_place(pang_keys *keys, pang_id jti)
+{
+    return pang_key_make(keys, "ij", "i", jti);
+}
+
+pang_str pang_key_root_setup(pang_keys *keys)
+{
+    return pang_key_setting(keys, PANG_STR("root-setup"));
+}
