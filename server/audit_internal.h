@@ -100,7 +100,8 @@ struct pang_audit {
     audit_scopes dirty;
     bool sweep_now; /* some could not be noted */
 
-    int64_t sweep_at_ms; /* mono; of the thread that works */
+    int64_t sweep_at_ms; /* mono; of the thread that works, as is the next */
+    int64_t retire_at_ms;
 };
 
 /* audit_group.c: packs as many of the entries, all of one scope and in order of time, as one row
@@ -114,8 +115,9 @@ pang_str pang_audit_text(const audit_entry *entry, unsigned which);
 /* Moves what is due of the unknown callers' failures to the buffer; all when `all`. */
 void pang_audit_take_strangers(pang_audit *audit, bool all);
 
-/* audit_retire.c: removes the seals of a tenant whose rows are all older than the retention, and
- * their rows, some at a time. *ret_more: there are more of them. */
+/* audit_retire.c: removes the oldest seal of a tenant, with its rows, if all that it tells of is
+ * older than the retention. *ret_more: it did, and the next may be too. ERRORS: ABORTED (another
+ * server wrote the end of the chain), the store's. */
 PANG_MUST_CHECK pang_code pang_audit_retire(pang_audit *audit, pang_str scope, bool *ret_more,
                                             pang_err *err);
 

@@ -14,6 +14,7 @@
 enum {
     SWEEP_EVERY_MS = 10 * 60 * 1000,
     SWEEP_RETRY_MS = 10 * 1000,
+    RETIRE_MAX = 64, /* seals of one tenant in one round */
     SCOPES_MIN = 64,
 };
 
@@ -134,6 +135,44 @@ static pang_code sweep(pang_audit *audit, pang_err *err)
     return code;
 }
 
+typedef struct {
+    pang_audit *audit;
+    pang_err *err;
+    bool stopped;
+} retirement;
+
+static bool retire_scope(void *arg, pang_str scope)
+{
+    retirement *r = arg;
+    bool more = true;
+    for (unsigned i = 0; more && i < RETIRE_MAX; i++) {
+        pang_code code = pang_audit_retire(r->audit, scope, &more, r->err);
+        if (code == PANG_ABORTED)
+            return true; /* it is being sealed: later */
+        if (code != PANG_OK)
+            return false;
+    }
+    r->stopped |= more;
+    return true;
+}
+
+/* What is too old goes, of each tenant some, so that none keeps the others waiting. */
+static pang_code retire(pang_audit *audit, pang_err *err)
+{
+    int64_t now = pang_env_mono_ms(audit->config.env);
+    if (audit->config.retention_ms == 0 || now < audit->retire_at_ms)
+        return PANG_OK;
+    pang_err failure = {.code = PANG_OK};
+    retirement r = {.audit = audit, .err = &failure};
+    pang_code code = pang_audit_scopes(pang_db_store(audit->config.db), retire_scope, &r, err);
+    if (code == PANG_OK && failure.code != PANG_OK && failure.code != PANG_ABORTED) {
+        *err = failure;
+        code = failure.code;
+    }
+    audit->retire_at_ms = now + (code != PANG_OK ? SWEEP_RETRY_MS : r.stopped ? 0 : SWEEP_EVERY_MS);
+    return code;
+}
+
 int64_t pang_audit_work(pang_audit *audit, pang_err *err)
 {
     pang_err other;
@@ -143,6 +182,8 @@ int64_t pang_audit_work(pang_audit *audit, pang_err *err)
     if (sweep(audit, &other) != PANG_OK && err->code == PANG_OK)
         *err = other;
     if (seal_dirty(audit, &other) != PANG_OK && err->code == PANG_OK)
+        *err = other;
+    if (retire(audit, &other) != PANG_OK && err->code == PANG_OK)
         *err = other;
     return PANG_AUDIT_EVERY_MS;
 }

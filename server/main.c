@@ -24,6 +24,7 @@
 
 enum {
     START_MEMORY = 1 << 20,
+    DAY_MS = 24 * 60 * 60 * 1000,
     STREAMS_SHARE = 4,     /* of the pool's threads, the part that streams may hold */
     CONNECTIONS_SHARE = 2, /* of all connections, the part that one process may have */
     MESSAGE_SLACK = 64 << 10,
@@ -217,6 +218,7 @@ static pang_code open_audit(server *s, pang_id server_id, pang_err *err)
         .db = s->db,
         .server = server_id,
         .counters = s->counters,
+        .retention_ms = pang_config_int(s->config, PANG_OPT_AUDIT_RETENTION) * DAY_MS,
     };
     return pang_audit_open(&config, &s->audit, err);
 }

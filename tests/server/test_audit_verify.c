@@ -281,6 +281,57 @@ static void test_verify__a_seal_that_was_changed(void **state)
     assert_seal_fault(f, 2, "the seal is gone");
 }
 
+/* Retention: what is left is still whole, and what is asked for comes from it. */
+static void test_retire__whole_seals_go_and_the_rest_still_proves_itself(void **state)
+{
+    audit_fixture *f = *state;
+    pang_audit *audit = NULL;
+    fill(f);
+    int64_t now = f->clock.wall_ms;
+    f->clock.wall_ms += 60 * 60 * 1000;
+    for (unsigned i = 0; i < 3; i++)
+        audit_change(f, 0, TENANT, "create_table", 4, 9);
+    assert_true(audit_seal(f, 0, TENANT));
+    pang_audit_config config = {.env = &f->env,
+                                .db = f->db[0],
+                                .server = audit_server(0),
+                                .retention_ms = f->clock.wall_ms - now + 1};
+    assert_int_equal(pang_audit_open(&config, &audit, &f->err), PANG_OK);
+    assert_in_range(pang_audit_work(audit, &f->err), 1, 1000);
+    assert_int_equal(f->err.code, PANG_OK);
+    pang_audit_report report = verify(f);
+    if (!report.good)
+        fail_msg("%s, row %llu, seal %llu", report.what, (unsigned long long)report.number,
+                 (unsigned long long)report.seal);
+    pang_rec_audit_head *head = audit_head(f, TENANT);
+    assert_int_equal(head->removed_seals, 2); /* the third is of the kept time's first moment */
+    assert_int_equal(report.seals, 4);
+    assert_int_equal(report.rows, 9 + 2 + 3);
+    assert_int_equal(report.removed, 2 * 10); /* entries: a group has two */
+    assert_int_equal(audit_count(f, TENANT, PANG_KIND_AUDIT_SEAL, NULL), 2);
+    /* Two seals' index of three callers and one resource; that of the last, of one and one. */
+    assert_int_equal(audit_count(f, TENANT, PANG_KIND_AUDIT_PRINCIPAL, NULL), 3 + 2);
+    assert_int_equal(audit_count(f, TENANT, PANG_KIND_AUDIT_RESOURCE, NULL), 2);
+    /* All of it: then the end alone is left, and what comes is proved by it. */
+    f->clock.wall_ms += 2 * config.retention_ms;
+    f->clock.mono_ms += 60 * 60 * 1000;
+    (void)pang_audit_work(audit, &f->err);
+    assert_int_equal(f->err.code, PANG_OK);
+    assert_int_equal(audit_count(f, TENANT, PANG_KIND_AUDIT, NULL), 0);
+    assert_true(verify(f).good);
+    audit_change(f, 0, TENANT, "create_table", 1, 9);
+    assert_true(audit_seal(f, 0, TENANT));
+    report = verify(f);
+    assert_true(report.good);
+    assert_int_equal(report.rows, 1);
+    /* A removed row that is put back is found, and so is one that goes now. */
+    pang_record row = audit_get(f, row_key(f, 0, 21));
+    assert_true(row.version != 0);
+    audit_tamper_delete(f, row.key);
+    assert_fault(f, 0, 21, "the row is gone");
+    pang_audit_close(audit);
+}
+
 /* A row that goes before it was sealed keeps its place: the sealer says so, and the others are
  * still proved. */
 static void test_seal__a_row_that_is_gone_before_it_is_sealed(void **state)
@@ -366,6 +417,7 @@ int main(void)
         CASE(test_verify__a_truncated_log_is_named),
         CASE(test_verify__a_log_that_was_set_back),
         CASE(test_verify__a_seal_that_was_changed),
+        CASE(test_retire__whole_seals_go_and_the_rest_still_proves_itself),
         CASE(test_seal__a_row_that_is_gone_before_it_is_sealed),
         CASE(test_change__a_crash_leaves_both_or_neither),
         CASE(test_scopes__every_tenant_once),
