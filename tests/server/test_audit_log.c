@@ -3,6 +3,7 @@
  */
 #include <pthread.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "tests/server/audit_fixture.h"
 
@@ -193,6 +194,29 @@ static void test_add__many_threads_lose_nothing(void **state)
     audit_flush(f, 0);
     pang_audit_get_stats(f->audit[0], &stats);
     assert_int_equal(stats.entries, 80000);
+}
+
+static int64_t cpu_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+/* What a read pays: printed; the bound is for sanitizers and busy machines. */
+static void test_add__is_cheap(void **state)
+{
+    audit_fixture *f = *state;
+    enum { ADDS = 30000 };
+    int64_t begin = cpu_ns();
+    for (unsigned i = 0; i < ADDS; i++)
+        assert_int_equal(audit_read(f, 0, TENANT, "demo/sales/orders", 1), PANG_OK);
+    int64_t added = cpu_ns();
+    audit_flush(f, 0);
+    int64_t flushed = cpu_ns();
+    printf("a read: %lld ns to add, %lld ns to write\n", (long long)(added - begin) / ADDS,
+           (long long)(flushed - added) / ADDS);
+    assert_true((added - begin) / ADDS < 10000);
 }
 
 static void test_add__bounds(void **state)
@@ -400,6 +424,7 @@ int main(void)
         CASE(test_flush__what_failed_is_written_once),
         CASE(test_add__a_full_buffer_is_written_at_once_or_refuses),
         CASE(test_add__many_threads_lose_nothing),
+        CASE(test_add__is_cheap),
         CASE(test_add__bounds),
         CASE(test_stranger__failures_are_counted_by_address_and_reason),
         CASE(test_stranger__the_log_cannot_be_made_to_grow),
