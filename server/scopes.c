@@ -110,7 +110,7 @@ static pang_code resolve_namespace(pang_view *view, const char *text, pang_rec_s
                                    pang_err *err)
 {
     pang_content content = {0};
-    pang_levels levels;
+    pang_levels levels = {0};
     pang_code code = pang_scope_levels(text, view->arena, &levels, err);
     if (code != PANG_OK)
         return code;

@@ -3,6 +3,7 @@
  * for a call of its own, and the same code that decides is asked, so that an explanation is never
  * of other rules than those that hold.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "server/grants.h"
@@ -94,7 +95,7 @@ static pang_code asset_by_id(pang_call *call, const request_in *in, pang_grant_o
 static pang_code find_below(pang_call *call, pang_view *view, const request_in *in,
                             pang_grant_object *object, pang_err *err)
 {
-    pang_levels levels;
+    pang_levels levels = {0};
     pang_id id;
     bool is_asset = object->kind == PANG_SCOPE_ASSET;
     if (is_asset && pang_id_parse(pang_str_from(in->asset), &id))
@@ -196,6 +197,7 @@ static pang_code show_grant(looking *l, const pang_grant_seen *seen, Pangolin__V
 static pang_code show_way(looking *l, const pang_role_way *way, explained *to)
 {
     size_t n = 0;
+    assert(way != NULL);
     for (const pang_role_way *w = way; w != NULL; w = w->via)
         n++;
     to->role_id = pang_manage_id_text(way->id, l->call->arena);
@@ -229,7 +231,7 @@ static bool show_one(void *arg, const pang_grant_seen *seen)
     to->covers = seen->covers;
     to->implies = seen->implies;
     l->code = show_grant(l, seen, &to->permission);
-    if (l->code != PANG_OK)
+    if (l->code != PANG_OK || to->permission == NULL)
         return false;
     /* What is compiled does not know who granted it, and when. */
     to->permission->granted_by = to->permission->granted_at = (char *)protobuf_c_empty_string;

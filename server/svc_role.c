@@ -90,7 +90,7 @@ static pang_code read_includes(pang_call *call, char *const *texts, size_t n,
                          "included-roles has %zu entries, at most %d", n, PANG_ROLE_INCLUDES_MAX);
     *ret_n = 0;
     for (size_t i = 0; code == PANG_OK && i < n; i++) {
-        pang_rec_role *role;
+        pang_rec_role *role = NULL;
         code = pang_role_find(call, texts[i], &role, err);
         if (code == PANG_OK && !holds(ids, *ret_n, role->id))
             ids[(*ret_n)++] = role->id;
@@ -134,9 +134,9 @@ static pang_code all_roles(pang_call *call, pang_rec_role ***ret, size_t *ret_n,
 static pang_code check_ring(pang_call *call, pang_id role, const ProtobufCBinaryData *includes,
                             size_t n_includes, pang_err *err)
 {
-    pang_rec_role **roles;
-    const pang_id *wanted;
-    size_t n;
+    pang_rec_role **roles = NULL;
+    const pang_id *wanted = NULL;
+    size_t n = 0;
     if (n_includes == 0)
         return PANG_OK;
     pang_code code = all_roles(call, &roles, &n, err);
@@ -258,8 +258,8 @@ static pang_code list_roles(pang_call *call, const void *request, void *reply, p
         .key_of = pang_key_role,
         .type = &pangolin__store__v1__role__descriptor,
     };
-    void **bodies;
-    size_t n;
+    void **bodies = NULL;
+    size_t n = 0;
     query.query.prefix = pang_key_role_names(&query.keys);
     query.query.token = in->_page_token_case != 0 ? in->page_token : NULL;
     pang_code code = pang_named_list(call, &query, &bodies, &n, &out->next_page_token, err);
@@ -317,7 +317,7 @@ static pang_code get_role(pang_call *call, const void *request, void *reply, pan
 {
     const Pangolin__V1__GetRoleRequest *in = request;
     Pangolin__V1__GetRoleResponse *out = reply;
-    pang_rec_role *role;
+    pang_rec_role *role = NULL;
     pang_code code = pang_role_find(call, in->id, &role, err);
     return code == PANG_OK ? pang_role_show(call, role, &out->role, err) : code;
 }
@@ -326,7 +326,7 @@ static pang_code update_role(pang_call *call, const void *request, void *reply, 
 {
     const Pangolin__V1__UpdateRoleRequest *in = request;
     Pangolin__V1__UpdateRoleResponse *out = reply;
-    pang_rec_role *role;
+    pang_rec_role *role = NULL;
     pang_code code = pang_role_find(call, in->id, &role, err);
     if (code == PANG_OK && in->_name_case != 0)
         code = take_name(call, role, in->name, err);
@@ -369,8 +369,8 @@ static pang_code take_from_holders(pang_call *call, pang_id role, size_t *ret_n,
 static pang_code take_from_roles(pang_call *call, ProtobufCBinaryData gone, size_t *ret_n,
                                  pang_err *err)
 {
-    pang_rec_role **roles;
-    size_t n;
+    pang_rec_role **roles = NULL;
+    size_t n = 0;
     pang_code code = all_roles(call, &roles, &n, err);
     *ret_n = 0;
     for (size_t i = 0; code == PANG_OK && i < n; i++) {
@@ -395,8 +395,8 @@ static pang_code end_uses(pang_call *call, const pang_rec_role *role, bool casca
     pang_keys keys = pang_identity_keys(call);
     pang_id id = pang_id_of(role->id);
     pang_str counter = pang_key_role_use(&keys, id);
-    size_t holders, roles;
-    int64_t uses;
+    size_t holders = 0, roles = 0;
+    int64_t uses = 0;
     pang_code code = pang_counter_hold(call, counter, &uses, err);
     if (code != PANG_OK || uses == 0)
         return code;
@@ -417,7 +417,7 @@ static pang_code delete_role(pang_call *call, const void *request, void *reply, 
 {
     const Pangolin__V1__DeleteRoleRequest *in = request;
     pang_keys keys = pang_identity_keys(call);
-    pang_rec_role *role;
+    pang_rec_role *role = NULL;
     (void)reply;
     pang_code code = pang_role_find(call, in->id, &role, err);
     if (code == PANG_OK)

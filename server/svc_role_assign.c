@@ -27,7 +27,7 @@ static pang_code read_roles(pang_call *call, const pang_record *rows, size_t n,
     pang_keys keys = pang_identity_keys(call);
     pang_str *wanted = pang_arena_alloc_n(call->arena, n, sizeof *wanted);
     pang_rec_role **roles = pang_arena_alloc_n(call->arena, n, sizeof *roles);
-    pang_record *records;
+    pang_record *records = NULL;
     pang_code code = PANG_OK;
     if (wanted == NULL || roles == NULL)
         return pang_fail_memory(err);
@@ -100,8 +100,8 @@ pang_code pang_role_list_of_user(pang_call *call, const void *request, void *rep
     pang_keys keys = pang_identity_keys(call);
     pang_account account;
     pang_rec_role **roles;
-    pang_record *rows;
-    size_t n;
+    pang_record *rows = NULL;
+    size_t n = 0;
     pang_code code = pang_account_find(call, in->id, &account, err);
     if (code == PANG_OK)
         code = pang_manage_all(call, pang_key_assignments(&keys, account.id),
@@ -132,7 +132,7 @@ static pang_code check_room(pang_call *call, pang_id principal, pang_err *err)
 {
     pang_keys keys = pang_identity_keys(call);
     pang_record *rows;
-    size_t n;
+    size_t n = 0;
     pang_code code = pang_counter_hold(call, pang_key_gains(&keys, principal), NULL, err);
     if (code == PANG_OK)
         code = pang_manage_all(call, pang_key_assignments(&keys, principal),

@@ -145,7 +145,7 @@ static pang_code rotate_api_key(pang_call *call, const void *request, void *repl
 {
     const Pangolin__V1__RotateApiKeyRequest *in = request;
     Pangolin__V1__RotateApiKeyResponse *out = reply;
-    pang_rec_service_user *body;
+    pang_rec_service_user *body = NULL;
     pang_code code = pang_service_user_find(call, in->id, &body, err);
     if (code == PANG_OK && in->expires_in_days != 0)
         code = life_of(in->expires_in_days, &body->key_life_ms, err);
@@ -202,8 +202,8 @@ static pang_code show_keys(pang_call *call, const pang_rec_service_user *body, c
 static pang_code list_api_keys(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     const Pangolin__V1__ListApiKeysRequest *in = request;
-    pang_rec_service_user *body;
-    around *also;
+    pang_rec_service_user *body = NULL;
+    around *also = NULL;
     pang_code code = pang_service_user_find(call, in->id, &body, err);
     if (code == PANG_OK)
         code = look_around(call, (void *[]){body}, 1, &also, err);
@@ -214,7 +214,7 @@ static pang_code delete_api_key(pang_call *call, const void *request, void *repl
 {
     const Pangolin__V1__DeleteApiKeyRequest *in = request;
     pang_keys shared = pang_identity_system(call);
-    pang_rec_service_user *body;
+    pang_rec_service_user *body = NULL;
     size_t kept = 0;
     (void)reply;
     pang_code code = pang_service_user_find(call, in->id, &body, err);
@@ -312,9 +312,9 @@ static pang_code list_service_users(pang_call *call, const void *request, void *
         .key_of = pang_key_service_user,
         .type = &pangolin__store__v1__service_user__descriptor,
     };
-    around *also;
-    void **bodies;
-    size_t n;
+    around *also = NULL;
+    void **bodies = NULL;
+    size_t n = 0;
     query.query.prefix = pang_key_service_user_names(&query.keys);
     query.query.token = in->_page_token_case != 0 ? in->page_token : NULL;
     pang_code code = pang_named_list(call, &query, &bodies, &n, &out->next_page_token, err);
@@ -334,8 +334,8 @@ static pang_code get_service_user(pang_call *call, const void *request, void *re
 {
     const Pangolin__V1__GetServiceUserRequest *in = request;
     Pangolin__V1__GetServiceUserResponse *out = reply;
-    pang_rec_service_user *body;
-    around *also;
+    pang_rec_service_user *body = NULL;
+    around *also = NULL;
     pang_code code = pang_service_user_find(call, in->id, &body, err);
     if (code == PANG_OK)
         code = look_around(call, (void *[]){body}, 1, &also, err);
@@ -359,7 +359,7 @@ static pang_code update_service_user(pang_call *call, const void *request, void 
 {
     const Pangolin__V1__UpdateServiceUserRequest *in = request;
     Pangolin__V1__UpdateServiceUserResponse *out = reply;
-    pang_rec_service_user *body;
+    pang_rec_service_user *body = NULL;
     pang_code code = pang_service_user_find(call, in->id, &body, err);
     if (code == PANG_OK && in->_name_case != 0)
         code = take_name(call, body, in->name, err);
@@ -396,7 +396,7 @@ static pang_code delete_service_user(pang_call *call, const void *request, void 
 {
     const Pangolin__V1__DeleteServiceUserRequest *in = request;
     Pangolin__V1__DeleteServiceUserResponse *out = reply;
-    pang_rec_service_user *body;
+    pang_rec_service_user *body = NULL;
     pang_code code = pang_service_user_find(call, in->id, &body, err);
     if (code == PANG_OK && pang_id_equal(pang_id_of(body->id), call->who->id))
         code = pang_fail(err, PANG_FAILED_PRECONDITION, PANG_CONFLICT_REASON,

@@ -144,8 +144,8 @@ static pang_code list_tenants(pang_call *call, const void *request, void *reply,
         .key_of = pang_key_tenant,
         .type = &pangolin__store__v1__tenant__descriptor,
     };
-    void **bodies;
-    size_t n;
+    void **bodies = NULL;
+    size_t n = 0;
     query.query.prefix = pang_key_tenant_names(&query.keys);
     query.query.token = in->_page_token_case != 0 ? in->page_token : NULL;
     pang_code code = pang_named_list(call, &query, &bodies, &n, &out->next_page_token, err);
@@ -189,7 +189,7 @@ static pang_code get_tenant(pang_call *call, const void *request, void *reply, p
 {
     const Pangolin__V1__GetTenantRequest *in = request;
     Pangolin__V1__GetTenantResponse *out = reply;
-    pang_rec_tenant *body;
+    pang_rec_tenant *body = NULL;
     pang_code code = find(call, in->id, &body, err);
     return code == PANG_OK ? show(body, call->arena, &out->tenant, err) : code;
 }
@@ -213,7 +213,7 @@ static pang_code update_tenant(pang_call *call, const void *request, void *reply
     const Pangolin__V1__UpdateTenantRequest *in = request;
     Pangolin__V1__UpdateTenantResponse *out = reply;
     pang_keys keys = pang_identity_system(call);
-    pang_rec_tenant *body;
+    pang_rec_tenant *body = NULL;
     pang_code code = find(call, in->id, &body, err);
     if (code == PANG_OK && in->_name_case != 0)
         code = rename_tenant(call, &keys, body, in->name, err);
@@ -264,7 +264,7 @@ static pang_code delete_tenant(pang_call *call, const void *request, void *reply
     const Pangolin__V1__DeleteTenantRequest *in = request;
     pang_keys keys = pang_identity_system(call);
     char scope[PANG_ID_HEX + 1];
-    pang_rec_tenant *body;
+    pang_rec_tenant *body = NULL;
     (void)reply;
     pang_code code = find(call, in->id, &body, err);
     if (code != PANG_OK)

@@ -104,7 +104,7 @@ static pang_code check_email(const char *email, pang_err *err)
 static pang_code take_email(pang_call *call, pang_rec_user *body, char *email, pang_err *err)
 {
     pang_keys keys = pang_identity_keys(call);
-    pang_str before, after;
+    pang_str before = {0}, after = {0};
     pang_code code = check_email(email, err);
     if (code == PANG_OK)
         code = pang_email_fold(body->email, call->arena, &before, err);
@@ -217,9 +217,9 @@ static pang_code list_users(pang_call *call, const void *request, void *reply, p
         .key_of = pang_key_user,
         .type = &pangolin__store__v1__user__descriptor,
     };
-    pang_record *uses;
-    void **bodies;
-    size_t n;
+    pang_record *uses = NULL;
+    void **bodies = NULL;
+    size_t n = 0;
     query.query.prefix = pang_key_user_names(&query.keys);
     query.query.token = in->_page_token_case != 0 ? in->page_token : NULL;
     pang_code code = pang_named_list(call, &query, &bodies, &n, &out->next_page_token, err);
@@ -243,7 +243,7 @@ static pang_code get_user(pang_call *call, const void *request, void *reply, pan
 {
     const Pangolin__V1__GetUserRequest *in = request;
     Pangolin__V1__GetUserResponse *out = reply;
-    pang_rec_user *body;
+    pang_rec_user *body = NULL;
     pang_code code = pang_user_find(call, in->id, &body, err);
     return code == PANG_OK ? show_one(call, body, &out->user, err) : code;
 }
@@ -320,7 +320,7 @@ static pang_code update_user(pang_call *call, const void *request, void *reply, 
 {
     const Pangolin__V1__UpdateUserRequest *in = request;
     Pangolin__V1__UpdateUserResponse *out = reply;
-    pang_rec_user *body;
+    pang_rec_user *body = NULL;
     pang_code code = pang_user_find(call, in->id, &body, err);
     if (code == PANG_OK && in->_email_case != 0)
         code = take_email(call, body, in->email, err);
@@ -341,7 +341,7 @@ static pang_code update_user(pang_call *call, const void *request, void *reply, 
 static pang_code remove_names(pang_call *call, const pang_rec_user *body, pang_err *err)
 {
     pang_keys keys = pang_identity_keys(call), shared = pang_identity_system(call);
-    pang_str email;
+    pang_str email = {0};
     pang_code code = pang_email_fold(body->email, call->arena, &email, err);
     if (code != PANG_OK)
         return code;
@@ -358,7 +358,7 @@ static pang_code delete_user(pang_call *call, const void *request, void *reply, 
 {
     const Pangolin__V1__DeleteUserRequest *in = request;
     pang_keys keys = pang_identity_keys(call);
-    pang_rec_user *body;
+    pang_rec_user *body = NULL;
     (void)reply;
     pang_code code = pang_user_find(call, in->id, &body, err);
     if (code == PANG_OK)
