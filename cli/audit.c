@@ -45,14 +45,14 @@ static int complain(const char *what, const char *value)
 
 static bool parse_hex(const char *text, uint8_t *to, size_t n)
 {
+    static const char digits[] = "0123456789abcdef";
     if (strlen(text) != 2 * n)
         return false;
-    for (size_t i = 0; i < n; i++) {
-        unsigned value;
-        char pair[3] = {text[2 * i], text[2 * i + 1], '\0'};
-        if (strspn(pair, "0123456789abcdef") != 2 || sscanf(pair, "%2x", &value) != 1)
+    for (size_t i = 0; i < 2 * n; i++) {
+        const char *digit = memchr(digits, text[i], 16);
+        if (digit == NULL)
             return false;
-        to[i] = (uint8_t)value;
+        to[i / 2] = (uint8_t)(to[i / 2] << 4 | (digit - digits));
     }
     return true;
 }

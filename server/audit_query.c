@@ -276,9 +276,11 @@ static pang_code start(walker *w, pang_err *err)
                          PANG_AUDIT_TENANTS_MAX);
     pang_code code = pang_audit_heads(walk->store, walk->scopes, walk->n_scopes, walk->deadline_ms,
                                       w->lasting, &heads, err);
+    if (code != PANG_OK)
+        return code;
     w->cursors = pang_arena_alloc_n(w->lasting, walk->n_scopes, sizeof *w->cursors);
-    if (code == PANG_OK && w->cursors == NULL)
-        code = pang_fail_memory(err);
+    if (w->cursors == NULL)
+        return pang_fail_memory(err);
     for (size_t i = 0; code == PANG_OK && i < walk->n_scopes; i++) {
         cursor *c = &w->cursors[i];
         c->scope = walk->scopes[i];
@@ -311,15 +313,16 @@ static bool is_before(const walker *w, const cursor *a, const cursor *b)
 
 static pang_code next_seal(walker *w, cursor **ret, pang_err *err)
 {
-    *ret = NULL;
+    cursor *first = NULL;
     for (size_t i = 0; i < w->walk->n_scopes; i++) {
         cursor *c = &w->cursors[i];
         pang_code code = settle(w, c, err);
         if (code != PANG_OK)
             return code;
-        if (!c->ended && (*ret == NULL || is_before(w, c, *ret)))
-            *ret = c;
+        if (!c->ended && (first == NULL || is_before(w, c, first)))
+            first = c;
     }
+    *ret = first;
     return PANG_OK;
 }
 
@@ -575,7 +578,7 @@ static pang_code find_in(pang_store *store, pang_str scope, pang_id id, int64_t 
     looking l = {0};
     uint64_t number;
     size_t place;
-    pang_record record;
+    pang_record record = {0};
     pang_rec_audit_row *row = NULL;
     pang_keys keys = keys_in(arena, scope);
     pang_query query = {

@@ -450,9 +450,9 @@ pang_code pang_audit_verify(pang_store *store, pang_str scope, const pang_audit_
 {
     pang_audit_report report = {.good = true};
     pang_arena *arena = pang_arena_new(STEP_MEMORY), *lasting = pang_arena_new(STEP_MEMORY);
-    verifying *v = lasting == NULL ? NULL : pang_arena_alloc(lasting, sizeof *v);
-    pang_code code = arena == NULL || v == NULL ? pang_fail_memory(err) : PANG_OK;
-    if (code == PANG_OK) {
+    pang_code code = pang_fail_memory(err);
+    verifying *v = arena == NULL || lasting == NULL ? NULL : pang_arena_alloc(lasting, sizeof *v);
+    if (v != NULL) {
         *v = (verifying){
             .store = store, .scope = scope, .arena = arena, .err = err, .report = &report};
         code = verify(v, anchor, lasting, err);

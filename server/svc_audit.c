@@ -3,7 +3,6 @@
  * something out in silence proves nothing. What this very server has logged up to now is written
  * and chained before a first page is read, so that who acts and then asks sees what was done.
  */
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -55,26 +54,18 @@ static pang_code refuse(const char *field, const char *value, const char *why, p
                      value, why);
 }
 
-static bool parse_zone(const char *text, int *ret_minutes)
+/* REQUIRES: n digits. */
+static int number_at(const char *text, size_t n)
 {
-    int hours, minutes, len = 0;
-    *ret_minutes = 0;
-    if (strcmp(text, "Z") == 0 || strcmp(text, "z") == 0)
-        return true;
-    if ((text[0] != '+' && text[0] != '-') ||
-        sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &len) != 2 || len != 5 ||
-        text[1 + len] != '\0' || hours > 23 || minutes > 59)
-        return false;
-    *ret_minutes = (text[0] == '-' ? -1 : 1) * (60 * hours + minutes);
-    return true;
+    int number = 0;
+    for (size_t i = 0; i < n; i++)
+        number = 10 * number + (text[i] - '0');
+    return number;
 }
 
-/* RFC 3339; digits below a millisecond are dropped. */
-static bool parse_time(const char *text, int64_t *ret_ms)
+/* True when text begins as the form: d is a digit, T is T or a blank, all else itself. */
+static bool has_form(const char *text, const char *form)
 {
-    static const char form[] = "dddd-dd-ddTdd:dd:dd";
-    struct tm utc = {0};
-    int zone, ms = 0, scale = 100;
     for (size_t i = 0; form[i] != '\0'; i++) {
         bool good = form[i] == 'd'   ? text[i] >= '0' && text[i] <= '9'
                     : form[i] == 'T' ? text[i] == 'T' || text[i] == 't' || text[i] == ' '
@@ -82,9 +73,39 @@ static bool parse_time(const char *text, int64_t *ret_ms)
         if (!good)
             return false;
     }
-    if (sscanf(text, "%4d-%2d-%2d%*c%2d:%2d:%2d", &utc.tm_year, &utc.tm_mon, &utc.tm_mday,
-               &utc.tm_hour, &utc.tm_min, &utc.tm_sec) != 6 ||
-        utc.tm_year < 1970 || utc.tm_mon < 1 || utc.tm_mon > 12 || utc.tm_mday < 1 ||
+    return true;
+}
+
+static bool parse_zone(const char *text, int *ret_minutes)
+{
+    static const char form[] = "dd:dd";
+    *ret_minutes = 0;
+    if (strcmp(text, "Z") == 0 || strcmp(text, "z") == 0)
+        return true;
+    if ((text[0] != '+' && text[0] != '-') || !has_form(text + 1, form) ||
+        text[sizeof form] != '\0')
+        return false;
+    int hours = number_at(text + 1, 2), minutes = number_at(text + 4, 2);
+    *ret_minutes = (text[0] == '-' ? -1 : 1) * (60 * hours + minutes);
+    return hours <= 23 && minutes <= 59;
+}
+
+/* RFC 3339; digits below a millisecond are dropped. */
+static bool parse_time(const char *text, int64_t *ret_ms)
+{
+    static const char form[] = "dddd-dd-ddTdd:dd:dd";
+    int zone, ms = 0, scale = 100;
+    if (!has_form(text, form))
+        return false;
+    struct tm utc = {
+        .tm_year = number_at(text, 4) - 1900,
+        .tm_mon = number_at(text + 5, 2) - 1,
+        .tm_mday = number_at(text + 8, 2),
+        .tm_hour = number_at(text + 11, 2),
+        .tm_min = number_at(text + 14, 2),
+        .tm_sec = number_at(text + 17, 2),
+    };
+    if (utc.tm_year < 70 || utc.tm_mon < 0 || utc.tm_mon > 11 || utc.tm_mday < 1 ||
         utc.tm_mday > 31 || utc.tm_hour > 23 || utc.tm_min > 59 || utc.tm_sec > 60)
         return false;
     text += sizeof form - 1;
@@ -96,8 +117,6 @@ static bool parse_time(const char *text, int64_t *ret_ms)
     }
     if (!parse_zone(text, &zone))
         return false;
-    utc.tm_year -= 1900;
-    utc.tm_mon -= 1;
     *ret_ms = ((int64_t)timegm(&utc) - 60 * (int64_t)zone) * 1000 + ms;
     return true;
 }
