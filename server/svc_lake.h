@@ -11,5 +11,6 @@
 extern const pang_service pang_service_warehouse;
 extern const pang_service pang_service_catalog;
 extern const pang_service pang_service_asset;
+extern const pang_service pang_service_system;
 
 #endif

@@ -77,6 +77,50 @@ static pang_code deeper(const tree *t, pang_levels levels, pang_str name, pang_l
     return PANG_OK;
 }
 
+/* ---- walks ---- */
+
+typedef struct {
+    pang_tree_fn *fn;
+    void *arg;
+    bool stopped;
+} walker;
+
+static void tell(const pang_view *view, pang_levels levels, const children *c, walker *w)
+{
+    pang_keys keys = view->keys;
+    pang_str path = pang_key_path(&keys, levels.names, levels.n);
+    for (size_t i = 0; !w->stopped && i < c->n; i++)
+        w->stopped = !w->fn(w->arg, path, &c->rows[i]);
+}
+
+/* Depth is bounded by PANG_NAMESPACE_LEVELS_MAX, here and below. */
+static pang_code walk(tree *t, const pang_view *view, pang_levels levels, walker *w, pang_err *err)
+{
+    children inner, assets = {0};
+    pang_code code = list_children(t, view, levels, PANG_SPACE_NAMESPACE, &inner, err);
+    if (code == PANG_OK && levels.n > 0)
+        code = list_children(t, view, levels, PANG_SPACE_ASSET, &assets, err);
+    if (code != PANG_OK)
+        return code;
+    tell(view, levels, &inner, w);
+    tell(view, levels, &assets, w);
+    for (size_t i = 0; code == PANG_OK && !w->stopped && i < inner.n; i++) {
+        pang_levels own;
+        code = deeper(t, levels, inner.rows[i].name.name, &own, err);
+        if (code == PANG_OK)
+            code = walk(t, view, own, w, err);
+    }
+    return code;
+}
+
+pang_code pang_tree_walk(pang_call *call, const pang_view *view, pang_tree_fn *fn, void *arg,
+                         pang_err *err)
+{
+    tree t = {.call = call};
+    walker w = {.fn = fn, .arg = arg};
+    return walk(&t, view, (pang_levels){0}, &w, err);
+}
+
 /* ---- namespaces ---- */
 
 /* Where children go: two members of a message. */
@@ -97,7 +141,6 @@ static pang_code fill_path(const tree *t, pang_levels levels, namespace_node *no
     return pang_manage_built(t->call->arena, err);
 }
 
-/* Depth is bounded by PANG_NAMESPACE_LEVELS_MAX. */
 static pang_code grow_namespaces(tree *t, const pang_view *view, pang_levels levels,
                                  namespace_room to, pang_err *err)
 {
