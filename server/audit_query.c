@@ -82,8 +82,8 @@ static pang_code get(const walker *w, const pang_ref *refs, size_t n, pang_arena
 static pang_code get_seals(const walker *w, pang_str scope, const uint64_t *numbers, size_t n,
                            pang_arena *arena, pang_rec_audit_seal **seals, pang_err *err)
 {
-    pang_ref refs[WINDOW];
-    pang_record records[WINDOW];
+    pang_ref refs[WINDOW] = {0};
+    pang_record records[WINDOW] = {0};
     pang_keys keys = keys_in(arena, scope);
     for (size_t i = 0; i < n; i++)
         refs[i] = (pang_ref){.key = pang_key_audit_seal(&keys, numbers[i])};
@@ -424,8 +424,8 @@ static pang_code read_places(walker *w, const pang_rec_audit_seal *seal, uint64_
                               &places, err);
     for (size_t at = 0; code == PANG_OK && at < places->n_rows; at += WINDOW) {
         size_t n = 0;
-        pang_ref refs[WINDOW];
-        pang_record rows[WINDOW];
+        pang_ref refs[WINDOW] = {0};
+        pang_record rows[WINDOW] = {0};
         for (size_t i = at; i < places->n_rows && i < at + WINDOW; i++) {
             refs[n] = (pang_ref){.key = key_at(&keys, seal, places->rows[i])};
             n += refs[n].key.len > 0;
