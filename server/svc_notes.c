@@ -170,6 +170,8 @@ pang_code pang_set_notes(pang_call *call, const void *request, void *reply, pang
     if (code != PANG_OK)
         return code;
     call->note.resource = asset;
+    if (old == NULL)
+        call->note.action = "add_metadata";
     pang_txn_put(call->txn, PANG_KIND_ASSET_NOTES, pang_key_asset_notes(&keys, asset),
                  pang_record_pack(&body.base, call->arena));
     return show(&body, call->arena, &out->metadata, err);
