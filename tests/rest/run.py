@@ -222,8 +222,16 @@ def body_of(exchange, values):
     return values.fill(text).encode("utf-8")
 
 
+def check_management_error(status, content):
+    error = strict_json(content)
+    if not isinstance(error, dict) or not isinstance(error.get("error"), str) or not error.get("type"):
+        raise Mismatch("not an error of the management API: %r" % content[:300])
+    if error.get("code") != status:
+        raise Mismatch("code %r under status %d" % (error.get("code"), status))
+
+
 def check_everywhere(exchange, reply, content):
-    """What holds for every reply of an Iceberg route."""
+    """What holds for every reply."""
     if exchange.method == "HEAD" and content:
         raise Mismatch("a HEAD with a body")
     if reply.status in (204, 304) and content:
@@ -237,6 +245,8 @@ def check_everywhere(exchange, reply, content):
             raise Mismatch("not an Iceberg error: %r" % content[:300])
         if error["code"] != reply.status:
             raise Mismatch("error.code %r under status %d" % (error["code"], reply.status))
+    if reply.status >= 400 and exchange.method != "HEAD" and exchange.target.startswith("/api/v1/"):
+        check_management_error(reply.status, content)
 
 
 def run_exchange(client, exchange, values):
