@@ -672,6 +672,25 @@ const pang_option pang_options[PANG_OPT_COUNT] = {
                                "where browsers go after a sign-in at an identity provider"},
     [PANG_OPT_OAUTH_REDIRECTS] = {"oauth-redirect-uris", "PANGOLIN_OAUTH_REDIRECT_URIS",
                                   PANG_OPTION_LIST, PANG_PROGRAM_SERVER, "", 0, 0, NULL,
+    [PANG_OPT_SESSION_TTL] = {"session-ttl", "PANGOLIN_SESSION_TTL_SECS", PANG_OPTION_MS,
+                              PANG_PROGRAM_SERVER, "24h", 60 * 1000, INT64_C(31) * 24 * HOUR, NULL,
+                              "how long the token of a login lives"},
+    [PANG_OPT_AUTH_RATE_LIMIT] = {"auth-rate-limit", "PANGOLIN_AUTH_RATE_LIMIT", PANG_OPTION_INT,
+                                  PANG_PROGRAM_SERVER, "10", 0, 1000000, NULL,
+                                  "failures to sign in from one address, or for one account, after "
+                                  "which more are refused with 429 until the window ends; 0 is no "
+                                  "bound"},
+    [PANG_OPT_AUTH_RATE_WINDOW] = {"auth-rate-window", "PANGOLIN_AUTH_RATE_WINDOW_SECS",
+                                   PANG_OPTION_MS, PANG_PROGRAM_SERVER, "60s", 1000, HOUR, NULL,
+                                   "length of that window"},
+    [PANG_OPT_TENANT_PER_SECOND] = {"tenant-requests-per-second",
+                                    "PANGOLIN_TENANT_REQUESTS_PER_SECOND", PANG_OPTION_INT,
+                                    PANG_PROGRAM_SERVER, "0", 0, 1000000, NULL,
+                                    "requests a second that this server takes of one tenant; 0 is "
+                                    "no bound"},
+    [PANG_OPT_TENANT_AT_ONCE] = {"tenant-requests-at-once", "PANGOLIN_TENANT_REQUESTS_AT_ONCE",
+                                 PANG_OPTION_INT, PANG_PROGRAM_SERVER, "256", 0, 65536, NULL,
+                                 "requests of one tenant in flight; 0 is no bound"},
                                   "further addresses where they may go, exactly as clients name "
                                   "them"},
     [PANG_OPT_OAUTH_LINK_DOMAINS] = {"oauth-email-link-domains",

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/audit.h"
+#include "cli/root.h"
 #include "cli/up.h"
 
 #ifndef PANG_VERSION
@@ -28,6 +29,7 @@ static const struct {
 } commands[] = {
     {"up", NULL, "start server and bridge, restart what dies, stop both on Ctrl-C", pang_up},
     {"audit", NULL, "verify: check that the audit log is what was written", pang_audit},
+    {"root", NULL, "reset: take root's password, and print a code to set another", pang_root},
     {"version", "--version", "print the version", run_version},
     {"help", "--help", "print this", run_help},
 };

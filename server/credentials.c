@@ -30,16 +30,29 @@ static pang_code open_authn(const pang_config *config, pang_db *db, const pang_e
         .root_user = pang_config_text(config, PANG_OPT_ROOT_USER),
         .root_password = pang_config_text(config, PANG_OPT_ROOT_PASSWORD),
     };
-    if (authn.root_user.len == 0 && authn.root_password.len == 0)
-        return pang_fail(err, PANG_FAILED_PRECONDITION, NULL,
-                         "nobody could sign in: set PANGOLIN_ROOT_USER and "
-                         "PANGOLIN_ROOT_PASSWORD; to try Pangolin out on this machine without "
-                         "authentication, set PANGOLIN_NO_AUTH=true or --no-auth");
     pang_code code = pang_authn_open(&authn, &ret->authn, err);
     if (code != PANG_OK)
         return code;
     ret->permits = pang_auth_cache_new(0, pang_standing_load, NULL);
     return ret->permits == NULL ? pang_fail_memory(err) : PANG_OK;
+}
+
+static pang_code open_limits(const pang_config *config, pang_db *db, const pang_env *env,
+                             pang_credentials *ret, pang_err *err)
+{
+    pang_throttle_config throttle = {
+        .env = env,
+        .db = db,
+        .limit = (unsigned)pang_config_int(config, PANG_OPT_AUTH_RATE_LIMIT),
+        .window_ms = pang_config_int(config, PANG_OPT_AUTH_RATE_WINDOW),
+    };
+    pang_quota_config quota = {
+        .env = env,
+        .per_second = (unsigned)pang_config_int(config, PANG_OPT_TENANT_PER_SECOND),
+        .at_once = (unsigned)pang_config_int(config, PANG_OPT_TENANT_AT_ONCE),
+    };
+    pang_code code = pang_throttle_open(&throttle, &ret->throttle, err);
+    return code == PANG_OK ? pang_quota_open(&quota, &ret->quota, err) : code;
 }
 
 pang_code pang_credentials_open(const pang_config *config, pang_db *db, const pang_env *env,
@@ -60,11 +73,13 @@ pang_code pang_credentials_open(const pang_config *config, pang_db *db, const pa
         code = pang_passwords_open(env, NULL, &ret->passwords, err);
     if (code == PANG_OK && !pang_config_bool(config, PANG_OPT_NO_AUTH))
         code = open_authn(config, db, env, ret, err);
-    return code;
+    return code == PANG_OK ? open_limits(config, db, env, ret, err) : code;
 }
 
 void pang_credentials_close(pang_credentials *credentials)
 {
+    pang_quota_close(credentials->quota);
+    pang_throttle_close(credentials->throttle);
     pang_auth_cache_free(credentials->permits);
     pang_authn_close(credentials->authn);
     pang_passwords_close(credentials->passwords);

@@ -20,6 +20,7 @@
 #include "server/authn.h"
 #include "server/idempotency.h"
 #include "server/quota.h"
+#include "server/strangers.h"
 
 enum {
     START_MEMORY = 16 << 20, /* of all routes */
@@ -329,11 +330,26 @@ static pang_code bind_message(run *r, pang_str packed, pang_err *err)
     return pang_authz_resolve(r->route->plan, r->in, arena, &r->accesses, &r->n_accesses, err);
 }
 
+static pang_code identify(run *r, pang_err *err)
+{
+    const pang_server_env *server = r->d->config.server;
+    bool is_public = r->route->rule->is_public;
+    unsigned *wait_s = &r->call.retry_after_s;
+    pang_code code = PANG_OK;
+    if (!is_public && r->d->config.authn != NULL)
+        code = pang_stranger_may_try(server, r->request, wait_s, err);
+    if (code == PANG_OK)
+        code = pang_authn_identify(r->d->config.authn, is_public, r->request, r->request->arena,
+                                   &r->call.who, err);
+    if (code == PANG_UNAUTHENTICATED)
+        code = pang_stranger_failed(server, r->request, r->route->waits, wait_s, err);
+    return code;
+}
+
 static pang_code begin(run *r, pang_err *err)
 {
     pang_call *call = &r->call;
-    pang_code code = pang_authn_identify(r->d->config.authn, r->route->rule->is_public, r->request,
-                                         r->request->arena, &call->who, err);
+    pang_code code = identify(r, err);
     if (code != PANG_OK)
         return code;
     pang_id_hex(call->who->tenant, r->scope);

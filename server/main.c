@@ -14,6 +14,7 @@
 #include "api/log.h"
 #include "server/credentials.h"
 #include "server/evaluate.h"
+#include "server/first_start.h"
 #include "server/health.h"
 #include "server/jobs.h"
 #include "server/listen.h"
@@ -234,6 +235,40 @@ static pang_code open_dispatcher(server *s, pang_err *err)
         .objects = s->objects,
         .counters = s->counters,
         .state = s->state,
+/* On standard error and not in the log: logs are kept, and sent to others. */
+static void show_setup_code(pang_str code)
+{
+    fprintf(stderr,
+            "\n  Nobody can sign in yet. This setup code lets root set a password, once:\n\n"
+            "      %" PANG_STR_FMT "\n\n"
+            "  POST /api/v1/users/login\n"
+            "  {\"username\": \"root\", \"password\": \"<the code>\", "
+            "\"new-password\": \"<yours>\"}\n\n",
+            PANG_STR_ARG(code));
+}
+
+static pang_code start_first(server *s, pang_err *err)
+{
+    pang_first_start first = {
+        .env = s->env,
+        .db = s->db,
+        .passwords = s->credentials.passwords,
+        .root_name = pang_config_text(s->config, PANG_OPT_ROOT_USER),
+        .root_password = pang_config_text(s->config, PANG_OPT_ROOT_PASSWORD),
+    };
+    pang_str setup_code = {0};
+    bool waits = false;
+    if (pang_config_bool(s->config, PANG_OPT_NO_AUTH))
+        return PANG_OK;
+    pang_code code = pang_first_start_run(&first, s->arena, &setup_code, &waits, err);
+    if (code == PANG_OK && setup_code.len > 0)
+        show_setup_code(setup_code);
+    if (code == PANG_OK && waits)
+        PANG_LOG(WARN, "root has no password yet, and the setup code of an earlier start waits",
+                 PANG_LOG_TEXT("another", PANG_STR("pangolin root reset")));
+    return code;
+}
+
         .sealer = s->credentials.sealer,
         .passwords = s->credentials.passwords,
         .health = s->health,
@@ -262,6 +297,8 @@ static pang_code open_dispatcher(server *s, pang_err *err)
     if (code == PANG_OK)
         code = pang_pool_open(threads, &s->pool, err);
     return code;
+        .throttle = s->credentials.throttle,
+        .session_ms = pang_config_int(s->config, PANG_OPT_SESSION_TTL),
 }
 
 static unsigned count_queues(const server *s)
@@ -272,6 +309,7 @@ static unsigned count_queues(const server *s)
 }
 
 static pang_code open_transport(server *s, pang_err *err)
+        .quota = s->credentials.quota,
 {
     pang_rpc_config config = {
         .dispatcher = s->dispatcher,
@@ -343,6 +381,8 @@ static bool drain(server *s)
         pang_listen_stop(s->listener);
     return s->rpc == NULL ||
            pang_rpc_drain(s->rpc, pang_config_int(s->config, PANG_OPT_SHUTDOWN_GRACE),
+    if (code == PANG_OK)
+        code = start_first(s, err);
                           HARD_STOP_MS);
 }
 

@@ -282,6 +282,18 @@ pang_code pang_throttle_check(pang_throttle *throttle, const pang_throttle_subje
                      "too many failed attempts; try again in %u seconds", *ret_wait_s);
 }
 
+void pang_throttle_count(pang_throttle *throttle, const pang_throttle_subject *subjects, size_t n,
+                         pang_arena *arena)
+{
+    question q;
+    pang_err ignored;
+    if (throttle == NULL || throttle->config.limit == 0 ||
+        ask(throttle, subjects, n, arena, &q, &ignored) != PANG_OK)
+        return;
+    for (size_t i = 0; i < q.n; i++)
+        note(&q, i, 1, 0);
+}
+
 void pang_throttle_failed(pang_throttle *throttle, const pang_throttle_subject *subjects, size_t n,
                           pang_arena *arena)
 {

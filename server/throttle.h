@@ -51,6 +51,9 @@ PANG_MUST_CHECK pang_code pang_throttle_check(pang_throttle *throttle,
 /* They have failed once more. Waits for the store; that it could not be told is no error. */
 void pang_throttle_failed(pang_throttle *throttle, const pang_throttle_subject *subjects, size_t n,
                           pang_arena *arena);
+/* The same, known to this server alone: where no other one shares the store. Does not wait. */
+void pang_throttle_count(pang_throttle *throttle, const pang_throttle_subject *subjects, size_t n,
+                         pang_arena *arena);
 /* This one is trusted again: what was counted is forgotten. */
 void pang_throttle_forgive(pang_throttle *throttle, const pang_throttle_subject *subject,
                            pang_arena *arena);
