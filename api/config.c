@@ -627,6 +627,11 @@ const pang_option pang_options[PANG_OPT_COUNT] = {
                              PANG_PROGRAM_SERVER, "", 0, 0, NULL,
                              "folders in which file: warehouses may lie, besides warehouse in the "
                              "data folder"},
+    [PANG_OPT_FILE_WAREHOUSES] = {"file-warehouses", "PANGOLIN_FILE_WAREHOUSES", PANG_OPTION_TEXT,
+                                  PANG_PROGRAM_SERVER, "", 0, 0, NULL,
+                                  "folder below which warehouses of type file get theirs, one of "
+                                  "file-roots or below one; empty: warehouse/tenants in the data "
+                                  "folder"},
     [PANG_OPT_CACHE_BYTES] = {"cache-bytes", "PANGOLIN_CACHE_BYTES", PANG_OPTION_BYTES,
                               PANG_PROGRAM_SERVER, "64MiB", MIB, 64 * GIB, NULL,
                               "memory of the read cache"},
@@ -667,11 +672,6 @@ const pang_option pang_options[PANG_OPT_COUNT] = {
                              PANG_PROGRAM_SERVER, "", 0, 0, NULL,
                              "secret of at least 32 bytes; tokens that other programs signed with "
                              "it (HS256) are taken, none are when not set"},
-    [PANG_OPT_FRONTEND_URL] = {"frontend-url", "FRONTEND_URL", PANG_OPTION_TEXT,
-                               PANG_PROGRAM_SERVER, "http://localhost:5173", 0, 0, NULL,
-                               "where browsers go after a sign-in at an identity provider"},
-    [PANG_OPT_OAUTH_REDIRECTS] = {"oauth-redirect-uris", "PANGOLIN_OAUTH_REDIRECT_URIS",
-                                  PANG_OPTION_LIST, PANG_PROGRAM_SERVER, "", 0, 0, NULL,
     [PANG_OPT_SESSION_TTL] = {"session-ttl", "PANGOLIN_SESSION_TTL_SECS", PANG_OPTION_MS,
                               PANG_PROGRAM_SERVER, "24h", 60 * 1000, INT64_C(31) * 24 * HOUR, NULL,
                               "how long the token of a login lives"},
@@ -691,6 +691,11 @@ const pang_option pang_options[PANG_OPT_COUNT] = {
     [PANG_OPT_TENANT_AT_ONCE] = {"tenant-requests-at-once", "PANGOLIN_TENANT_REQUESTS_AT_ONCE",
                                  PANG_OPTION_INT, PANG_PROGRAM_SERVER, "256", 0, 65536, NULL,
                                  "requests of one tenant in flight; 0 is no bound"},
+    [PANG_OPT_FRONTEND_URL] = {"frontend-url", "FRONTEND_URL", PANG_OPTION_TEXT,
+                               PANG_PROGRAM_SERVER, "http://localhost:5173", 0, 0, NULL,
+                               "where browsers go after a sign-in at an identity provider"},
+    [PANG_OPT_OAUTH_REDIRECTS] = {"oauth-redirect-uris", "PANGOLIN_OAUTH_REDIRECT_URIS",
+                                  PANG_OPTION_LIST, PANG_PROGRAM_SERVER, "", 0, 0, NULL,
                                   "further addresses where they may go, exactly as clients name "
                                   "them"},
     [PANG_OPT_OAUTH_LINK_DOMAINS] = {"oauth-email-link-domains",

@@ -45,6 +45,7 @@ typedef struct {
     pang_health *health;
     pang_db *db;
     pang_objects *objects[KINDS_MAX + 1];
+    pang_str file_warehouses; /* a location */
     pang_state *state;
     pang_audit *audit;
     uint8_t page_key[PANG_PAGE_KEY_BYTES];
@@ -179,6 +180,28 @@ static pang_code open_store(server *s, pang_err *err)
     return code;
 }
 
+/* Where tenants' warehouses of type "file" lie: checked now, and not when the first is made. */
+static pang_code find_file_warehouses(server *s, pang_err *err)
+{
+    pang_str folder = pang_config_text(s->config, PANG_OPT_FILE_WAREHOUSES);
+    pang_location at;
+    s->file_warehouses = folder.len > 0
+                             ? pang_arena_printf(s->arena, "file://%" PANG_STR_FMT,
+                                                 PANG_STR_ARG(folder))
+                             : pang_arena_printf(s->arena, "file://%" PANG_STR_FMT "/tenants",
+                                                 PANG_STR_ARG(s->places.warehouse));
+    pang_code code = pang_location_parse(s->file_warehouses, "file-warehouses", s->arena, &at, err);
+    if (code != PANG_OK)
+        return code;
+    pang_objects *store = pang_objects_find(s->objects, at.scheme);
+    if (store == NULL || !store->ops->permits(store, &at))
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
+                         "file-warehouses: \"%" PANG_STR_FMT "\" lies in none of file-roots",
+                         PANG_STR_ARG(folder));
+    s->file_warehouses = at.text;
+    return PANG_OK;
+}
+
 static pang_code open_objects(server *s, pang_err *err)
 {
     const pang_str *more;
@@ -194,7 +217,7 @@ static pang_code open_objects(server *s, pang_err *err)
         if (code != PANG_OK)
             return code;
     }
-    return PANG_OK;
+    return find_file_warehouses(s, err);
 }
 
 static pang_code open_state(server *s, pang_err *err)
@@ -212,29 +235,6 @@ static pang_code open_state(server *s, pang_err *err)
     return code;
 }
 
-static pang_code open_audit(server *s, pang_id server_id, pang_err *err)
-{
-    pang_audit_config config = {
-        .env = s->env,
-        .db = s->db,
-        .server = server_id,
-        .counters = s->counters,
-        .retention_ms = pang_config_int(s->config, PANG_OPT_AUDIT_RETENTION) * DAY_MS,
-    };
-    return pang_audit_open(&config, &s->audit, err);
-}
-
-static pang_code open_dispatcher(server *s, pang_err *err)
-{
-    unsigned threads = (unsigned)pang_config_int(s->config, PANG_OPT_HANDLER_THREADS);
-    s->shared = (pang_server_env){
-        .env = s->env,
-        .db = s->db,
-        .schema = s->schema,
-        .page_key = {(const char *)s->page_key, sizeof s->page_key},
-        .objects = s->objects,
-        .counters = s->counters,
-        .state = s->state,
 /* On standard error and not in the log: logs are kept, and sent to others. */
 static void show_setup_code(pang_str code)
 {
@@ -269,10 +269,36 @@ static pang_code start_first(server *s, pang_err *err)
     return code;
 }
 
+static pang_code open_audit(server *s, pang_id server_id, pang_err *err)
+{
+    pang_audit_config config = {
+        .env = s->env,
+        .db = s->db,
+        .server = server_id,
+        .counters = s->counters,
+        .retention_ms = pang_config_int(s->config, PANG_OPT_AUDIT_RETENTION) * DAY_MS,
+    };
+    return pang_audit_open(&config, &s->audit, err);
+}
+
+static pang_code open_dispatcher(server *s, pang_err *err)
+{
+    unsigned threads = (unsigned)pang_config_int(s->config, PANG_OPT_HANDLER_THREADS);
+    s->shared = (pang_server_env){
+        .env = s->env,
+        .db = s->db,
+        .schema = s->schema,
+        .page_key = {(const char *)s->page_key, sizeof s->page_key},
+        .objects = s->objects,
+        .counters = s->counters,
+        .state = s->state,
         .sealer = s->credentials.sealer,
+        .file_warehouses = s->file_warehouses,
         .passwords = s->credentials.passwords,
         .health = s->health,
         .keyring = s->credentials.keyring,
+        .throttle = s->credentials.throttle,
+        .session_ms = pang_config_int(s->config, PANG_OPT_SESSION_TTL),
         .evaluation = pang_config_bool(s->config, PANG_OPT_NO_AUTH),
     };
     pang_dispatch_config config = {
@@ -283,6 +309,7 @@ static pang_code start_first(server *s, pang_err *err)
         .evaluate = s->credentials.permits != NULL ? pang_evaluate : NULL,
         .stand = s->credentials.permits != NULL ? pang_evaluate_stand : NULL,
         .evaluate_arg = s->credentials.permits,
+        .quota = s->credentials.quota,
         .in_flight_max = (unsigned)pang_config_int(s->config, PANG_OPT_MAX_CONCURRENT),
         .streams_max = threads / STREAMS_SHARE > 0 ? threads / STREAMS_SHARE : 1,
         .timeout_ms = pang_config_int(s->config, PANG_OPT_REQUEST_TIMEOUT),
@@ -297,8 +324,6 @@ static pang_code start_first(server *s, pang_err *err)
     if (code == PANG_OK)
         code = pang_pool_open(threads, &s->pool, err);
     return code;
-        .throttle = s->credentials.throttle,
-        .session_ms = pang_config_int(s->config, PANG_OPT_SESSION_TTL),
 }
 
 static unsigned count_queues(const server *s)
@@ -309,7 +334,6 @@ static unsigned count_queues(const server *s)
 }
 
 static pang_code open_transport(server *s, pang_err *err)
-        .quota = s->credentials.quota,
 {
     pang_rpc_config config = {
         .dispatcher = s->dispatcher,
@@ -358,6 +382,8 @@ static pang_code open_all(server *s, pang_err *err)
         code = pang_credentials_open(s->config, s->db, s->env, s->places.data, s->arena,
                                      &s->credentials, err);
     if (code == PANG_OK)
+        code = start_first(s, err);
+    if (code == PANG_OK)
         code = open_dispatcher(s, err);
     if (code != PANG_OK)
         return code;
@@ -381,8 +407,6 @@ static bool drain(server *s)
         pang_listen_stop(s->listener);
     return s->rpc == NULL ||
            pang_rpc_drain(s->rpc, pang_config_int(s->config, PANG_OPT_SHUTDOWN_GRACE),
-    if (code == PANG_OK)
-        code = start_first(s, err);
                           HARD_STOP_MS);
 }
 
