@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "server/svc_manage.h"
+#include "server/identity.h"
 #include "server/svc_lake.h"
 #include "server/warehouses.h"
 
@@ -264,7 +264,9 @@ static pang_code create_warehouse(pang_call *call, const void *request, void *re
     body.use_sts = in->use_sts;
     body.created_ms = pang_env_wall_ms(call->server->env);
     body.created_by = pang_bytes_of_id(&call->who->id);
-    pang_code code = put_name(call, in->name, &body, err);
+    pang_code code = pang_identity_open(call, err);
+    if (code == PANG_OK)
+        code = put_name(call, in->name, &body, err);
     if (code == PANG_OK)
         code = change_config(call, given, in->n_storage_config, &body, err);
     if (code == PANG_OK)
