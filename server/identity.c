@@ -307,3 +307,15 @@ const char *pang_rank_name(Pangolin__Store__V1__Rank rank)
         return "tenant-user";
     }
 }
+
+pang_code pang_rank_parse(const char *role, Pangolin__Store__V1__Rank *ret, pang_err *err)
+{
+    if (strcmp(role, "tenant-admin") == 0 || strcmp(role, "TenantAdmin") == 0)
+        *ret = PANGOLIN__STORE__V1__RANK__RANK_TENANT_ADMIN;
+    else if (strcmp(role, "tenant-user") == 0 || strcmp(role, "TenantUser") == 0)
+        *ret = PANGOLIN__STORE__V1__RANK__RANK_TENANT_USER;
+    else
+        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_INVALID_REASON,
+                         "role \"%.100s\" is neither \"tenant-admin\" nor \"tenant-user\"", role);
+    return PANG_OK;
+}

@@ -109,5 +109,9 @@ PANG_MUST_CHECK pang_code pang_account_strip(pang_call *call, pang_id principal,
 
 /* "tenant-admin" of RANK_TENANT_ADMIN; static. */
 const char *pang_rank_name(Pangolin__Store__V1__Rank rank);
+/* Back, also of "TenantAdmin" and "TenantUser", as clients spell them; rules that ask for a role
+ * name each spelling. Root is none that could be given. ERRORS: INVALID_ARGUMENT. */
+PANG_MUST_CHECK pang_code pang_rank_parse(const char *role, Pangolin__Store__V1__Rank *ret,
+                                          pang_err *err);
 
 #endif

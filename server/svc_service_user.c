@@ -11,7 +11,6 @@
 
 #include "pangolin/v1/service_user.pb-c.h"
 
-#define RANK(name) PANGOLIN__STORE__V1__RANK__RANK_##name
 #define DAY_MS (INT64_C(24) * 60 * 60 * 1000)
 
 enum { DAYS_MAX = 3650 };
@@ -233,18 +232,6 @@ static pang_code delete_api_key(pang_call *call, const void *request, void *repl
 
 /* ---- service users ---- */
 
-static pang_code rank_of(const char *role, Pangolin__Store__V1__Rank *ret, pang_err *err)
-{
-    if (strcmp(role, "tenant-admin") == 0 || strcmp(role, "TenantAdmin") == 0)
-        *ret = RANK(TENANT_ADMIN);
-    else if (strcmp(role, "tenant-user") == 0 || strcmp(role, "TenantUser") == 0)
-        *ret = RANK(TENANT_USER);
-    else
-        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_INVALID_REASON,
-                         "role \"%.100s\" is neither \"tenant-admin\" nor \"tenant-user\"", role);
-    return PANG_OK;
-}
-
 static pang_code take_name(pang_call *call, pang_rec_service_user *body, char *name, pang_err *err)
 {
     pang_keys keys = pang_identity_keys(call);
@@ -282,7 +269,7 @@ static pang_code create_service_user(pang_call *call, const void *request, void 
     body.description = in->description;
     body.created_ms = pang_env_wall_ms(call->server->env);
     body.created_by = pang_bytes_of_id(&call->who->id);
-    pang_code code = rank_of(in->role, &body.rank, err);
+    pang_code code = pang_rank_parse(in->role, &body.rank, err);
     if (code == PANG_OK)
         code = pang_manage_text("description", in->description, err);
     if (code == PANG_OK)

@@ -11,8 +11,6 @@
 
 #include "pangolin/v1/user.pb-c.h"
 
-#define RANK(name) PANGOLIN__STORE__V1__RANK__RANK_##name
-
 enum { EMAIL_MAX = 254 };
 
 typedef Pangolin__V1__UserInfo info_out;
@@ -137,18 +135,6 @@ static pang_code set_password(pang_call *call, pang_rec_user *body, const char *
     return body->password == NULL ? pang_fail_memory(err) : PANG_OK;
 }
 
-static pang_code rank_of(const char *role, Pangolin__Store__V1__Rank *ret, pang_err *err)
-{
-    if (strcmp(role, "tenant-admin") == 0)
-        *ret = RANK(TENANT_ADMIN);
-    else if (strcmp(role, "tenant-user") == 0)
-        *ret = RANK(TENANT_USER);
-    else
-        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_INVALID_REASON,
-                         "role \"%.100s\" is neither \"tenant-admin\" nor \"tenant-user\"", role);
-    return PANG_OK;
-}
-
 /* ---- create ---- */
 
 static pang_code fill_new(pang_call *call, const Pangolin__V1__CreateUserRequest *in,
@@ -156,7 +142,7 @@ static pang_code fill_new(pang_call *call, const Pangolin__V1__CreateUserRequest
 {
     pang_code code = pang_manage_name("username", in->username, err);
     if (code == PANG_OK)
-        code = rank_of(in->role, &body->rank, err);
+        code = pang_rank_parse(in->role, &body->rank, err);
     if (code == PANG_OK)
         code = check_email(in->email, err);
     body->username = in->username;

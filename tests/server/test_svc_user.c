@@ -143,7 +143,7 @@ static void test_svc_user__bad_fields_are_named(void **state)
         {"ann", "a\n@b", "", "tenant-user", "email"},
         {"ann", "a@b", "short", "tenant-user", "password"},
         {"ann", "a@b", "", "root", "role"},
-        {"ann", "a@b", "", "TenantUser", "role"},
+        {"ann", "a@b", "", "tenantuser", "role"},
         {"ann", "a@b", "", "", "role"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
