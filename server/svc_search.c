@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/keys_identity.h"
 #include "server/assets.h"
 #include "server/catalogs.h"
 #include "server/evaluate.h"
@@ -196,6 +197,105 @@ static pang_code search_catalog(search *s, const pang_rec_catalog *body, pang_er
     return code == PANG_OK ? scan_space(s, &view, PANG_SPACE_ASSET, err) : code;
 }
 
+/* ---- single assets: granted by themselves, or by a tag that they carry ---- */
+
+static bool is_known(const search *s, pang_id asset)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (pang_id_equal(s->hits[i].id, asset))
+            return true;
+    return false;
+}
+
+static pang_code read_catalog(search *s, pang_id id, pang_rec_catalog **ret, pang_err *err)
+{
+    pang_keys keys = {.arena = s->call->arena, .scope = s->call->tenant_key};
+    pang_record record;
+    *ret = NULL;
+    pang_code code = pang_txn_get_one(s->call->txn, pang_key_catalog(&keys, id), &record, err);
+    if (code != PANG_OK || record.version == 0)
+        return code;
+    return pang_record_unpack(&pangolin__store__v1__catalog__descriptor, &record, s->call->arena,
+                              ret, err);
+}
+
+/* Where it is now, whatever it was granted as. */
+static pang_code look_at_asset(search *s, pang_view *view, pang_id asset, pang_err *err)
+{
+    pang_rec_asset *place;
+    pang_record record;
+    pang_content content = {0};
+    pang_code code = pang_txn_get_one(
+        s->call->txn, pang_key_asset(&view->keys, view->levels[0].branch, asset), &record, err);
+    if (code != PANG_OK || record.version == 0)
+        return code;
+    code = pang_record_unpack(&pangolin__store__v1__asset__descriptor, &record, s->call->arena,
+                              &place, err);
+    if (code != PANG_OK || place->dropped || place->space != PANG_SPACE_ASSET ||
+        !matches(s, pang_str_from(place->name)))
+        return code;
+    content.name = (pang_name){PANG_SPACE_ASSET, pang_str_from(place->path),
+                               pang_str_from(place->name)};
+    code = pang_content_get(view, &content, 1, err);
+    if (code == PANG_OK && pang_content_exists(&content) &&
+        pang_id_equal(pang_id_of(content.body->asset), asset))
+        add_content(s, content.name.path, content.name.name, content.body);
+    return code;
+}
+
+static pang_code search_asset(search *s, pang_id catalog, pang_id asset, pang_err *err)
+{
+    pang_rec_catalog *body = NULL;
+    pang_view view;
+    if (is_known(s, asset))
+        return PANG_OK;
+    s->rows++;
+    pang_code code = read_catalog(s, catalog, &body, err);
+    if (code != PANG_OK || body == NULL || (s->only[0] != '\0' && strcmp(s->only, body->name) != 0))
+        return code;
+    s->catalog = body;
+    code = pang_view_of(s->call->txn, s->call->arena, s->call->tenant_key, catalog,
+                        pang_str_from(body->name), &view, err);
+    return code == PANG_OK ? look_at_asset(s, &view, asset, err) : code;
+}
+
+static pang_code search_tag(search *s, pang_str tag, pang_err *err)
+{
+    pang_keys keys = {.arena = s->call->arena, .scope = s->call->tenant_key};
+    pang_manage_query query = {.prefix = pang_key_tagged_assets(&keys, tag),
+                               .page_size = SCAN_ROWS};
+    pang_manage_page page = {0};
+    pang_code code = pang_keys_status(&keys, err);
+    do {
+        if (code == PANG_OK)
+            code = pang_manage_list(s->call, &query, &page, err);
+        for (size_t i = 0; code == PANG_OK && i < page.n && !is_full(s); i++) {
+            Pangolin__Store__V1__Tagged *body;
+            pang_id asset;
+            pang_str part = pang_str_after(page.rows[i].key, query.prefix.len);
+            code = pang_record_unpack(&pangolin__store__v1__tagged__descriptor, &page.rows[i],
+                                      s->call->arena, &body, err);
+            if (code == PANG_OK && pang_id_parse(part, &asset))
+                code = search_asset(s, pang_id_of(body->catalog), asset, err);
+        }
+        query.token = page.next_token;
+    } while (code == PANG_OK && page.next_token != NULL && !is_full(s));
+    return code;
+}
+
+static pang_code search_singles(search *s, pang_err *err)
+{
+    pang_filter filter;
+    pang_code code = pang_evaluate_filter(s->call, (pang_id){{0}}, (pang_str){0}, &filter, err);
+    if (code != PANG_OK || filter.all)
+        return code;
+    for (size_t i = 0; code == PANG_OK && i < filter.n_assets && !is_full(s); i++)
+        code = search_asset(s, filter.assets[i].catalog, filter.assets[i].asset, err);
+    for (size_t i = 0; code == PANG_OK && i < filter.n_tags && !is_full(s); i++)
+        code = search_tag(s, filter.tags[i], err);
+    return code;
+}
+
 /* ---- all of them ---- */
 
 static pang_str context_of(const search *s, const hit *of)
@@ -249,6 +349,8 @@ static pang_code run(search *s, pang_err *err)
                 code = search_catalog(s, list[i], err);
         query.token = token;
     } while (code == PANG_OK && token != NULL && !is_full(s));
+    if (code == PANG_OK)
+        code = search_singles(s, err);
     if (s->n > 0)
         qsort(s->hits, s->n, sizeof *s->hits, compare_hits);
     return code;

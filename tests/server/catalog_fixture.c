@@ -18,19 +18,11 @@ enum { ARENA_BYTES = 256 << 20, TRIES = 200 };
 const pang_store_ops *const pang_stores[] = {&pang_memory_ops, &pang_faulty_ops, NULL};
 
 const pang_service *const pang_services[] = {
-    &pang_service_config,
-    &pang_service_namespace,
-    &pang_service_table,
-    &pang_service_tenant,
-    &pang_service_user,
-    &pang_service_service_user,
-    &pang_service_role,
-    &pang_service_permission,
-    &pang_service_warehouse,
-    &pang_service_catalog,
-    &pang_service_asset,
-    &pang_service_system,
-    NULL,
+    &pang_service_config,     &pang_service_namespace,    &pang_service_table,
+    &pang_service_auth,       &pang_service_oauth,        &pang_service_tenant,
+    &pang_service_user,       &pang_service_service_user, &pang_service_role,
+    &pang_service_permission, &pang_service_warehouse,    &pang_service_catalog,
+    &pang_service_asset,      &pang_service_system,       NULL,
 };
 
 /* ---- the environment ---- */
@@ -182,9 +174,11 @@ static pang_code run_once(fixture *fx, pang_arena *arena, const pang_method *met
         .server = &fx->server,
         .method = pang_schema_find(fx->schema, pang_str_from(method->path)),
         .who = &fx->who,
+        .permit = fx->permit,
         .txn = pang_txn_begin(fx->db, fx->scope, PANG_NO_DEADLINE, arena),
         .arena = arena,
         .deadline_ms = PANG_NO_DEADLINE,
+        .client_address = fx->address,
         .tenant_key = fx->scope,
         .attempt = attempt,
     };
@@ -196,6 +190,7 @@ static pang_code run_once(fixture *fx, pang_arena *arena, const pang_method *met
         code = pang_txn_writes(call.txn) ? pang_txn_commit(call.txn, err)
                                          : pang_txn_finish(call.txn, err);
     *ret_keep = call.keep;
+    fx->retry_after_s = call.retry_after_s;
     return code;
 }
 

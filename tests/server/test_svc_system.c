@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/keys_identity.h"
+#include "server/auth_cache.h"
 
 #include "pangolin/store/v1/identity.pb-c.h"
 #include "pangolin/v1/asset.pb-c.h"
@@ -217,6 +218,94 @@ static void test_svc_system__search_of_assets(void **state)
     assert_int_equal(out.n_results, 0);
 }
 
+/* ---- what grants let through ---- */
+
+/* The caller becomes a user of the nil tenant with these grants. */
+static void become(fixture *fx, const pang_grant *grants, size_t n, pang_permit *permit)
+{
+    pang_grants_source source = {.rank = PANG_RANK_MEMBER, .grants = grants, .n_grants = n};
+    *permit = (pang_permit){.epoch = 0};
+    assert_int_equal(pang_grants_compile(&source, fx->arena, &permit->grants, &fx->err), PANG_OK);
+    fx->who.kind = PANG_PRINCIPAL_TENANT_USER;
+    fx->permit = permit;
+}
+
+static void unbecome(fixture *fx, pang_permit *permit)
+{
+    pang_grants_unref(permit->grants);
+    fx->permit = NULL;
+    fx->who.kind = PANG_PRINCIPAL_NONE;
+}
+
+static pang_id id_of_asset(fixture *fx, const char *name)
+{
+    Pangolin__V1__SearchAssetsResponse out;
+    pang_id id;
+    assert_int_equal(search_assets(fx, name, "", 0, 0, &out), PANG_OK);
+    assert_int_equal(out.n_results, 1);
+    assert_true(pang_id_parse(pang_str_from(out.results[0]->id), &id));
+    return id;
+}
+
+static void tag(fixture *fx, pang_id asset, const char *name)
+{
+    Pangolin__V1__SetAssetMetadataRequest in = PANGOLIN__V1__SET_ASSET_METADATA_REQUEST__INIT;
+    Pangolin__V1__SetAssetMetadataResponse out;
+    char text[PANG_ID_TEXT + 1], *tags[] = {fx_text(fx, "%s", name)};
+    pang_id_text(asset, text);
+    in.asset_id = text;
+    in.tags = tags;
+    in.n_tags = 1;
+    assert_int_equal(fx_call(fx, "SetAssetMetadata", &in, &out), PANG_OK);
+}
+
+static void test_svc_system__search_shows_what_was_granted(void **state)
+{
+    fixture *fx = *state;
+    Pangolin__V1__SearchAssetsResponse out;
+    Pangolin__V1__SearchResponse all;
+    pang_permit permit;
+    fill(fx);
+    assert_int_equal(fx_create_namespace(fx, "b"), PANG_OK);
+    assert_int_equal(fx_create_table(fx, "b", "secret", NULL), PANG_OK);
+    pang_id other = id_of_asset(fx, "other"), secret = id_of_asset(fx, "secret");
+    tag(fx, secret, "pii");
+    pang_id catalog = fx_view(fx, fx_begin(fx)).catalog;
+    const pang_grant by_asset = {
+        .scope = {PANG_SCOPE_ASSET, catalog, other, PANG_STR("Demolition.x"), {0}},
+        .actions = PANG_CAN(PANG_ACT_LIST)};
+    const pang_grant by_tag = {.scope = {.kind = PANG_SCOPE_TAG, .tag = PANG_STR("pii")},
+                               .actions = PANG_CAN(PANG_ACT_READ)};
+    const pang_grant by_place = {
+        .scope = {.kind = PANG_SCOPE_NAMESPACE, .catalog = catalog, .path = PANG_STR("b")},
+        .actions = PANG_CAN(PANG_ACT_READ)};
+    become(fx, NULL, 0, &permit);
+    assert_int_equal(search_assets(fx, "e", "", 0, 0, &out), PANG_OK);
+    assert_int_equal(out.n_results, 0);
+    assert_int_equal(count(fx).tables_count, 0);
+    unbecome(fx, &permit);
+    become(fx, &by_asset, 1, &permit);
+    assert_int_equal(search_assets(fx, "e", "", 0, 0, &out), PANG_OK);
+    assert_int_equal(out.n_results, 1);
+    assert_string_equal(out.results[0]->name, "other");
+    assert_false(out.results[0]->has_access);
+    assert_int_equal(count(fx).tables_count, 1);
+    unbecome(fx, &permit);
+    become(fx, &by_tag, 1, &permit);
+    assert_int_equal(search_assets(fx, "e", "", 0, 0, &out), PANG_OK);
+    assert_int_equal(out.n_results, 1);
+    assert_string_equal(out.results[0]->name, "secret");
+    assert_true(out.results[0]->has_access);
+    unbecome(fx, &permit);
+    become(fx, &by_place, 1, &permit);
+    assert_int_equal(search(fx, "e", 0, &all), PANG_OK);
+    assert_int_equal(all.n_results, 2); /* the catalog that leads there, and the table */
+    assert_string_equal(all.results[1]->name, "secret");
+    assert_int_equal(count(fx).tables_count, 1);
+    assert_int_equal(count(fx).namespaces_count, 1);
+    unbecome(fx, &permit);
+}
+
 /* ---- names ---- */
 
 static pang_code validate(fixture *fx, const char *type, size_t n,
@@ -262,6 +351,7 @@ int main(void)
         TEST(counts_are_of_what_there_is),
         TEST(search_finds_by_a_part_shortest_first),
         TEST(search_of_assets),
+        TEST(search_shows_what_was_granted),
         TEST(names_are_judged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
