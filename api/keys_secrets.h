@@ -21,6 +21,8 @@ typedef enum {
     PANG_KIND_ISSUED_TOKEN = 99,   /* it/<user>/<jti>: IssuedToken. Of root's: system */
     PANG_KIND_TOKEN_PLACE = 100,   /* ij/<jti>: IssuedTokenPlace. Of root's: system */
     PANG_KIND_ROOT_SETUP = 101,    /* sy/root-setup: RootSetup. System */
+    PANG_KIND_OIDC_SIGN_IN = 102,  /* os/<hash>: OidcSignIn. System */
+    PANG_KIND_SIGN_IN_CODE = 103,  /* oc/<hash>: SignInCode. System */
 } pang_secret_kind;
 
 pang_str pang_key_keyring(pang_keys *keys);                        /* system */
@@ -30,6 +32,9 @@ pang_str pang_key_issued_token(pang_keys *keys, pang_id user, pang_id jti);
 pang_str pang_key_issued_tokens(pang_keys *keys, pang_id user); /* prefix */
 pang_str pang_key_token_place(pang_keys *keys, pang_id jti);
 pang_str pang_key_root_setup(pang_keys *keys); /* system */
+/* `hash`: the first half of that of its secret. System. */
+pang_str pang_key_oidc_sign_in(pang_keys *keys, pang_id hash);
+pang_str pang_key_sign_in_code(pang_keys *keys, pang_id hash);
 
 #ifdef __cplusplus
 }

@@ -73,6 +73,7 @@ typedef struct pang_server_env {
     struct pang_keyring *keyring;        /* server/keyring.h; NULL: no token is given out */
     struct pang_throttle *throttle; /* server/throttle.h; NULL: nobody is refused for failing */
     int64_t session_ms;             /* life of the token of a login; 0: PANG_SESSION_MS */
+    struct pang_oidc *oidc;         /* server/oidc.h; NULL: no identity providers */
     bool evaluation;                /* nobody is told apart */
 } pang_server_env;
 

@@ -90,6 +90,11 @@ void pang_authn_close(pang_authn *authn)
     free(authn);
 }
 
+bool pang_authn_waits(const pang_authn *authn)
+{
+    return authn != NULL && authn->config.foreign != NULL;
+}
+
 pang_code pang_authn_check_mode(bool evaluation, const pang_authn *authn, pang_err *err)
 {
     if (evaluation || authn != NULL)

@@ -40,6 +40,9 @@ PANG_MUST_CHECK pang_code pang_authn_open(const pang_authn_config *config, pang_
 /* REQUIRES: no call in flight. NULL is fine. */
 void pang_authn_close(pang_authn *authn);
 
+/* Whether telling a caller may have to wait for another issuer's keys. NULL: never. */
+bool pang_authn_waits(const pang_authn *authn);
+
 /* Whether callers can be told at all: at start. ERRORS: FAILED_PRECONDITION with what to do. */
 PANG_MUST_CHECK pang_code pang_authn_check_mode(bool evaluation, const pang_authn *authn,
                                                 pang_err *err);

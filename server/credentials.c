@@ -20,6 +20,27 @@ static pang_code open_sealer(const pang_config *config, pang_db *db, const pang_
     return pang_keyring_sealer(db, env, keys, is_named ? given.ptr : made.ptr, !is_named, ret, err);
 }
 
+static pang_code open_oidc(const pang_config *config, pang_db *db, const pang_env *env,
+                           pang_oidc **ret, pang_err *err)
+{
+    const pang_str *more;
+    pang_str redirects[PANG_CONFIG_LIST_MAX + 1];
+    pang_oidc_config oidc = {
+        .env = env,
+        .db = db,
+        .redirects = redirects,
+        .n_redirects = 1 + pang_config_list(config, PANG_OPT_OAUTH_REDIRECTS, &more),
+        .require = pang_config_bool(config, PANG_OPT_OIDC_REQUIRE),
+        .ca_file = pang_config_text(config, PANG_OPT_OIDC_CA_FILE),
+    };
+    oidc.n_providers = pang_config_providers(config, &oidc.providers);
+    oidc.n_link_domains = pang_config_list(config, PANG_OPT_OAUTH_LINK_DOMAINS, &oidc.link_domains);
+    redirects[0] = pang_config_text(config, PANG_OPT_FRONTEND_URL);
+    for (size_t i = 1; i < oidc.n_redirects; i++)
+        redirects[i] = more[i - 1];
+    return oidc.n_providers == 0 ? PANG_OK : pang_oidc_open(&oidc, ret, err);
+}
+
 static pang_code open_authn(const pang_config *config, pang_db *db, const pang_env *env,
                             pang_credentials *ret, pang_err *err)
 {
@@ -29,6 +50,8 @@ static pang_code open_authn(const pang_config *config, pang_db *db, const pang_e
         .keyring = ret->keyring,
         .root_user = pang_config_text(config, PANG_OPT_ROOT_USER),
         .root_password = pang_config_text(config, PANG_OPT_ROOT_PASSWORD),
+        .foreign = pang_oidc_takes_bearer(ret->oidc) ? pang_oidc_foreign : NULL,
+        .foreign_arg = ret->oidc,
     };
     pang_code code = pang_authn_open(&authn, &ret->authn, err);
     if (code != PANG_OK)
@@ -71,6 +94,8 @@ pang_code pang_credentials_open(const pang_config *config, pang_db *db, const pa
     code = pang_keyring_open(&keyring, &ret->keyring, err);
     if (code == PANG_OK)
         code = pang_passwords_open(env, NULL, &ret->passwords, err);
+    if (code == PANG_OK)
+        code = open_oidc(config, db, env, &ret->oidc, err);
     if (code == PANG_OK && !pang_config_bool(config, PANG_OPT_NO_AUTH))
         code = open_authn(config, db, env, ret, err);
     return code == PANG_OK ? open_limits(config, db, env, ret, err) : code;
@@ -82,6 +107,7 @@ void pang_credentials_close(pang_credentials *credentials)
     pang_throttle_close(credentials->throttle);
     pang_auth_cache_free(credentials->permits);
     pang_authn_close(credentials->authn);
+    pang_oidc_close(credentials->oidc);
     pang_passwords_close(credentials->passwords);
     pang_keyring_close(credentials->keyring);
     pang_sealer_close(credentials->sealer);

@@ -11,6 +11,7 @@
 #include "server/auth_cache.h"
 #include "server/authn.h"
 #include "server/keyring.h"
+#include "server/oidc.h"
 #include "server/password.h"
 #include "server/quota.h"
 #include "server/throttle.h"
@@ -21,6 +22,7 @@ typedef struct {
     pang_sealer *sealer;
     pang_keyring *keyring;
     pang_passwords *passwords;
+    pang_oidc *oidc; /* NULL also where no identity provider is configured */
     pang_authn *authn;
     pang_auth_cache *permits;
     pang_throttle *throttle;

@@ -109,7 +109,8 @@ static void fill_limits(const pang_dispatcher *d, pang_route *route)
     route->audits = rule->audit_class == PANG_AUDIT_CHANGE ||
                     rule->audit_class == PANG_AUDIT_CREDENTIAL;
     route->waits = rule->waits || rule->effect == PANG_EFFECT_WRITE || route->audits ||
-                   is_stream(rule) || (route->has_txn && !is_local);
+                   is_stream(rule) || (route->has_txn && !is_local) ||
+                   (!rule->is_public && pang_authn_waits(d->config.authn));
     route->exempt = rule->is_public && !route->has_txn;
     route->body_max = rule->body_limit < d->config.body_max ? rule->body_limit
                                                             : d->config.body_max + BODY_SLACK;

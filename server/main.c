@@ -297,6 +297,7 @@ static pang_code open_dispatcher(server *s, pang_err *err)
         .passwords = s->credentials.passwords,
         .health = s->health,
         .keyring = s->credentials.keyring,
+        .oidc = s->credentials.oidc,
         .throttle = s->credentials.throttle,
         .session_ms = pang_config_int(s->config, PANG_OPT_SESSION_TTL),
         .evaluation = pang_config_bool(s->config, PANG_OPT_NO_AUTH),

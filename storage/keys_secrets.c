@@ -35,6 +35,16 @@ pang_str pang_key_token_place(pang_keys *keys, pang_id jti)
     return pang_key_make(keys, "ij", "i", jti);
 }
 
+pang_str pang_key_oidc_sign_in(pang_keys *keys, pang_id hash)
+{
+    return pang_key_make(keys, "os", "i", hash);
+}
+
+pang_str pang_key_sign_in_code(pang_keys *keys, pang_id hash)
+{
+    return pang_key_make(keys, "oc", "i", hash);
+}
+
 pang_str pang_key_root_setup(pang_keys *keys)
 {
     return pang_key_setting(keys, PANG_STR("root-setup"));
