@@ -347,7 +347,7 @@ static bool may_all(const pang_call *call)
 
 bool pang_evaluate_lists(const pang_call *call, pang_id catalog, pang_str path)
 {
-    pang_grant_object object = {.kind = PANG_SCOPE_NAMESPACE,
+    pang_grant_object object = {.kind = path.len > 0 ? PANG_SCOPE_NAMESPACE : PANG_SCOPE_CATALOG,
                                 .tenant = call->who->tenant,
                                 .catalog = catalog,
                                 .path = path};

@@ -136,9 +136,14 @@ static void test_svc_oauth__a_service_user_signs_in_with_its_key(void **state)
         assert_string_equal(out.token_type, "bearer");
         assert_string_equal(out.issued_token_type, ACCESS);
         assert_string_equal(out.refresh_token, "");
+        assert_string_equal(out.scope, "");
         assert_string_equal(out.cache_control, "no-store");
     }
-    request in = with_client("", "");
+    request in = with_client(made->id, made->api_key);
+    in.scope = text("PRINCIPAL_ROLE:ALL");
+    assert_int_equal(issue(fx, &in, &out), PANG_OK);
+    assert_string_equal(out.scope, "catalog");
+    in = with_client("", "");
     in.client_authorization = basic(fx, made->id, made->api_key);
     assert_int_equal(issue(fx, &in, &out), PANG_OK);
 }
@@ -212,9 +217,6 @@ static void test_svc_oauth__a_request_that_is_none_is_told_by_the_rfc(void **sta
     fixture *fx = *state;
     Pangolin__V1__CreatedApiKey *made = add_service(fx, "etl", "tenant-user");
     request in = with_client(made->id, made->api_key);
-    in.scope = text("PRINCIPAL_ROLE:ALL");
-    expect(fx, &in, PANG_INVALID_ARGUMENT, "invalid_scope");
-    in = with_client(made->id, made->api_key);
     in.client_authorization = basic(fx, made->id, made->api_key);
     expect(fx, &in, PANG_INVALID_ARGUMENT, "invalid_request");
     in = with_client(made->id, made->api_key);
