@@ -80,7 +80,7 @@ def parse(path):
             elif LET.match(line) and state in ("expect-headers", "expect"):
                 exchanges[-1].lets.append(LET.match(line).groups())
             elif state in ("headers", "body"):
-                state = "body" if line.strip() or state == "body" else state
+                state = "body"  # an empty line ends the headers, too
                 if line.strip():
                     exchanges[-1].body.append(line)
             elif line.strip():
@@ -212,8 +212,7 @@ class Client:
 
 
 def body_of(exchange, values):
-    """The bytes to send. `raw:` takes the rest as it stands, with Python's \\x escapes; `form:`
-    is for what is not JSON."""
+    """The bytes to send. `raw:` takes the rest as it stands, with Python's \\x escapes."""
     if not exchange.body:
         return None
     text = "\n".join(exchange.body)
@@ -230,6 +229,12 @@ def check_management_error(status, content):
         raise Mismatch("code %r under status %d" % (error.get("code"), status))
 
 
+def check_oauth_error(content):
+    error = strict_json(content)
+    if not isinstance(error.get("error"), str) or not error.get("error_description"):
+        raise Mismatch("not an error of RFC 6749: %r" % content[:300])
+
+
 def check_everywhere(exchange, reply, content):
     """What holds for every reply."""
     if exchange.method == "HEAD" and content:
@@ -239,13 +244,16 @@ def check_everywhere(exchange, reply, content):
     # What could not be read as a request has no id.
     if reply.status not in (414, 431) and not reply.getheader("x-request-id"):
         raise Mismatch("a reply without X-Request-Id")
-    if reply.status >= 400 and exchange.method != "HEAD" and exchange.target.startswith("/v1/"):
+    if reply.status >= 400 and exchange.target.endswith("/oauth/tokens"):
+        check_oauth_error(content)
+    elif reply.status >= 400 and exchange.method != "HEAD" and exchange.target.startswith("/v1/"):
         error = strict_json(content).get("error")
         if not isinstance(error, dict) or not ICEBERG_ERROR <= set(error):
             raise Mismatch("not an Iceberg error: %r" % content[:300])
         if error["code"] != reply.status:
             raise Mismatch("error.code %r under status %d" % (error["code"], reply.status))
-    if reply.status >= 400 and exchange.method != "HEAD" and exchange.target.startswith("/api/v1/"):
+    elif reply.status >= 400 and exchange.method != "HEAD" and \
+            exchange.target.startswith("/api/v1/"):
         check_management_error(reply.status, content)
 
 
