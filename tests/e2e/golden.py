@@ -140,11 +140,42 @@ def check(name):
                 before["metadata-location"]
         must(client, "POST", "/v1/demo/namespaces/sales/tables",
              {"name": "new", "schema": SCHEMA})
+        after = {path: must(client, "GET", path) for path in TABLES}
+        client.close()
+        assert server.stop() == 0
+        check_with_authentication(after)
+    finally:
+        server.close()
+        shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+def check_with_authentication(answers):
+    """The data is still there when callers have to say who they are: it is the default tenant's."""
+    server = harness.Pangolin("golden", {
+        "PANGOLIN_NO_AUTH": "false", "PANGOLIN_ROOT_USER": "root",
+        "PANGOLIN_ROOT_PASSWORD": "a horse for root"}, os.path.join(FOLDER, "var"))
+    try:
+        server.start()
+        client = loads.Client(server.port)
+        must(client, "GET", TABLES[0], statuses=(401,))
+        client.headers["Authorization"] = "Bearer " + must(
+            client, "POST", "/api/v1/users/login",
+            {"username": "root", "password": "a horse for root"})["token"]
+        tenant = must(client, "GET", "/api/v1/tenants")[0]
+        assert tenant["name"] == "default", tenant
+        must(client, "POST", "/api/v1/users", {
+            "username": "adam", "email": "", "password": "correct horse", "role": "tenant-admin",
+            "tenant_id": tenant["id"]}, statuses=(201,))
+        client.headers["Authorization"] = "Bearer " + must(
+            client, "POST", "/api/v1/users/login",
+            {"username": "adam", "password": "correct horse", "tenant-id": tenant["id"]})["token"]
+        for path, answer in answers.items():
+            got = must(client, "GET", path)
+            assert got == answer, "%s: %s\n%s" % (path, got, answer)
         client.close()
         assert server.stop() == 0
     finally:
         server.close()
-        shutil.rmtree(FOLDER, ignore_errors=True)
 
 
 def main():

@@ -31,6 +31,7 @@ class Client:
 
     def __init__(self, port):
         self.port, self.connection = port, None
+        self.headers = {"Content-Type": "application/json"}
 
     def call(self, method, path, body=None):
         text = None if body is None else json.dumps(body)
@@ -38,7 +39,7 @@ class Client:
             if self.connection is None:
                 self.connection = http.client.HTTPConnection("127.0.0.1", self.port,
                                                              timeout=TIMEOUT_S)
-            self.connection.request(method, path, text, {"Content-Type": "application/json"})
+            self.connection.request(method, path, text, self.headers)
             reply = self.connection.getresponse()
             content = reply.read()
             if reply.will_close:
