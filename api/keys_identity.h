@@ -84,6 +84,7 @@ pang_str pang_key_role_use(pang_keys *keys, pang_id role);
 /* Warehouses (wh/<warehouse> is pang_key_warehouse of api/keys.h). */
 pang_str pang_key_warehouse_name(pang_keys *keys, pang_str name);
 pang_str pang_key_warehouse_names(pang_keys *keys); /* prefix, by name */
+pang_str pang_key_warehouses(pang_keys *keys);      /* prefix, by id */
 /* Counter: catalogs that use it. 0: it may be deleted. */
 pang_str pang_key_warehouse_use(pang_keys *keys, pang_id warehouse);
 

@@ -4,23 +4,29 @@
  */
 #include "server/audit_expand.h"
 
+#include <string.h>
+
+#include "api/keys.h"
 #include "server/audit_names.h"
 
 enum { PLACES = 1 << 16, HASH_BITS = 58 };
 
 /* ---- ids ---- */
 
-uint64_t pang_audit_server_hash(pang_id server)
+uint64_t pang_audit_place_hash(pang_str scope, pang_id server)
 {
-    return pang_str_hash((pang_str){(const char *)server.bytes, sizeof server.bytes}) >>
-           (64 - HASH_BITS);
+    char both[sizeof server.bytes + PANG_SCOPE_MAX];
+    size_t n = scope.len < PANG_SCOPE_MAX ? scope.len : PANG_SCOPE_MAX;
+    memcpy(both, server.bytes, sizeof server.bytes);
+    memcpy(both + sizeof server.bytes, scope.ptr, n);
+    return pang_str_hash((pang_str){both, sizeof server.bytes + n}) >> (64 - HASH_BITS);
 }
 
-/* number: 48 bits | version 8 | place: 12 bits | variant | place: 4 bits | server: 58 bits. */
-pang_id pang_audit_id_of(pang_id server, uint64_t number, size_t i)
+/* number: 48 bits | version 8 | place: 12 bits | variant | place: 4 bits | hash: 58 bits. */
+pang_id pang_audit_id_of(pang_str scope, pang_id server, uint64_t number, size_t i)
 {
     pang_id id;
-    uint64_t hash = pang_audit_server_hash(server);
+    uint64_t hash = pang_audit_place_hash(scope, server);
     for (unsigned b = 0; b < 6; b++)
         id.bytes[b] = (uint8_t)(number >> (40 - 8 * b));
     id.bytes[6] = (uint8_t)(0x80 | (i >> 12 & 15));
@@ -31,7 +37,7 @@ pang_id pang_audit_id_of(pang_id server, uint64_t number, size_t i)
     return id;
 }
 
-bool pang_audit_id_parse(pang_id id, uint64_t *ret_server_hash, uint64_t *ret_number, size_t *ret_i)
+bool pang_audit_id_parse(pang_id id, uint64_t *ret_hash, uint64_t *ret_number, size_t *ret_i)
 {
     if (id.bytes[6] >> 4 != 8 || id.bytes[8] >> 6 != 2)
         return false;
@@ -39,9 +45,9 @@ bool pang_audit_id_parse(pang_id id, uint64_t *ret_server_hash, uint64_t *ret_nu
     for (unsigned b = 0; b < 6; b++)
         *ret_number = *ret_number << 8 | id.bytes[b];
     *ret_i = (size_t)(id.bytes[6] & 15) << 12 | (size_t)id.bytes[7] << 4 | (id.bytes[8] >> 2 & 15);
-    *ret_server_hash = id.bytes[8] & 3;
+    *ret_hash = id.bytes[8] & 3;
     for (unsigned b = 0; b < 7; b++)
-        *ret_server_hash = *ret_server_hash << 8 | id.bytes[9 + b];
+        *ret_hash = *ret_hash << 8 | id.bytes[9 + b];
     return *ret_number > 0;
 }
 
@@ -120,7 +126,7 @@ bool pang_audit_expand(const pang_rec_audit_row *row, size_t i, pang_str scope, 
                        uint64_t number, int64_t time_ms, pang_arena *arena, pang_audit_found *ret)
 {
     *ret = (pang_audit_found){
-        .id = pang_audit_id_of(server, number, i),
+        .id = pang_audit_id_of(scope, server, number, i),
         .scope = scope,
         .time_ms = time_ms,
         .type = "",

@@ -559,6 +559,7 @@ pang_code pang_audit_heads(pang_store *store, const pang_str *scopes, size_t n, 
 
 typedef struct {
     uint64_t hash;
+    pang_str scope;
     pang_id server;
     bool found;
 } looking;
@@ -568,14 +569,14 @@ static bool take_server(void *arg, const pang_record *row)
     looking *l = arg;
     pang_key_parts parts;
     l->found = pang_key_parse(row->key, &parts) && pang_id_parse(parts.parts[0], &l->server) &&
-               pang_audit_server_hash(l->server) == l->hash;
+               pang_audit_place_hash(l->scope, l->server) == l->hash;
     return !l->found;
 }
 
 static pang_code find_in(pang_store *store, pang_str scope, pang_id id, int64_t deadline_ms,
                          pang_arena *arena, pang_audit_found *ret, bool *ret_found, pang_err *err)
 {
-    looking l = {0};
+    looking l = {.scope = scope};
     uint64_t number;
     size_t place;
     pang_record record = {0};

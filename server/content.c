@@ -17,7 +17,7 @@ enum {
 
 /* ---- views ---- */
 
-static pang_code fail_no_catalog(pang_err *err, const char *reason, pang_str prefix)
+pang_code pang_fail_no_catalog(pang_err *err, const char *reason, pang_str prefix)
 {
     return pang_fail(err, PANG_NOT_FOUND, reason, "Catalog does not exist: %" PANG_STR_FMT,
                      PANG_STR_ARG(prefix));
@@ -74,7 +74,7 @@ pang_code pang_view_begin(pang_txn *txn, pang_arena *arena, pang_str scope, pang
     if (code != PANG_OK)
         return code;
     if (record.version == 0)
-        return fail_no_catalog(err, reason, name);
+        return pang_fail_no_catalog(err, reason, name);
     code = pang_record_unpack(&pangolin__store__v1__catalog_name__descriptor, &record, arena,
                               &named, err);
     if (code != PANG_OK)

@@ -56,6 +56,10 @@ typedef struct {
     pang_rec_catalog *settings; /* NULL until pang_view_settings */
 } pang_view;
 
+/* What is said of a catalog that is not there, or that the caller may not see. Returns NOT_FOUND.
+ */
+pang_code pang_fail_no_catalog(pang_err *err, const char *reason, pang_str prefix);
+
 /* Opens what a request's prefix names: a catalog's name, or name@ref. `reason` is for a catalog or
  * ref that is not there. ERRORS: NOT_FOUND (reason), the store's. */
 PANG_MUST_CHECK pang_code pang_view_open(pang_call *call, const char *prefix, const char *reason,

@@ -317,6 +317,22 @@ static pang_code asset_by_id(pang_call *call, const pang_access *access, pang_gr
 
 /* ---- evaluating ---- */
 
+/* Whether what the object would be made in may be listed: what is not there yet cannot be. */
+static bool lists_container(const pang_grants *grants, const pang_grant_object *object)
+{
+    pang_grant_object container = *object;
+    if (object->kind == PANG_SCOPE_NAMESPACE) {
+        size_t at = object->path.len;
+        while (at > 0 && object->path.ptr[at - 1] != '.')
+            at--;
+        container.path = pang_str_slice(object->path, 0, at > 0 ? at - 1 : 0);
+    } else if (object->kind != PANG_SCOPE_ASSET) {
+        return false;
+    }
+    container.kind = container.path.len > 0 ? PANG_SCOPE_NAMESPACE : PANG_SCOPE_CATALOG;
+    return pang_grants_check(grants, PANG_ACT_LIST, &container) == PANG_ALLOWED;
+}
+
 pang_code pang_evaluate(void *arg, pang_call *call, const pang_access *access, pang_verdict *ret,
                         pang_err *err)
 {
@@ -333,9 +349,13 @@ pang_code pang_evaluate(void *arg, pang_call *call, const pang_access *access, p
         else if (access->resource == RESOURCE_ASSET)
             code = asset_by_id(call, access, &object, err);
     }
-    if (code == PANG_OK)
-        *ret = pang_grants_check(call->permit->grants, (pang_action)access->action, &object);
-    return code;
+    if (code != PANG_OK)
+        return code;
+    *ret = pang_grants_check(call->permit->grants, (pang_action)access->action, &object);
+    if (*ret == PANG_HIDDEN && access->action == PANG_ACT_CREATE &&
+        lists_container(call->permit->grants, &object))
+        *ret = PANG_DENIED;
+    return PANG_OK;
 }
 
 /* Known, and nobody asks what was granted: evaluation mode. */

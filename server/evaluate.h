@@ -23,8 +23,8 @@ pang_stand_fn pang_evaluate_stand;
 /* A pang_evaluate_fn. REQUIRES: pang_evaluate_stand went before. */
 pang_evaluate_fn pang_evaluate;
 
-/* Whether the call's caller may list a namespace, or a catalog (path empty); so it may in
- * evaluation mode. For parents that no check of a rule names, since they may be left out. */
+/* Whether the call's caller may list a namespace, or the catalog (path empty); so it may in
+ * evaluation mode. For what no check of a rule names, since it may be left out. */
 bool pang_evaluate_lists(const pang_call *call, pang_id catalog, pang_str path);
 /* What a list of the call may show within a namespace, a catalog (path empty) or the tenant
  * (catalog nil): `all` in evaluation mode. ERRORS: RESOURCE_EXHAUSTED. */

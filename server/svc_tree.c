@@ -5,6 +5,7 @@
 #include "server/svc_tree.h"
 
 #include "server/catalogs.h"
+#include "server/evaluate.h"
 #include "server/svc_names.h"
 #include "server/svc_manage.h"
 #include "server/svc_services.h"
@@ -276,6 +277,8 @@ pang_code pang_explorer_tree(pang_call *call, const void *request, void *reply, 
     size_t n = 0;
     if (in->catalog[0] != '\0') {
         pang_code found = pang_view_open(call, in->catalog, PANG_NOT_FOUND_REASON, &view, err);
+        if (found == PANG_OK && !pang_evaluate_lists(call, view.catalog, (pang_str){0}))
+            found = pang_fail_no_catalog(err, PANG_NOT_FOUND_REASON, pang_str_from(in->catalog));
         return found == PANG_OK ? grow(&t, &view, (pang_levels){0},
                                        (explorer_room){&out->nodes, &out->n_nodes}, err)
                                 : found;

@@ -166,6 +166,11 @@ pang_str pang_key_warehouse_names(pang_keys *keys)
     return pang_key_make(keys, "wn", "/");
 }
 
+pang_str pang_key_warehouses(pang_keys *keys)
+{
+    return pang_key_make(keys, "wh", "/");
+}
+
 pang_str pang_key_warehouse_use(pang_keys *keys, pang_id warehouse)
 {
     return pang_key_make(keys, "wc", "i", warehouse);

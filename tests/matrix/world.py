@@ -93,17 +93,17 @@ def hs256(claims):
 class Tenant:
     """One tenant: its administrator, warehouse, catalog, principals and grants."""
 
-    def __init__(self, world, name, catalog):
-        self.world, self.name, self.catalog = world, name, catalog
+    def __init__(self, world, name, catalog, warehouse):
+        self.world, self.name, self.catalog, self.warehouse = world, name, catalog, warehouse
         root = world.root
         self.id = root.ask("POST", "/api/v1/tenants", {"name": name})["id"]
         root_in = Client(world.port, dict(root.headers, **{"X-Pangolin-Tenant": self.id}))
         root_in.ask("POST", "/api/v1/users", self.user_body("admin", "tenant-admin"))
         self.admin = Client(world.port, bearer(self.login("admin")))
         self.admin.ask("POST", "/api/v1/warehouses",
-                       {"name": "depot", "storage_config": {"type": "file"}})
+                       {"name": warehouse, "storage_config": {"type": "file"}})
         self.catalog_id = self.admin.ask("POST", "/api/v1/catalogs", {
-            "name": catalog, "warehouse_name": "depot"})["id"]
+            "name": catalog, "warehouse_name": warehouse})["id"]
         for namespace, table in (("sales", "orders"), ("other", "beside")):
             self.admin.ask("POST", "/v1/%s/namespaces" % catalog, {"namespace": [namespace]})
             self.make_table(namespace, table)
@@ -152,9 +152,9 @@ class Tenant:
         """What rows may put into paths and bodies."""
         return {"tenant": self.id, "catalog": self.catalog, "catalog_id": self.catalog_id,
                 "namespace": "sales", "table": "orders", "user": self.users["reader"],
-                "role": self.role, "grant": self.grant(self.users["none"], ["list"], {
+                "role": self.role, "grant": self.grant(self.users["gone"], ["list"], {
                     "type": "tag", "tag_name": "t"}),
-                "service": self.service, "key": self.api_key.split("_")[1], "warehouse": "depot",
+                "service": self.service, "key": self.api_key.split("_")[1], "warehouse": self.warehouse,
                 "asset": self.asset, "event": self.event, "token": self.issue()}
 
     def issue(self, name="gone"):
@@ -169,8 +169,8 @@ class World:
         self.port = port
         self.numbers = itertools.count(1)
         self.root = Client(port, basic("root", ROOT_PASSWORD))
-        self.a = Tenant(self, "acme", "lake")
-        self.b = Tenant(self, "bolt", "pond")
+        self.a = Tenant(self, "acme", "lake", "depot")
+        self.b = Tenant(self, "bolt", "pond", "shed")
         self.own, self.other = self.a.names(), self.b.names()
         self.fresh = Fresh(self)
 

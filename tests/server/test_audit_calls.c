@@ -233,8 +233,8 @@ static const char *const beside[] = {
     "read_asset",      "read_audit",         "read_catalog",     "read_metadata",
     "read_role",       "read_service_user",  "read_settings",    "read_stats",
     "read_tenant",     "read_user",          "read_warehouse",   "refresh_token",
-    "report_metrics",  "revoke_api_key",     "revoke_role",      "update_role",
-    "update_settings", "validate_names",
+    "report_metrics",  "revoke_api_key",     "revoke_role",      "rotate_keys",
+    "update_role",     "update_settings",    "validate_names",
 };
 
 static bool is_known_name(pang_str name)
