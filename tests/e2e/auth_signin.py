@@ -2,20 +2,18 @@
 user and a service user, and each credential used on an Iceberg route; what ends, ends at once; a
 catalog that was begun without authentication keeps its data; root is reset on the host."""
 
-import base64
-import http.client
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness  # noqa: E402
 from suite import Suite  # noqa: E402
+
+from callers import Caller, basic, bearer  # noqa: E402
 
 ROOT_PASSWORD = "a horse for root"
 PASSWORD = "correct horse"
@@ -27,49 +25,6 @@ CODE = re.compile(r"^      ((?:[2-9A-Z]{5}-){4}[2-9A-Z]{5})$", re.M)
 
 suite = Suite("auth_signin", {**WITH, "PANGOLIN_ROOT_USER": "root",
                               "PANGOLIN_ROOT_PASSWORD": ROOT_PASSWORD})
-
-
-class Caller:
-    """Calls with one credential, each on a connection of its own, as curl does."""
-
-    def __init__(self, pangolin, **headers):
-        self.port = pangolin.port
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-
-    def call(self, method, path, body=None, form=None):
-        """(status, reply, headers)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        headers, text = dict(self.headers), None
-        if form is not None:
-            text = urllib.parse.urlencode(form)
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-        elif body is not None:
-            text = json.dumps(body)
-            headers["Content-Type"] = "application/json"
-        try:
-            connection.request(method, path, text, headers)
-            reply = connection.getresponse()
-            content = reply.read()
-            if reply.headers.get("content-type", "").startswith("application/json") and content:
-                content = json.loads(content)
-            return reply.status, content, reply.headers
-        finally:
-            connection.close()
-
-    def must(self, method, path, body=None, form=None, status=(200, 201, 204)):
-        got, reply, _ = self.call(method, path, body, form)
-        wanted = status if isinstance(status, tuple) else (status,)
-        assert got in wanted, (method, path, got, reply)
-        return reply
-
-
-def bearer(pangolin, token, **headers):
-    return Caller(pangolin, Authorization="Bearer " + token, **headers)
-
-
-def basic(pangolin, name, password):
-    pair = base64.b64encode(("%s:%s" % (name, password)).encode()).decode()
-    return Caller(pangolin, Authorization="Basic " + pair)
 
 
 def login(pangolin, name, password, tenant=None, status=200, **more):
