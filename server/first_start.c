@@ -36,7 +36,7 @@ static pang_code name_tenant(starting *s, pang_err *err)
     rec_tenant_name name = PANGOLIN__STORE__V1__TENANT_NAME__INIT;
     pang_ref refs[] = {{.key = pang_key_tenant(&s->keys, nil)},
                        {.key = pang_key_tenant_name(&s->keys, PANG_STR(PANG_DEFAULT_TENANT))}};
-    pang_record records[2];
+    pang_record records[2] = {0};
     pang_code code = pang_keys_status(&s->keys, err);
     if (code == PANG_OK)
         code = pang_txn_get(s->txn, refs, 2, PANG_READ_CHECKED, records, err);
@@ -86,7 +86,7 @@ static pang_code is_known(starting *s, const rec_user *root, bool *ret, pang_err
 static pang_code take_password(starting *s, rec_user *root, bool *ret_changed, pang_err *err)
 {
     pang_str hash;
-    bool known;
+    bool known = false;
     pang_code code = pang_password_check(s->first->root_password, pang_str_from(root->username),
                                          err);
     if (code == PANG_OK)

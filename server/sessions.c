@@ -84,6 +84,7 @@ static pang_code list_it(pang_call *call, const pang_principal *who, const pang_
     body.created_ms = pang_env_wall_ms(call->server->env);
     body.expires_ms = session->expires_ms;
     body.created_by = pang_bytes_of_id(&by);
+    body.token_epoch = who->token_epoch;
     place.user = pang_bytes_of_id(&who->id);
     pang_put puts[] = {
         {.kind = PANG_KIND_ISSUED_TOKEN,
@@ -281,7 +282,7 @@ pang_code pang_session_is_ended(pang_call *call, const pang_principal *whose, pa
                                 bool *ret, pang_err *err)
 {
     pang_keys keys = keys_of(whose, call->arena);
-    pang_record record;
+    pang_record record = {0};
     pang_str key = pang_key_revoked_token(&keys, jti);
     pang_code code = pang_keys_status(&keys, err);
     if (code == PANG_OK)
@@ -415,7 +416,10 @@ static pang_code next_generation(pang_call *call, rec_family *family, const pang
     if (family->n_earlier < PANG_FAMILY_TOKENS_MAX)
         return PANG_OK;
     family->n_earlier--;
-    return pang_session_end(call, &who->who, pang_id_of(earlier[family->n_earlier]), 0, "", err);
+    pang_code code = pang_session_end(call, &who->who, pang_id_of(earlier[family->n_earlier]), 0,
+                                      "", err);
+    call->note.resource = session->jti;
+    return code;
 }
 
 static pang_code find_family(pang_call *call, pang_str text, refresh_token *token, rec_family **ret,

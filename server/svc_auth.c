@@ -129,7 +129,7 @@ static pang_code life_of_own(pang_call *call, int64_t *ret, pang_err *err)
                       .scope = pang_account_scope(call->who->kind, call->who->tenant, call->arena)};
     pang_str key = pang_key_issued_token(&keys, call->who->id, call->who->jti);
     rec_issued *body;
-    pang_record record;
+    pang_record record = {0};
     *ret = pang_session_life(call);
     pang_code code = pang_keys_status(&keys, err);
     if (code == PANG_OK)
@@ -354,6 +354,7 @@ typedef struct {
     pang_id user;
     int32_t page_size, offset;
     const char *token; /* NULL: the first page */
+    uint64_t epoch;    /* tokens of before have ended */
 } listing;
 
 static pang_code show(const listing *l, const pang_record *record, info_out **ret, pang_err *err)
@@ -377,7 +378,8 @@ static pang_code show(const listing *l, const pang_record *record, info_out **re
     out->username = body->username;
     out->created_at = pang_manage_time(body->created_ms, arena);
     out->expires_at = pang_manage_time(body->expires_ms, arena);
-    out->is_valid = body->expires_ms > pang_env_wall_ms(l->call->server->env);
+    out->is_valid = body->token_epoch >= l->epoch &&
+                    body->expires_ms > pang_env_wall_ms(l->call->server->env);
     *ret = out;
     return pang_manage_built(arena, err);
 }
@@ -410,6 +412,18 @@ static pang_code list_tokens(const listing *l, info_out ***ret, size_t *ret_n, c
     return code;
 }
 
+/* 0 where there is no account: nobody's tokens are listed then. */
+static pang_code epoch_of(pang_call *call, const pang_principal *who, uint64_t *ret, pang_err *err)
+{
+    pang_signin now;
+    *ret = 0;
+    if (pang_id_is_nil(who->id))
+        return PANG_OK;
+    pang_code code = pang_signin_again(call, who, UINT64_MAX, &now, err);
+    *ret = now.who.token_epoch;
+    return code == PANG_UNAUTHENTICATED ? PANG_OK : code;
+}
+
 static pang_code list_mine(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     const Pangolin__V1__ListMyTokensRequest *in = request;
@@ -422,7 +436,10 @@ static pang_code list_mine(pang_call *call, const void *request, void *reply, pa
         .offset = in->offset,
         .token = in->_page_token_case != 0 ? in->page_token : NULL,
     };
-    return list_tokens(&l, &out->tokens, &out->n_tokens, &out->next_page_token, err);
+    pang_code code = epoch_of(call, call->who, &l.epoch, err);
+    return code == PANG_OK
+               ? list_tokens(&l, &out->tokens, &out->n_tokens, &out->next_page_token, err)
+               : code;
 }
 
 static pang_code list_of_user(pang_call *call, const void *request, void *reply, pang_err *err)
@@ -437,13 +454,19 @@ static pang_code list_of_user(pang_call *call, const void *request, void *reply,
         .token = in->_page_token_case != 0 ? in->page_token : NULL,
     };
     pang_account account;
+    pang_code code;
     if (is_root_scope(call) && pang_id_parse(pang_str_from(in->user_id), &l.user) &&
         pang_id_equal(l.user, pang_root_id)) {
+        const pang_principal root = {.id = pang_root_id, .kind = PANG_PRINCIPAL_ROOT};
         l.scope = PANG_SYSTEM_SCOPE;
-        return list_tokens(&l, &out->tokens, &out->n_tokens, &out->next_page_token, err);
+        code = epoch_of(call, &root, &l.epoch, err);
+    } else {
+        code = pang_account_find(call, in->user_id, &account, err);
+        l.user = account.id;
+        if (code == PANG_OK)
+            l.epoch = account.user != NULL ? account.user->token_epoch
+                                           : account.service->token_epoch;
     }
-    pang_code code = pang_account_find(call, in->user_id, &account, err);
-    l.user = account.id;
     return code == PANG_OK
                ? list_tokens(&l, &out->tokens, &out->n_tokens, &out->next_page_token, err)
                : code;

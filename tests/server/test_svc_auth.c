@@ -375,6 +375,22 @@ static void test_svc_auth__tokens_are_listed_newest_first_until_they_end(void **
     assert_int_equal(list.n_tokens, 1);
 }
 
+static void test_svc_auth__a_list_tells_which_have_ended_with_a_password(void **state)
+{
+    fixture *fx = *state;
+    Pangolin__V1__ListUserTokensRequest in = PANGOLIN__V1__LIST_USER_TOKENS_REQUEST__INIT;
+    Pangolin__V1__ListUserTokensResponse out;
+    in.user_id = add_user(fx, "bob", "tenant-user");
+    assert_int_equal(login(fx, TENANT, "bob", PASSWORD, NULL), PANG_OK);
+    set_active(fx, in.user_id, false);
+    set_active(fx, in.user_id, true);
+    fx->ahead_ms += 5;
+    assert_int_equal(login(fx, TENANT, "bob", PASSWORD, NULL), PANG_OK);
+    assert_int_equal(fx_call(fx, "ListUserTokens", &in, &out), PANG_OK);
+    assert_int_equal(out.n_tokens, 2);
+    assert_true(out.tokens[0]->is_valid && !out.tokens[1]->is_valid);
+}
+
 static void test_svc_auth__rotating_gives_another_token_that_lives_as_long(void **state)
 {
     fixture *fx = *state;
@@ -453,6 +469,7 @@ int main(void)
         TEST(test_svc_auth__who_is_disabled_or_changes_the_password_refreshes_no_more),
         TEST(test_svc_auth__logging_out_ends_token_and_refresh_token),
         TEST(test_svc_auth__tokens_are_listed_newest_first_until_they_end),
+        TEST(test_svc_auth__a_list_tells_which_have_ended_with_a_password),
         TEST(test_svc_auth__rotating_gives_another_token_that_lives_as_long),
         TEST(test_svc_auth__a_token_is_worth_no_more_than_its_user_and_its_maker),
     };
