@@ -97,6 +97,7 @@ typedef enum {
     PANG_OPT_ROOT_PASSWORD,
     PANG_OPT_JWT_SECRET,
     PANG_OPT_SESSION_TTL,
+    /* What callers may try, and what tenants may take. */
     PANG_OPT_AUTH_RATE_LIMIT,
     PANG_OPT_AUTH_RATE_WINDOW,
     PANG_OPT_TENANT_PER_SECOND,
@@ -173,17 +174,17 @@ size_t pang_config_list(const pang_config *config, pang_option_id id, const pang
  * OKTA) and PANGOLIN_OIDC_<NAME>_<FIELD> for any other; flags and keys of the file are
  * google-client-id and oidc-<name>-client-id. */
 typedef enum {
-    PANG_PROVIDER_CLIENT_ID,
-    PANG_PROVIDER_CLIENT_SECRET,
-    PANG_PROVIDER_REDIRECT_URI, /* where the provider sends browsers: <us>/oauth/callback/<name> */
-    PANG_PROVIDER_ISSUER,
-    PANG_PROVIDER_TENANT_ID, /* Microsoft's own tenant */
-    PANG_PROVIDER_DOMAIN,    /* Okta's */
-    PANG_PROVIDER_SCOPES,
-    PANG_PROVIDER_AUDIENCE,     /* its tokens for this audience are taken as bearer */
-    PANG_PROVIDER_USERS_TENANT, /* our tenant that its users are in: UUID or name */
-    PANG_PROVIDER_CREATE_USERS, /* true: who is unknown becomes a user */
-    PANG_PROVIDER_GROUPS_CLAIM,
+    PANG_PROVIDER_CLIENT_ID,     /* what the provider calls us; unset: nobody signs in there */
+    PANG_PROVIDER_CLIENT_SECRET, /* unset: a public client, PKCE alone */
+    PANG_PROVIDER_REDIRECT_URI,  /* where the provider sends browsers: <us>/oauth/callback/<name> */
+    PANG_PROVIDER_ISSUER,        /* exactly as it calls itself */
+    PANG_PROVIDER_TENANT_ID,     /* Microsoft's own tenant */
+    PANG_PROVIDER_DOMAIN,        /* Okta's */
+    PANG_PROVIDER_SCOPES,        /* separated by blanks */
+    PANG_PROVIDER_AUDIENCE,      /* its tokens for this audience are taken as bearer */
+    PANG_PROVIDER_USERS_TENANT,  /* our tenant that its users are in: UUID or name */
+    PANG_PROVIDER_CREATE_USERS,  /* true: who is unknown becomes a user */
+    PANG_PROVIDER_GROUPS_CLAIM,  /* dots lead into objects */
     PANG_PROVIDER_ROLES,         /* group=role;group=role */
     PANG_PROVIDER_NAME_CLAIM,    /* that a new user's name is taken from */
     PANG_PROVIDER_SERVICE_CLAIM, /* that names a service user, of bearer tokens */
@@ -205,7 +206,7 @@ typedef struct {
 
 /* In the order in which they were first named. */
 size_t pang_config_providers(const pang_config *config, const pang_config_provider **ret);
-/* "client-id" */
+/* As in flags: "client-id". Static. For messages that name an option. */
 const char *pang_provider_field_name(pang_provider_field field);
 
 /* True when a flag, the environment or the file named it. */

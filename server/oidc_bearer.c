@@ -87,7 +87,7 @@ static pang_code refuse(pang_err *err, const char *why)
 static pang_code read(search *s, pang_txn *txn, pang_keys *keys, pang_str key,
                       const ProtobufCMessageDescriptor *type, void *ret, pang_err *err)
 {
-    pang_record record;
+    pang_record record = {0};
     *(void **)ret = NULL;
     pang_code code = pang_keys_status(keys, err);
     if (code == PANG_OK)

@@ -9,14 +9,16 @@
 #include "server/http_client.h"
 #include "server/oidc.h"
 
+/* Const after open but for the providers' facts, which have locks of their own; http keeps nothing
+ * between requests. */
 struct pang_oidc {
     const pang_env *env;
-    pang_db *db;
+    pang_db *db; /* of accounts, for bearer tokens; borrowed */
     pang_http *http;
     pang_arena *arena; /* of all that is copied; const after open */
     pang_provider *providers;
     size_t n_providers;
-    pang_str *redirects, *link_domains;
+    pang_str *redirects, *link_domains; /* as in pang_oidc_config */
     size_t n_redirects, n_link_domains;
 };
 
@@ -25,14 +27,15 @@ typedef struct pang_facts pang_facts;
 struct pang_facts {
     unsigned users; /* under the lock of its provider's facts */
     pang_arena *arena;
-    pang_str auth_url, token_url;
-    bool says_issuer;  /* answers carry iss (RFC 9207) */
-    bool posts_secret; /* the secret goes into the form; else into the header */
+    pang_str auth_url, token_url; /* checked: may be asked */
+    bool says_issuer;             /* answers carry iss (RFC 9207) */
+    bool posts_secret;            /* the secret goes into the form; else into the header */
     pang_jwks *keys;
 };
 
 /* NULL without memory. */
 struct pang_provider_facts *pang_facts_new(void);
+/* REQUIRES: nobody uses them any more. NULL is fine. */
 void pang_facts_free(struct pang_provider_facts *facts);
 
 /* The provider's facts, to be given back by pang_facts_leave. `again`: a key was not found, so that
@@ -41,6 +44,7 @@ void pang_facts_free(struct pang_provider_facts *facts);
 PANG_MUST_CHECK pang_code pang_facts_enter(pang_oidc *oidc, const pang_provider *provider,
                                            bool again, int64_t deadline_ms, pang_facts **ret,
                                            pang_err *err);
+/* REQUIRES: of enter, once. */
 void pang_facts_leave(const pang_provider *provider, pang_facts *facts);
 
 /* A token of the provider, verified by its keys. ERRORS: UNAUTHENTICATED, those of enter. */

@@ -76,7 +76,7 @@ static pang_code find_by_subject(entry *e, pang_err *err)
     pang_keys keys;
     pang_str key = subject_key(e, &keys);
     rec_subject *subject;
-    pang_record record;
+    pang_record record = {0};
     pang_code code = pang_keys_status(&keys, err);
     if (code == PANG_OK)
         code = pang_txn_get_one(e->call->txn, key, &record, err);
@@ -109,7 +109,7 @@ static pang_code bind(entry *e, pang_err *err)
 static pang_code find_by_email(entry *e, const pang_oidc *oidc, pang_err *err)
 {
     pang_keys keys = pang_identity_keys(&e->in);
-    pang_str email;
+    pang_str email = {0};
     bool found = false;
     pang_id id;
     if (!e->who->email_verified || !pang_oidc_may_link(oidc, e->who->email))
@@ -253,7 +253,7 @@ static pang_code is_assigned(entry *e, pang_id role, bool *ret, pang_err *err)
 {
     pang_keys keys = pang_identity_keys(&e->in);
     pang_str key = pang_key_assignment(&keys, pang_id_of(e->user->id), role);
-    pang_record record;
+    pang_record record = {0};
     pang_code code = pang_keys_status(&keys, err);
     if (code == PANG_OK)
         code = pang_txn_get_one(e->call->txn, key, &record, err);

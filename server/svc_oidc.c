@@ -263,7 +263,7 @@ static pang_code take_in(pang_txn *txn, void *arg, pang_err *err)
     answer *a = arg;
     pang_keys keys = {.arena = a->call->arena, .scope = PANG_SYSTEM_SCOPE};
     pang_str key = pang_key_oidc_sign_in(&keys, a->state.place);
-    pang_record record;
+    pang_record record = {0};
     pang_code code = pang_keys_status(&keys, err);
     if (code == PANG_OK)
         code = pang_txn_get_one(txn, key, &record, err);
@@ -313,7 +313,7 @@ static pang_code keep_in(pang_txn *txn, void *arg, pang_err *err)
     answer *a = arg;
     pang_keys keys = {.arena = a->call->arena, .scope = PANG_SYSTEM_SCOPE};
     pang_str key = pang_key_oidc_sign_in(&keys, a->state.place);
-    pang_record record;
+    pang_record record = {0};
     pang_code code = pang_txn_get_one(txn, key, &record, err);
     if (code == PANG_OK && record.version == 0)
         return no_sign_in("its time is over", err);
@@ -469,7 +469,7 @@ static pang_code take_code(pang_call *call, const char *text, rec_code **ret, pa
 {
     pang_keys keys = pang_identity_system(call);
     pang_str given = pang_str_from(text);
-    pang_record record;
+    pang_record record = {0};
     secret found;
     if (given.len == 0 || given.len > STATE_MAX)
         return no_code(call, err);
