@@ -283,6 +283,19 @@ def a_setup_code_is_shown_once_and_serves_once(_):
 
 
 @suite.test
+def a_tenant_has_its_share(_):
+    with Folder() as folder, folder.start(
+            **WITH, PANGOLIN_ROOT_USER="root", PANGOLIN_ROOT_PASSWORD=ROOT_PASSWORD,
+            PANGOLIN_TENANT_REQUESTS_PER_SECOND="10") as pangolin:
+        loud, quiet = World(pangolin, "loud"), World(pangolin, "quiet")
+        answers = [loud.admin.call("GET", "/api/v1/users/me") for _ in range(60)]
+        refused = [headers for status, _, headers in answers if status == 429]
+        assert refused and int(refused[0]["retry-after"]) >= 1, [answer[0] for answer in answers]
+        quiet.admin.must("GET", "/api/v1/users/me")
+        loud.root.must("GET", "/api/v1/tenants")
+
+
+@suite.test
 def a_bad_root_password_stops_the_start(_):
     for password in ("tiny", "changeme", "password123"):
         with Folder() as folder:
