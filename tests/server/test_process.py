@@ -80,7 +80,9 @@ def refused(folder, *flags, environment=None):
 
 def test_refusals(folder):
     cases = [
-        ((), {}, "nobody could sign in"),
+        ((), {"PANGOLIN_ROOT_USER": "root", "PANGOLIN_ROOT_PASSWORD": "changeme"},
+         "PANGOLIN_ROOT_PASSWORD is no password"),
+        ((), {"PANGOLIN_ROOT_USER": "root"}, "must be set together"),
         (("--no-auth", "--prot", "1"), {}, 'unknown flag "--prot"'),
         (("--no-auth",), {"PANGOLIN_DATADIR": "x"}, 'did you mean "PANGOLIN_DATA_DIR"'),
         (("--no-auth", "--database-url", "mysql://user:canary@h/d"), {}, "of no known kind"),
