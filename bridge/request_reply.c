@@ -107,6 +107,17 @@ static pang_str date_of(pang_worker *worker)
     return pang_str_from(worker->date);
 }
 
+/* A 401 names a scheme (RFC 9110, 15.5.2): the one that was tried, where it was Basic (RFC 6749,
+ * 5.2). Who tried nothing is not told of Basic: browsers would ask people for a password. */
+static void add_challenge(const pang_request *request, field_list *fields)
+{
+    const pang_str basic = PANG_STR("basic ");
+    pang_str tried = pang_head_find(&request->head, PANG_STR("authorization"));
+    bool is_basic = pang_str_equal_nocase(pang_str_slice(tried, 0, basic.len), basic);
+    add(fields, PANG_STR("www-authenticate"),
+        is_basic ? PANG_STR("Basic realm=\"pangolin\"") : PANG_STR("Bearer realm=\"pangolin\""));
+}
+
 static void add_common(pang_request *request, const reply *r, field_list *fields)
 {
     add(fields, PANG_STR("date"), date_of(request->worker));
@@ -123,6 +134,8 @@ static void add_common(pang_request *request, const reply *r, field_list *fields
         add(fields, PANG_STR("allow"), r->allow);
     if (r->retry_after.len > 0)
         add(fields, PANG_STR("retry-after"), r->retry_after);
+    if (r->status == 401)
+        add_challenge(request, fields);
     add_cors(request, fields);
 }
 

@@ -639,6 +639,29 @@ static void test_http1__failures_become_errors(void **state)
     }
 }
 
+static void test_http1__what_is_not_authenticated_names_a_scheme(void **state)
+{
+    static const struct {
+        const char *sent, *named;
+    } cases[] = {
+        {"", "Bearer realm=\"pangolin\""},
+        {"Authorization: Bearer a.b.c\r\n", "Bearer realm=\"pangolin\""},
+        {"Authorization: Basic\r\n", "Bearer realm=\"pangolin\""},
+        {"Authorization: bASIC cm9vdDpy\r\n", "Basic realm=\"pangolin\""},
+    };
+    http_reply reply;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(http_get(&f, "/v1/config?warehouse=status-16", cases[i].sent, &reply),
+                         401);
+        assert_string_equal(http_header(&reply, "WWW-Authenticate"), cases[i].named);
+        http_free(&reply);
+    }
+    assert_int_equal(http_get(&f, "/v1/config?warehouse=status-7", "", &reply), 403);
+    assert_null(http_header(&reply, "WWW-Authenticate"));
+    http_free(&reply);
+}
+
 static void test_http1__large_replies_are_packed_when_asked(void **state)
 {
     http_reply reply;
@@ -728,6 +751,7 @@ int main(void)
         cmocka_unit_test(test_http1__metadata_is_built_not_copied),
         cmocka_unit_test(test_http1__request_ids_are_checked),
         cmocka_unit_test(test_http1__failures_become_errors),
+        cmocka_unit_test(test_http1__what_is_not_authenticated_names_a_scheme),
         cmocka_unit_test(test_http1__large_replies_are_packed_when_asked),
         cmocka_unit_test(test_http1__large_bodies_go_both_ways),
         cmocka_unit_test(test_http1__nothing_leaks_over_many_connections),
