@@ -9,15 +9,11 @@
 #include "server/svc_services.h"
 
 const pang_service *const pang_services[] = {
-    &pang_service_config,     &pang_service_namespace,
-    &pang_service_table,      &pang_service_health,
-    &pang_service_reflection, &pang_service_reflection_alpha,
-    &pang_service_auth,       &pang_service_oauth,
-    &pang_service_oidc,       &pang_service_keys,
-    &pang_service_operations, &pang_service_tenant,
-    &pang_service_role,       &pang_service_service_user,
-    &pang_service_permission, &pang_service_user,
-    &pang_service_warehouse,  &pang_service_catalog,
-    &pang_service_asset,      &pang_service_system,
-    &pang_service_audit,      NULL,
+    &pang_service_config,       &pang_service_namespace,  &pang_service_table,
+    &pang_service_health,       &pang_service_reflection, &pang_service_reflection_alpha,
+    &pang_service_auth,         &pang_service_oauth,      &pang_service_keys,
+    &pang_service_operations,   &pang_service_tenant,     &pang_service_role,
+    &pang_service_service_user, &pang_service_permission, &pang_service_user,
+    &pang_service_warehouse,    &pang_service_catalog,    &pang_service_asset,
+    &pang_service_system,       &pang_service_audit,      NULL,
 };

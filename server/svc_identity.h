@@ -10,7 +10,6 @@
 
 extern const pang_service pang_service_auth;
 extern const pang_service pang_service_oauth;
-extern const pang_service pang_service_oidc; /* its other methods */
 extern const pang_service pang_service_keys;
 extern const pang_service pang_service_tenant;
 extern const pang_service pang_service_user;

@@ -10,6 +10,7 @@
 #include "server/keyring.h"
 #include "server/sessions.h"
 #include "server/svc_identity.h"
+#include "server/svc_oidc.h"
 
 #include "pangolin/v1/oauth.pb-c.h"
 
@@ -310,6 +311,30 @@ static const pang_method methods[] = {
         .in = &pangolin__v1__get_jwks_request__descriptor,
         .out = &pangolin__v1__get_jwks_response__descriptor,
         .handle = get_jwks,
+    },
+    {
+        .path = "/pangolin.v1.OauthService/ListOauthProviders",
+        .in = &pangolin__v1__list_oauth_providers_request__descriptor,
+        .out = &pangolin__v1__list_oauth_providers_response__descriptor,
+        .handle = pang_oidc_list_providers,
+    },
+    {
+        .path = "/pangolin.v1.OauthService/Authorize",
+        .in = &pangolin__v1__authorize_request__descriptor,
+        .out = &pangolin__v1__authorize_response__descriptor,
+        .handle = pang_oidc_authorize,
+    },
+    {
+        .path = "/pangolin.v1.OauthService/OauthCallback",
+        .in = &pangolin__v1__oauth_callback_request__descriptor,
+        .out = &pangolin__v1__oauth_callback_response__descriptor,
+        .handle = pang_oidc_callback,
+    },
+    {
+        .path = "/pangolin.v1.OauthService/Exchange",
+        .in = &pangolin__v1__exchange_request__descriptor,
+        .out = &pangolin__v1__exchange_response__descriptor,
+        .handle = pang_oidc_exchange,
     },
 };
 

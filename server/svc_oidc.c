@@ -9,6 +9,8 @@
  * victim in. What the provider names is kept with the sign-in, since the handler may run again and
  * a code is redeemed once.
  */
+#include "server/svc_oidc.h"
+
 #include <string.h>
 
 #include "api/base64.h"
@@ -16,7 +18,6 @@
 #include "server/keyring.h"
 #include "server/oidc_users.h"
 #include "server/sessions.h"
-#include "server/svc_identity.h"
 
 #include "pangolin/store/v1/secrets.pb-c.h"
 #include "pangolin/v1/oauth.pb-c.h"
@@ -147,7 +148,7 @@ static pang_str read_cookie(const char *header, pang_str name)
 
 /* ---- ListOauthProviders, Authorize ---- */
 
-static pang_code list_providers(pang_call *call, const void *request, void *reply, pang_err *err)
+pang_code pang_oidc_list_providers(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     Pangolin__V1__ListOauthProvidersResponse *out = reply;
     const pang_oidc *oidc = call->server->oidc;
@@ -181,7 +182,7 @@ static pang_code put_sign_in(pang_call *call, const secret *state, const secret 
     return pang_manage_built(call->arena, err);
 }
 
-static pang_code authorize(pang_call *call, const void *request, void *reply, pang_err *err)
+pang_code pang_oidc_authorize(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     const Pangolin__V1__AuthorizeRequest *in = request;
     Pangolin__V1__AuthorizeResponse *out = reply;
@@ -428,7 +429,7 @@ static pang_code note_who(pang_call *call, const pang_principal *who, pang_err *
     return PANG_OK;
 }
 
-static pang_code callback(pang_call *call, const void *request, void *reply, pang_err *err)
+pang_code pang_oidc_callback(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     answer a = {.call = call, .in = request};
     pang_keys keys = pang_identity_system(call);
@@ -488,7 +489,7 @@ static pang_code take_code(pang_call *call, const char *text, rec_code **ret, pa
     return code;
 }
 
-static pang_code exchange(pang_call *call, const void *request, void *reply, pang_err *err)
+pang_code pang_oidc_exchange(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     const Pangolin__V1__ExchangeRequest *in = request;
     Pangolin__V1__ExchangeResponse *out = reply;
@@ -517,36 +518,3 @@ static pang_code exchange(pang_call *call, const void *request, void *reply, pan
     out->expires_at = pang_manage_time(session.expires_ms, call->arena);
     return pang_manage_built(call->arena, err);
 }
-
-static const pang_method methods[] = {
-    {
-        .path = "/pangolin.v1.OauthService/ListOauthProviders",
-        .in = &pangolin__v1__list_oauth_providers_request__descriptor,
-        .out = &pangolin__v1__list_oauth_providers_response__descriptor,
-        .handle = list_providers,
-    },
-    {
-        .path = "/pangolin.v1.OauthService/Authorize",
-        .in = &pangolin__v1__authorize_request__descriptor,
-        .out = &pangolin__v1__authorize_response__descriptor,
-        .handle = authorize,
-    },
-    {
-        .path = "/pangolin.v1.OauthService/OauthCallback",
-        .in = &pangolin__v1__oauth_callback_request__descriptor,
-        .out = &pangolin__v1__oauth_callback_response__descriptor,
-        .handle = callback,
-    },
-    {
-        .path = "/pangolin.v1.OauthService/Exchange",
-        .in = &pangolin__v1__exchange_request__descriptor,
-        .out = &pangolin__v1__exchange_response__descriptor,
-        .handle = exchange,
-    },
-};
-
-const pang_service pang_service_oidc = {
-    .name = "pangolin.v1.OauthService",
-    .methods = methods,
-    .n = sizeof methods / sizeof methods[0],
-};

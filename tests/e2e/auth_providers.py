@@ -42,7 +42,8 @@ turning = identity.provider("turning")
 github = identity.provider("github")
 for liar, oddity in LIARS.items():
     identity.provider(liar).odd = oddity
-ALL = ["acme", "closed", "turning", "github", *LIARS]
+identity.provider("homeless")
+ALL = ["acme", "closed", "turning", "github", "homeless", *LIARS]
 
 
 def environment():
@@ -65,13 +66,22 @@ def environment():
         found[prefix + "CLIENT_ID"] = CLIENT
         found[prefix + "CLIENT_SECRET"] = SECRET
         found[prefix + "REDIRECT_URI"] = "https://lake.example/oauth/callback/" + name
-        found[prefix + "USERS_TENANT"] = "people"
+        found[prefix + "USERS_TENANT"] = "nowhere" if name == "homeless" else "people"
         if name != "github":
             found[prefix + "ISSUER"] = identity.providers[name].issuer
     return found
 
 
 suite = Suite("auth_providers", environment())
+
+
+def test(function):
+    """A test that finds the tenant `people`."""
+    def run(pangolin):
+        root(pangolin)
+        function(pangolin)
+    run.__name__ = function.__name__
+    return suite.test(run)
 
 
 class Browser:
@@ -153,20 +163,19 @@ def roles_of(caller, user):
     return sorted(role["name"] for role in caller.must("GET", "/api/v1/users/%s/roles" % user))
 
 
-@suite.test
+@test
 def providers_are_listed(pangolin):
     listed = Caller(pangolin).must("GET", "/api/v1/oauth/providers")["providers"]
     assert sorted(listed) == sorted(ALL), listed
 
 
-@suite.test
+@test
 def without_its_tenant_nobody_comes_in(pangolin):
-    acme.person = {"sub": "early"}
-    status, reply = Browser(pangolin).sign_in(acme)
+    status, reply = Browser(pangolin).sign_in(identity.providers["homeless"])
     assert status == 403 and "tenant" in reply["error"], reply
 
 
-@suite.test
+@test
 def who_is_new_becomes_a_user(pangolin):
     tenant = root(pangolin).tenant
     person = {"sub": "ann", "email": "Ann@new.example", "email_verified": True}
@@ -185,7 +194,7 @@ def who_is_new_becomes_a_user(pangolin):
     assert status in (400, 401, 422), "there is no password"
 
 
-@suite.test
+@test
 def browsers_go_only_where_they_may(pangolin):
     acme.person = {"sub": "ann"}
     _, location = Browser(pangolin).sign_in(acme)
@@ -203,7 +212,7 @@ def browsers_go_only_where_they_may(pangolin):
         assert Browser(pangolin).get("/oauth/authorize/" + name)[0] == 400, name
 
 
-@suite.test
+@test
 def a_state_works_once_in_its_browser(pangolin):
     acme.person = {"sub": "ann"}
     browser = Browser(pangolin)
@@ -220,7 +229,7 @@ def a_state_works_once_in_its_browser(pangolin):
         assert browser.come_back(changed)[0] == 400, state
 
 
-@suite.test
+@test
 def two_sign_ins_in_one_browser(pangolin):
     acme.person = {"sub": "ann"}
     browser = Browser(pangolin)
@@ -229,7 +238,7 @@ def two_sign_ins_in_one_browser(pangolin):
     assert browser.come_back(first)[0] == 303
 
 
-@suite.test
+@test
 def of_many_at_once_one_wins(pangolin):
     acme.person = {"sub": "ann"}
     browser = Browser(pangolin)
@@ -253,7 +262,7 @@ def of_many_at_once_one_wins(pangolin):
         assert exchange(pangolin, bad)[0] == 400, bad
 
 
-@suite.test
+@test
 def a_sign_in_outlives_the_server(pangolin):
     """State and code are in the store: whichever server the browser comes back to can go on."""
     acme.person = {"sub": "ann"}
@@ -268,7 +277,7 @@ def a_sign_in_outlives_the_server(pangolin):
     assert exchange(pangolin, code_of(location))[0] == 200
 
 
-@suite.test
+@test
 def tokens_that_do_not_hold(pangolin):
     now = int(time.time())
     cases = {
@@ -322,7 +331,7 @@ def tokens_that_do_not_hold(pangolin):
     assert Browser(pangolin).sign_in(acme)[0] == 303
 
 
-@suite.test
+@test
 def discovery_that_does_not_hold(pangolin):
     for name in LIARS:
         begin = time.monotonic()
@@ -334,7 +343,7 @@ def discovery_that_does_not_hold(pangolin):
         assert len(identity.providers[name].asked) == asked, "asked again at once"
 
 
-@suite.test
+@test
 def keys_that_turn(pangolin):
     sign_in(pangolin, turning, sub="t")
     asked = turning.asked.count("/jwks")
@@ -350,7 +359,7 @@ def keys_that_turn(pangolin):
     assert turning.asked.count("/jwks") == again, "strangers must not make us ask"
 
 
-@suite.test
+@test
 def only_known_people_where_nobody_is_made(pangolin):
     admin = root(pangolin)
     user = admin.must("POST", "/api/v1/users", {
@@ -378,7 +387,7 @@ def only_known_people_where_nobody_is_made(pangolin):
     assert status == 401, "disabled"
 
 
-@suite.test
+@test
 def a_code_of_one_who_was_disabled(pangolin):
     admin = root(pangolin)
     user = sign_in(pangolin, acme, sub="gone").me
@@ -387,7 +396,7 @@ def a_code_of_one_who_was_disabled(pangolin):
     assert exchange(pangolin, code_of(location))[0] in (400, 401)
 
 
-@suite.test
+@test
 def groups_give_roles_and_take_them(pangolin):
     admin = root(pangolin)
     made = {name: admin.must("POST", "/api/v1/roles", {
@@ -409,9 +418,8 @@ def groups_give_roles_and_take_them(pangolin):
         admin.must("DELETE", "/api/v1/roles/" + role)  # none of them is in use
 
 
-@suite.test
+@test
 def github_s_user(pangolin):
-    root(pangolin)
     emails = [{"email": "x@y.example", "primary": False, "verified": True},
               {"email": "hub@new.example", "primary": True, "verified": True}]
     hub = sign_in(pangolin, github, user={"id": 77, "login": "hub"}, emails=emails)
@@ -424,7 +432,7 @@ def github_s_user(pangolin):
         assert Browser(pangolin).sign_in(github)[0] == 401, user
 
 
-@suite.test
+@test
 def bearer_tokens_of_another_issuer(pangolin):
     admin = root(pangolin)
     me = sign_in(pangolin, acme, sub="bea").me
@@ -465,7 +473,7 @@ def bearer_tokens_of_another_issuer(pangolin):
     assert other.call("GET", "/api/v1/users/me")[0] == 401, "at once"
 
 
-@suite.test
+@test
 def the_audit_log_tells_of_it(pangolin):
     admin = root(pangolin)
     me = sign_in(pangolin, acme, sub="audited", preferred_username="audited").me
@@ -475,7 +483,7 @@ def the_audit_log_tells_of_it(pangolin):
     assert "login" in actions and "generate_token" in actions, rows
 
 
-@suite.test
+@test
 def no_secret_is_in_the_log(pangolin):
     with open(pangolin.log, encoding="utf-8", errors="replace") as log:
         text = log.read()
