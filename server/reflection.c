@@ -136,6 +136,14 @@ static pang_code answer_numbers(answer *to, char *extended, pang_arena *arena, p
     return PANG_OK;
 }
 
+static bool is_listed_before(size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (strcmp(pang_services[i]->name, pang_services[at]->name) == 0)
+            return true;
+    return false;
+}
+
 static pang_code answer_services(answer *to, pang_arena *arena, pang_err *err)
 {
     Grpc__Reflection__V1__ListServiceResponse *reply = pang_arena_alloc(arena, sizeof *reply);
@@ -148,6 +156,8 @@ static pang_code answer_services(answer *to, pang_arena *arena, pang_err *err)
     grpc__reflection__v1__list_service_response__init(reply);
     reply->service = list;
     for (size_t i = 0; i < SERVICES_MAX && pang_services[i] != NULL; i++) {
+        if (is_listed_before(i)) /* its methods may stand in several tables */
+            continue;
         grpc__reflection__v1__service_response__init(&names[i]);
         names[i].name = (char *)(uintptr_t)pang_services[i]->name;
         list[reply->n_service++] = &names[i];

@@ -31,6 +31,8 @@ LANES = [
     ("storage", BAZEL, 600, ["--test_tag_filters=" + NOT_NOW, "//tests/storage/..."]),
     ("servers", SCRIPT, 480, [sys.executable, "tests/servers/run.py"]),
     ("rest", SCRIPT, 300, [sys.executable, "tests/rest/run.py"]),
+    ("matrix", SCRIPT, 300, [sys.executable, "tests/matrix/matrix.py"]),
+    ("mutants", SCRIPT, 200, [sys.executable, "tests/matrix/mutants.py", "--sample", "12"]),
     ("e2e", SCRIPT, 1200, [sys.executable, "tests/e2e/run.py"]),
     ("lint", SCRIPT, 600, ["bash", "tests/lint/run.sh"]),
     ("san", BAZEL, 1200, ["--config=san", "--test_tag_filters=-no-san," + NOT_NOW, "//..."]),
@@ -45,6 +47,7 @@ LANES = [
 LONG = [
     ("long-bazel", BAZEL, 5400, ["--test_env=PANG_TEST_LONG=1", "--test_tag_filters=long",
                                  "--build_tests_only", "--test_timeout=3600", "//..."]),
+    ("long-mutants", SCRIPT, 1800, [sys.executable, "tests/matrix/mutants.py"]),
     ("long-e2e", SCRIPT, 3600, [sys.executable, "tests/e2e/run.py", "--long"]),
     ("long-fuzz", SCRIPT, 3600, [sys.executable, "tests/fuzz/run.py", "300"]),
 ]

@@ -22,8 +22,9 @@ answer must be the one about an absent object, word for word but for the name.
 
 `fresh` makes an object of its own for each call that succeeds and would spoil it for the others.
 
-Tenant A has the catalog lake: namespaces sales (table orders) and other (table beside). s may
-write other, and nothing else. Tenant B has a catalog of the same shape named pond.
+Tenant A has the catalog lake: namespaces sales (table orders), other (table beside) and third. s
+may write other, create in third, and nothing else. Tenant B has a catalog of the same shape named
+pond.
 """
 
 COLUMNS = "axvnsrwtfkoR"
@@ -47,7 +48,7 @@ PUBLIC = "++++++++++++"
 
 class Row:
     def __init__(self, rpc, verb, path, own, body=None, message=None, absent=None, foreign=True,
-                 fresh=None, title="", needs=None):
+                 fresh=None, title="", basic=True):
         assert len(own) == len(COLUMNS), (rpc, own)
         self.rpc, self.verb, self.path, self.own = rpc, verb, path, own
         self.body, self.message, self.fresh, self.title = body, message or {}, fresh, title
@@ -55,7 +56,7 @@ class Row:
         self.absent = absent
         if absent is None:
             self.absent = "111444444444" if by_grant else own.replace("+", "4")
-        self.foreign, self.needs = foreign and self.absent != "", needs
+        self.foreign, self.basic = foreign and self.absent != "", basic
         assert self.absent == "" or len(self.absent) == len(COLUMNS), (rpc, self.absent)
 
     @property
@@ -107,11 +108,20 @@ ROWS = [
     Row("TableService/RenameTable", "POST", "/v1/{catalog}/tables/rename", "111443++4+4+",
         title="out of a namespace that s may write", message=CATALOG, absent=NONE,
         fresh="beside",
-        body={"source": {"namespace": ["other"], "name": "{table}"},
+        body={"source": {"namespace": ["other"], "name": "{beside}"},
               "destination": {"namespace": ["sales"], "name": "{new}"}}),
     Row("TableService/RegisterTable", "POST", NS + "/{namespace}/register", WRITE,
         message=NAMESPACE, fresh="unregistered",
         body={"name": "{new}", "metadata-location": "{metadata_location}"}),
+    Row("TableService/RegisterTable", "POST", NS + "/third/register", "1114+3++4+4+",
+        title="where s may create", message={"prefix": "{catalog}", "namespace": ["third"]},
+        fresh="unregistered", absent=NONE,
+        body={"name": "{new}", "metadata-location": "{metadata_location}"}),
+    # s may not see what it may not write, so it is told of no table there
+    Row("TableService/RegisterTable", "POST", NS + "/third/register", "111443++4+4+",
+        title="in another's place, where s may create",
+        message={"prefix": "{catalog}", "namespace": ["third"]}, fresh="unregistered", absent=NONE,
+        body={"name": "{new}", "metadata-location": "{metadata_location}", "overwrite": True}),
     Row("TableService/UnregisterTable", "POST", TB + "/{table}/unregister", WRITE, message=TABLE,
         fresh="table"),
     Row("TableService/LoadCredentials", "GET", TB + "/{table}/credentials", READ, message=TABLE),
@@ -164,6 +174,10 @@ ROWS = [
         title="a root",
         body={"username": "{new}", "email": "{new}@example.org", "password": "{password}",
               "tenant_id": "{tenant}", "role": "root"}),
+    Row("UserService/CreateUser", "POST", "/api/v1/users", "111333334333", absent=NONE,
+        title="a root, as older clients spell it",
+        body={"username": "{new}", "email": "{new}@example.org", "password": "{password}",
+              "tenant_id": "{tenant}", "role": "Root"}),
     Row("UserService/ListUsers", "GET", "/api/v1/users", ANY, absent=NONE),
     Row("UserService/GetMe", "GET", "/api/v1/users/me", ANY, absent=NONE),
     Row("UserService/GetUser", "GET", "/api/v1/users/{user}", SELF, message={"id": "{user}"},
@@ -172,6 +186,8 @@ ROWS = [
         body={"email": "{new}@example.org"}, absent=SELF_ABSENT),
     Row("UserService/UpdateUser", "PUT", "/api/v1/users/{user}", ADMIN_OF, fresh="user",
         title="active", message={"id": "{user}"}, body={"active": False}),
+    Row("UserService/UpdateUser", "PUT", "/api/v1/users/{user}", ADMIN_OF, title="active again",
+        message={"id": "{user}"}, body={"active": True}),
     Row("UserService/DeleteUser", "DELETE", "/api/v1/users/{user}", ADMIN_OF, fresh="user",
         message={"id": "{user}"}),
     # ---- roles ----
@@ -208,6 +224,9 @@ ROWS = [
         body={"name": "{new}", "role": "tenant-user"}),
     Row("ServiceUserService/CreateServiceUser", "POST", "/api/v1/service-users", "111333333333",
         title="a root", absent=NONE, body={"name": "{new}", "role": "root"}),
+    Row("ServiceUserService/CreateServiceUser", "POST", "/api/v1/service-users", "111333333333",
+        title="a root, as older clients spell it", absent=NONE,
+        body={"name": "{new}", "role": "Root"}),
     Row("ServiceUserService/ListServiceUsers", "GET", "/api/v1/service-users", ADMIN, absent=NONE),
     Row("ServiceUserService/GetServiceUser", "GET", "/api/v1/service-users/{service}", ADMIN_OF,
         message={"id": "{service}"}),
@@ -318,8 +337,9 @@ ROWS = [
     Row("OauthService/GetJwks", "GET", "/.well-known/jwks.json", PUBLIC, absent=NONE),
     Row("OauthService/ListOauthProviders", "GET", "/api/v1/oauth/providers", PUBLIC, absent=NONE),
     Row("OauthService/IssueOauthToken", "POST", "/v1/oauth/tokens", PUBLIC.replace("+", "1"),
-        absent=NONE, body={"grant_type": "client_credentials", "client_id": "{service}",
-                           "client_secret": "no such key"}),
+        absent=NONE, basic=False,  # which is a client's here
+        body={"grant_type": "client_credentials", "client_id": "{service}",
+              "client_secret": "no such key"}),
     Row("OauthService/Authorize", "GET", "/oauth/authorize/nobody", PUBLIC.replace("+", "0"),
         absent=NONE, message={"provider": "nobody"}),
     Row("OauthService/OauthCallback", "GET", "/oauth/callback/nobody?code=c&state=s",

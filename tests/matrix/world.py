@@ -107,6 +107,7 @@ class Tenant:
         for namespace, table in (("sales", "orders"), ("other", "beside")):
             self.admin.ask("POST", "/v1/%s/namespaces" % catalog, {"namespace": [namespace]})
             self.make_table(namespace, table)
+        self.admin.ask("POST", "/v1/%s/namespaces" % catalog, {"namespace": ["third"]})
         self.role = self.admin.ask("POST", "/api/v1/roles",
                                    {"name": "clerks", "tenant-id": self.id})["id"]
         self.users = {name: self.admin.ask("POST", "/api/v1/users", self.user_body(name))["id"]
@@ -116,6 +117,8 @@ class Tenant:
         self.service, self.api_key = key["id"], key["api_key"]
         self.grant(self.users["sibling"], ["write"],
                    {"type": "namespace", "catalog_id": self.catalog_id, "namespace": "other"})
+        self.grant(self.users["sibling"], ["create"],
+                   {"type": "namespace", "catalog_id": self.catalog_id, "namespace": "third"})
         self.grant(self.users["reader"], ["read"], self.whole())
         self.grant(self.users["writer"], ["write"], self.whole())
         self.grant(self.service, ["write"], self.whole())
@@ -151,7 +154,7 @@ class Tenant:
     def names(self):
         """What rows may put into paths and bodies."""
         return {"tenant": self.id, "catalog": self.catalog, "catalog_id": self.catalog_id,
-                "namespace": "sales", "table": "orders", "user": self.users["reader"],
+                "namespace": "sales", "table": "orders", "beside": "beside", "user": self.users["reader"],
                 "role": self.role, "grant": self.grant(self.users["gone"], ["list"], {
                     "type": "tag", "tag_name": "t"}),
                 "service": self.service, "key": self.api_key.split("_")[1], "warehouse": self.warehouse,
@@ -173,6 +176,11 @@ class World:
         self.b = Tenant(self, "bolt", "pond", "shed")
         self.own, self.other = self.a.names(), self.b.names()
         self.fresh = Fresh(self)
+
+    def move(self, port):
+        self.port = port
+        for client in (self.root, self.a.admin, self.b.admin):
+            client.port, client.connection = port, None
 
     def new(self, kind="new"):
         return "%s-%d" % (kind, next(self.numbers))
@@ -253,7 +261,7 @@ class Fresh:
         return {"table": name, "metadata_location": made["metadata-location"]}
 
     def beside(self):
-        return self.table("other")
+        return {"beside": self.table("other")["table"]}
 
     def unregistered(self):
         names = self.table()

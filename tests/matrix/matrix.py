@@ -2,7 +2,7 @@
 and compares with the expectations of table.py. Every RPC of the running server's description must
 have a row there.
 
-    run.py [PART]...      only rows whose name contains one of these
+    matrix.py [PART]...      only rows whose name contains one of these
 
 Ends with `N passed, N failed, N skipped`: one per cell.
 """
@@ -80,19 +80,28 @@ def fill(message, values):
 
 
 class Matrix:
-    def __init__(self, pangolin):
+    def __init__(self, pangolin, quiet=False):
         self.world = World(pangolin.port)
         self.callers = self.world.callers()
+        self.quiet = quiet
+        self.begin(pangolin)
+
+    def begin(self, pangolin):
         self.clients = {}
         self.api = Api("127.0.0.1:%d" % pangolin.port)
         self.passed, self.failures = 0, []
+
+    def move(self, pangolin):
+        """Goes on with another process on the same data."""
+        self.world.move(pangolin.port)
+        self.begin(pangolin)
 
     def note(self, ok, what):
         if ok:
             self.passed += 1
         else:
             self.failures.append(what)
-            if len(self.failures) <= FAILURES_SHOWN:
+            if len(self.failures) <= FAILURES_SHOWN and not self.quiet:
                 print("FAILED " + what, flush=True)
 
     def names_for(self, row, column, target, succeeds):
@@ -135,6 +144,8 @@ class Matrix:
         if expected == ".":
             return
         for kind, headers in self.callers[column]:
+            if kind == "basic" and not row.basic:
+                continue
             what = "%s as %s (%s) about %s" % (row.name, column, kind, target)
             names = self.names_for(row, column, target, expected == "+")
             if row.fresh == "token" and expected == "+":
