@@ -74,8 +74,7 @@ typedef struct {
     pang_str key;
     size_t prefix_len; /* for CEILING */
     pang_ref_mode mode;
-    bool immutable; /* for EXACT: never changes once written, is never deleted while anything
-                       names it; a cache may answer for it */
+    bool immutable; /* for EXACT: written once, kept while anything names it; a cache may answer */
 } pang_ref;
 
 typedef struct {
@@ -106,8 +105,7 @@ typedef struct {
     pang_str key, body;
     int64_t expires_ms; /* 0: never; must be > 0 only for what nothing hangs on */
     uint32_t kind;      /* >= PANG_KIND_FIRST */
-    int slot; /* index of one of the commit's appends: sequence and time_ms become its number and
-                 time; PANG_NO_SLOT: sequence 0 */
+    int slot; /* which of the commit's appends gives sequence and time_ms; PANG_NO_SLOT: 0 */
     /* With key_slot != PANG_NO_SLOT the 16 bytes at key_slot_at in the key are replaced by that
      * append's number as 16 lower-case hex digits. */
     int key_slot;
@@ -121,8 +119,7 @@ typedef struct {
 typedef enum {
     PANG_COMMIT_OK,      /* landed, durable */
     PANG_COMMIT_ABORTED, /* a check failed, or the id was there; nothing was written */
-    PANG_COMMIT_FAILED,  /* the backend could not (disk full, no memory, no connection); nothing
-                            was written */
+    PANG_COMMIT_FAILED,  /* could not (disk full, no memory, no connection); nothing was written */
     PANG_COMMIT_UNKNOWN, /* the connection died in between */
 } pang_outcome;
 
@@ -165,7 +162,7 @@ typedef struct {
     pang_str url;         /* "memory:", "sqlite:/path/file.db", "postgres://...", "mongodb://..." */
     const pang_env *env;  /* const after start; outlives the store */
     unsigned connections; /* how many a remote backend may open; 0: its default */
-    unsigned connections_min; /* how many of them open makes at once; at most `connections` */
+    unsigned connections_min;   /* how many of them open makes at once; at most `connections` */
     int64_t connect_timeout_ms; /* of one attempt; 0: the backend's default */
     pang_str database;          /* MongoDB: in place of the url's; empty: that */
 } pang_store_config;

@@ -47,7 +47,7 @@ static bool take(void *arg, const pang_record *row)
 {
     ending *e = arg;
     pang_record kept = *row;
-    pang_rec_content *body;
+    pang_rec_content *body = NULL;
     if (!pang_arena_copy(e->arena, row->key, &kept.key))
         e->code = pang_fail_memory(e->err);
     else

@@ -203,7 +203,7 @@ typedef struct {
 static bool add_tenant(void *arg, const pang_record *row)
 {
     tenants *t = arg;
-    pang_rec_tenant *body;
+    pang_rec_tenant *body = NULL;
     char scope[PANG_ID_HEX + 1];
     if (!pang_arena_copy(t->call->arena, row->key, &t->last))
         t->code = pang_fail_memory(t->err);
