@@ -9,6 +9,7 @@
 
 typedef Pangolin__Store__V1__User rec_user;
 typedef Pangolin__Store__V1__ServiceUser rec_service_user;
+typedef Pangolin__Store__V1__Tenant rec_tenant;
 typedef Pangolin__Store__V1__Grant rec_grant;
 typedef Pangolin__Store__V1__Assignment rec_assignment;
 typedef Pangolin__Store__V1__Role rec_role;
@@ -81,6 +82,27 @@ static pang_code load_self(loading *l, bool is_service, pang_standing *ret, pang
     if (code != PANG_OK || record.version == 0)
         return code; /* gone: nobody */
     return is_service ? take_service_user(l, &record, ret, err) : take_user(l, &record, ret, err);
+}
+
+/* In a tenant that is being deleted all are nobody at once, though its sweep takes a while. Asked
+ * first: a trip to the store would find what the cache said of the account, and begin again. */
+static pang_code load_tenant(loading *l, pang_id id, bool *ret_going, pang_err *err)
+{
+    pang_keys system = {.arena = l->arena, .scope = PANG_SYSTEM_SCOPE};
+    pang_str key = pang_key_tenant(&system, id);
+    rec_tenant *tenant;
+    pang_record record;
+    *ret_going = false;
+    pang_code code = pang_keys_status(&system, err);
+    if (code == PANG_OK)
+        code = pang_txn_get_one(l->txn, key, &record, err);
+    if (code != PANG_OK || record.version == 0)
+        return code;
+    code = pang_record_unpack(&pangolin__store__v1__tenant__descriptor, &record, l->arena, &tenant,
+                              err);
+    if (code == PANG_OK)
+        *ret_going = tenant->deleting;
+    return code;
 }
 
 /* ---- ranges ---- */
@@ -280,7 +302,11 @@ pang_code pang_standing_load(void *arg, pang_txn *txn, pang_str scope, const pan
     (void)arg;
     loading l = {txn, arena, {.arena = arena, .scope = scope}, who->id};
     *ret = (pang_standing){.source.tenant = who->tenant};
-    pang_code code = load_self(&l, who->kind == PANG_PRINCIPAL_SERVICE_USER, ret, err);
+    bool is_going;
+    pang_code code = load_tenant(&l, who->tenant, &is_going, err);
+    if (code != PANG_OK || is_going)
+        return code;
+    code = load_self(&l, who->kind == PANG_PRINCIPAL_SERVICE_USER, ret, err);
     if (code != PANG_OK || ret->source.rank != PANG_RANK_MEMBER)
         return code; /* the others need no grants */
     code = load_grants(&l, ret, err);

@@ -1,6 +1,6 @@
 /*
- * Standing: what the store says about a principal: whether it is there and active, its rank, its
- * grants, its roles with all that they include.
+ * Standing: what the store says about a principal: whether it is there and active, and its tenant
+ * not about to go, its rank, its grants, its roles with all that they include.
  * Called through the cache of compiled grants. Threads: any. Lifetime: results live in the arena.
  */
 #ifndef PANG_SERVER_STANDING_H

@@ -19,6 +19,7 @@ what scripts expect, every reply is checked for what holds everywhere, and at th
 proto/ was left out, and neither process has more descriptors open than before.
 """
 
+import base64
 import fnmatch
 import glob
 import http.client
@@ -43,6 +44,12 @@ TIMEOUT_S = 20
 # A thread opens its files when it is first needed; a request that leaks would show 500 times.
 LAZY_FILES = 12
 ICEBERG_ERROR = {"message", "type", "code"}
+SIGNED_IN = os.sep + "90-signed-in" + os.sep
+ROOT = {"root_password": "root of all these scripts", "password": "a password that is long enough"}
+ROOT["root_basic"] = "Basic " + base64.b64encode(b"root:" + ROOT["root_password"].encode()).decode()
+AUTHENTICATION = {"PANGOLIN_NO_AUTH": "false", "PANGOLIN_ROOT_USER": "root",
+                  "PANGOLIN_ROOT_PASSWORD": ROOT["root_password"],
+                  "PANGOLIN_AUTH_RATE_LIMIT": "0"}
 
 
 class Mismatch(Exception):
@@ -300,12 +307,12 @@ def check_body(exchange, reply, content, values):
             values.known[name] = dig(strict_json(content), path)
 
 
-def run_script(path, server, warehouse, turn):
+def run_script(path, server, turn, more):
     """Returns None, or a text that says what went wrong where."""
     stem = re.sub(r"\W", "_", os.path.splitext(os.path.basename(path))[0])
     area = os.path.basename(os.path.dirname(path))[:2]
     values = Values(ns="r%d_%s_%s" % (turn, area, stem), catalog="demo", uri=server.uri,
-                    warehouse=warehouse, k3="%03x" % turn, now_ms=int(time.time() * 1000))
+                    k3="%03x" % turn, now_ms=int(time.time() * 1000), **more)
     client = Client(server.port)
     exchange = None
     try:
@@ -370,34 +377,45 @@ def find_warehouse(server):
     return json.loads(content)["properties"]["location"].rsplit("/", 1)[0]
 
 
-def main():
-    parts = sys.argv[1:]
-    scripts = [path for path in sorted(glob.glob(os.path.join(HERE, "*", "*.rest")))
-               if not parts or any(part in path for part in parts)]
-    harness.build()
+def turns(name, scripts, environment, more):
+    """Runs scripts against a server of their own, twice: what a second turn leaves open was not
+    just made ready by the first. `more` makes further values of the server. Returns failures."""
     failures = []
-    with harness.Pangolin("rest") as server:
-        warehouse = find_warehouse(server)
-        # Twice: what a second turn leaves open was not just made ready by the first.
+    with harness.Pangolin(name, environment) as server:
+        values = more(server)
         for turn in (1, 2):
-            before = {part: harness.open_files(server.pid(part))
-                      for part in ("server", "bridge")}
+            before = {part: harness.open_files(server.pid(part)) for part in ("server", "bridge")}
             for path in scripts:
-                failure = run_script(path, server, warehouse, turn)
+                failure = run_script(path, server, turn, values)
                 if failure and turn == 1:
                     print(failure, flush=True)
                     failures.append(failure)
                 elif failure and not failures:
                     print("in the second turn: " + failure, flush=True)
                     failures.append(failure)
-        left = [] if parts else ["no script for %s" % route for route in unvisited()]
         leak = leaked(server, before)
         stopped = server.stop()
         ended = ["pangolin up ended with %s" % stopped] if stopped else []
-        for failure in left + ([leak] if leak else []) + ended + server.findings():
+        for failure in ([leak] if leak else []) + ended + server.findings():
             failures.append(failure)
             print(failure, flush=True)
-    checks = len(scripts) + (0 if parts else 1) + 2
+    return failures
+
+
+def main():
+    parts = sys.argv[1:]
+    scripts = [path for path in sorted(glob.glob(os.path.join(HERE, "*", "*.rest")))
+               if not parts or any(part in path for part in parts)]
+    signed_in = [path for path in scripts if SIGNED_IN in path]
+    harness.build()
+    failures = turns("rest", [path for path in scripts if path not in signed_in], {},
+                     lambda server: {"warehouse": find_warehouse(server)})
+    if signed_in:
+        failures += turns("rest-signed-in", signed_in, AUTHENTICATION, lambda _: ROOT)
+    for route in [] if parts else unvisited():
+        print("no script for " + route, flush=True)
+        failures.append(route)
+    checks = len(scripts) + (0 if parts else 1) + (4 if signed_in else 2)
     failed = min(len(failures), checks)
     print("%d passed, %d failed, 0 skipped" % (checks - failed, failed))
     return 1 if failures else 0

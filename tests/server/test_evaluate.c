@@ -281,6 +281,22 @@ static void test_stand__accounts_that_are_gone_are_refused(void **state)
     EXPECT(1, READ, TABLE, "demo/a.b/t1", "UNAUTHENTICATED"); /* root is in no tenant */
 }
 
+/* At once, though the tenant's records are there until the sweep comes. */
+static void test_stand__a_tenant_that_goes(void **state)
+{
+    world *w = *state;
+    pang_keys system = {.arena = w->fx->arena, .scope = PANG_SYSTEM_SCOPE};
+    Pangolin__Store__V1__Tenant tenant = PANGOLIN__STORE__V1__TENANT__INIT;
+    put_user(w, PANGOLIN__STORE__V1__RANK__RANK_TENANT_ADMIN, false, 5);
+    EXPECT(1, READ, TABLE, "demo/a.b/t1", "allowed");
+    write(w, PANG_KIND_TENANT, pang_key_tenant(&system, w->who.tenant), &tenant.base);
+    EXPECT(1, READ, TABLE, "demo/a.b/t1", "allowed");
+    tenant.deleting = true;
+    write(w, PANG_KIND_TENANT, pang_key_tenant(&system, w->who.tenant), &tenant.base);
+    EXPECT(1, READ, TABLE, "demo/a.b/t1", "UNAUTHENTICATED");
+    EXPECT(0, READ, TABLE, "demo/a.b/t1", "UNAUTHENTICATED");
+}
+
 static void test_stand__a_revoked_token(void **state)
 {
     world *w = *state;
@@ -679,6 +695,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_stand__accounts_that_are_gone_are_refused, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_stand__a_tenant_that_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stand__a_revoked_token, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stand__ranks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stand__api_keys, setup, teardown),
