@@ -59,9 +59,37 @@ typedef enum {
     PANG_CALLER_ANYONE = 6,
     PANG_CALLER_NOBODY = 7
 } pang_caller;
+typedef enum {
+    PANG_ACT_READ = 1,
+    PANG_ACT_WRITE = 2, /* and with it read, update, delete, create, list */
+    PANG_ACT_DELETE = 3,
+    PANG_ACT_CREATE = 4,
+    PANG_ACT_UPDATE = 5,
+    PANG_ACT_LIST = 6, /* read has it too */
+    PANG_ACT_ALL = 7,  /* and with it all that can be granted */
+    PANG_ACT_INGEST_BRANCHING = 8,
+    PANG_ACT_EXPERIMENTAL_BRANCHING = 9,
+    PANG_ACT_MANAGE_DISCOVERY = 10
+} pang_action;
+typedef enum {
+    PANG_RESOURCE_TENANT = 1,
+    PANG_RESOURCE_CATALOG = 2,
+    PANG_RESOURCE_NAMESPACE = 3,
+    PANG_RESOURCE_TABLE = 4,
+    PANG_RESOURCE_VIEW = 5,
+    PANG_RESOURCE_WAREHOUSE = 6,
+    PANG_RESOURCE_USER = 7,
+    PANG_RESOURCE_ROLE = 8,
+    PANG_RESOURCE_SERVICE_USER = 9,
+    PANG_RESOURCE_PERMISSION = 10,
+    PANG_RESOURCE_TOKEN = 11,
+    PANG_RESOURCE_SYSTEM = 12,
+    PANG_RESOURCE_ASSET = 13,
+    PANG_RESOURCE_AUDIT = 14
+} pang_resource;
 
 typedef struct {
-    uint32_t action, resource; /* Action, Resource of rule.proto */
+    uint32_t action, resource; /* pang_action, pang_resource */
     const pang_str *object;    /* field paths */
     size_t n_object;
     pang_str each, when, equals, any_of; /* empty: not used */

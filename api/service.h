@@ -60,7 +60,7 @@ typedef struct pang_server_env {
     const pang_env *env;
     pang_db *db;
     const pang_schema *schema;
-    pang_str page_key;                   /* 32 bytes: authenticates page tokens */
+    pang_str page_key;                   /* authenticates page tokens, on all servers of a store */
     struct pang_objects *const *objects; /* by kind; NULL at the end */
     struct pang_counters *counters;      /* server/metrics.h; NULL: nothing is counted */
     struct pang_state *state;            /* server/state.h */

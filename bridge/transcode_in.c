@@ -4,8 +4,8 @@
  *
  * A field can be filled from one place only: what the path or a header fills is skipped in the
  * body, so that a body cannot say something else than what was routed and will be authorised. And
- * it is filled once: two spellings of one field, or two members of a oneof, are refused, for
- * readers would differ in which of them counts.
+ * it is filled once: two spellings of one field that say different things, or two members of a
+ * oneof, are refused, for readers would differ in which of them counts.
  */
 #include <stdio.h>
 #include <string.h>
@@ -300,12 +300,38 @@ static bool give(uint64_t *given, const upb_MessageDef *type, const upb_FieldDef
     return true;
 }
 
+/* What of a message's bytes is one field's. */
+static pang_str bytes_of(const reader *r, pang_str message, const upb_FieldDef *field)
+{
+    pang_buf all = {.arena = r->arena};
+    pang_wire_field at;
+    for (pang_str rest = message, from = message; pang_wire_next(&rest, &at); from = rest) {
+        if (at.number == upb_FieldDef_Number(field))
+            pang_buf_add(&all, pang_str_slice(from, 0, from.len - rest.len));
+    }
+    return pang_buf_str(&all);
+}
+
+/* A field that is there already. Replies to management clients spell some members twice, and these
+ * clients send back what they were given: the second one must say the same. */
+static pang_code put_again(reader *r, const upb_FieldDef *field, bool is_given, pang_str message)
+{
+    pang_buf again = {.arena = r->arena};
+    if (!is_given || r->match->method->dialect != PANG_DIALECT_MANAGEMENT)
+        return fail_form(r, "the field is given twice");
+    pang_code code = put_field(r, field, &again);
+    if (code == PANG_OK && !pang_str_equal(pang_buf_str(&again), bytes_of(r, message, field)))
+        return fail_form(r, "the field is given twice, and not the same");
+    return code;
+}
+
 /* A member's value; null is absent. */
 static pang_code put_given(reader *r, const upb_MessageDef *type, const upb_FieldDef *field,
                            uint64_t *given, pang_buf *out)
 {
+    bool is_given = (*given >> upb_FieldDef_Index(field) & 1) != 0;
     if (r->scan.token != PANG_JSON_NULL && !give(given, type, field))
-        return fail_form(r, "the field is given twice");
+        return put_again(r, field, is_given, pang_buf_str(out));
     return put_field(r, field, out);
 }
 

@@ -52,7 +52,7 @@ void pang_audit_close(pang_audit *audit);
 
 /* An object that a rule's check named. */
 typedef struct {
-    uint32_t action, resource; /* of rule.proto */
+    uint32_t action, resource; /* pang_action, pang_resource */
     pang_str name;             /* parts escaped as in keys, joined by slashes */
 } pang_audit_object;
 

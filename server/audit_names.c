@@ -45,11 +45,25 @@ static const char *type_in_name(pang_str action)
 
 static const char *type_of_resource(uint32_t resource)
 {
-    /* By number. What the log has no kind for is told as the nearest: assets of any kind as tables,
-     * settings and the log itself as their tenant's. */
+    /* What the log has no kind for is told as the nearest: assets of any kind as tables, settings
+     * and the log itself as their tenant's. */
     static const char *const types[] = {
-        "",     "tenant",       "catalog",    "namespace", "table",  "view",  "warehouse", "user",
-        "role", "service_user", "permission", "token",     "tenant", "table", "tenant"};
+        [0] = "",
+        [PANG_RESOURCE_TENANT] = "tenant",
+        [PANG_RESOURCE_CATALOG] = "catalog",
+        [PANG_RESOURCE_NAMESPACE] = "namespace",
+        [PANG_RESOURCE_TABLE] = "table",
+        [PANG_RESOURCE_VIEW] = "view",
+        [PANG_RESOURCE_WAREHOUSE] = "warehouse",
+        [PANG_RESOURCE_USER] = "user",
+        [PANG_RESOURCE_ROLE] = "role",
+        [PANG_RESOURCE_SERVICE_USER] = "service_user",
+        [PANG_RESOURCE_PERMISSION] = "permission",
+        [PANG_RESOURCE_TOKEN] = "token",
+        [PANG_RESOURCE_SYSTEM] = "tenant",
+        [PANG_RESOURCE_ASSET] = "table",
+        [PANG_RESOURCE_AUDIT] = "tenant",
+    };
     return resource < sizeof types / sizeof types[0] ? types[resource] : "";
 }
 

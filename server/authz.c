@@ -14,9 +14,6 @@
 
 enum { PATH_MAX_STEPS = 8 };
 
-/* Numbers are rule.proto's Resource. */
-enum { RESOURCE_CATALOG = 2, RESOURCE_VIEW = 5 };
-
 typedef struct {
     const ProtobufCFieldDescriptor *steps[PATH_MAX_STEPS];
     size_t n;
@@ -444,9 +441,9 @@ static void spell_object(const pang_access *access, char to[PANG_ERR_MESSAGE_MAX
 static pang_code hide(const pang_access *access, pang_err *err)
 {
     char object[PANG_ERR_MESSAGE_MAX];
-    bool is_view = access->resource == RESOURCE_VIEW;
+    bool is_view = access->resource == PANG_RESOURCE_VIEW;
     spell_object(access, object);
-    if (access->resource < RESOURCE_CATALOG || access->resource > RESOURCE_VIEW ||
+    if (access->resource < PANG_RESOURCE_CATALOG || access->resource > PANG_RESOURCE_VIEW ||
         access->n_object == 0)
         return pang_fail(err, PANG_NOT_FOUND, NULL, "no such object");
     if (access->n_object == 1)

@@ -20,7 +20,7 @@ typedef struct {
 
 /* What a call needs: an action on an object, named outermost part first. */
 typedef struct {
-    uint32_t action, resource; /* Action, Resource of rule.proto */
+    uint32_t action, resource; /* pang_action, pang_resource */
     const pang_object_part *object;
     size_t n_object;
     pang_str any_of;  /* accesses that share it are alternatives; empty: needed */

@@ -17,7 +17,6 @@ typedef struct {
     pang_state *state;
     const pang_start_config *config;
     pang_arena *arena;
-    uint8_t *page_key;
 } boot;
 
 static pang_code run(boot *b, pang_str scope, pang_txn_fn *fn, pang_err *err)
@@ -29,32 +28,6 @@ static pang_code run(boot *b, pang_str scope, pang_txn_fn *fn, pang_err *err)
                                   err);
     pang_arena_free(b->arena);
     return code;
-}
-
-static pang_code page_key(pang_txn *txn, void *arg, pang_err *err)
-{
-    boot *b = arg;
-    pang_keys keys = {.arena = b->arena, .scope = PANG_SYSTEM_SCOPE};
-    pang_str key = pang_key_setting(&keys, PANG_STR("page-key"));
-    pang_record record;
-    pang_code code = pang_txn_get_one(txn, key, &record, err);
-    if (code != PANG_OK)
-        return code;
-    if (record.version != 0 && record.body.len == PANG_PAGE_KEY_BYTES) {
-        memcpy(b->page_key, record.body.ptr, PANG_PAGE_KEY_BYTES);
-        return PANG_OK;
-    }
-    pang_env_random(b->state->config.env, b->page_key, PANG_PAGE_KEY_BYTES);
-    pang_txn_put(txn, PANG_KIND_SETTING, key,
-                 (pang_str){(const char *)b->page_key, PANG_PAGE_KEY_BYTES});
-    return PANG_OK;
-}
-
-pang_code pang_bootstrap_page_key(pang_state *state, uint8_t ret[PANG_PAGE_KEY_BYTES],
-                                  pang_err *err)
-{
-    boot b = {.state = state, .page_key = ret};
-    return run(&b, PANG_SYSTEM_SCOPE, page_key, err);
 }
 
 pang_code pang_catalog_create(pang_txn *txn, pang_arena *arena, pang_str scope, const pang_env *env,

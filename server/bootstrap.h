@@ -12,9 +12,6 @@
 #define PANG_RETENTION_MS (INT64_C(30) * 24 * 60 * 60 * 1000)
 #define PANG_UNDROP_MS (INT64_C(7) * 24 * 60 * 60 * 1000)
 
-/* Reads the key of page tokens, makes it where there is none. ERRORS: the store's. */
-PANG_MUST_CHECK pang_code pang_bootstrap_page_key(pang_state *state,
-                                                  uint8_t ret[PANG_PAGE_KEY_BYTES], pang_err *err);
 /* Makes the demo catalog in the nil tenant unless it is there.
  * ERRORS: INVALID_ARGUMENT (the warehouse), the store's. */
 PANG_MUST_CHECK pang_code pang_bootstrap_demo(pang_state *state, const pang_start_config *config,

@@ -95,9 +95,10 @@ static pang_code check_row(const pang_schema_method *rule, const pang_method *ro
         return bad_method(rule->path, "has a handler for other messages", err);
     if (is_stream(rule) != (row->stream != NULL) || is_stream(rule) == (row->handle != NULL))
         return bad_method(rule->path, "has a handler of the wrong kind", err);
-    if (is_stream(rule) &&
-        (rule->effect != PANG_EFFECT_READ || rule->audit_class != PANG_AUDIT_NONE))
-        return bad_method(rule->path, "is a stream that writes or is audited", err);
+    /* A stream that asks who calls would have to end with the caller's token and grants. */
+    if (is_stream(rule) && (rule->effect != PANG_EFFECT_READ ||
+                            rule->audit_class != PANG_AUDIT_NONE || !rule->is_public))
+        return bad_method(rule->path, "is a stream that writes, is audited or is not public", err);
     return PANG_OK;
 }
 

@@ -12,26 +12,17 @@
 
 enum { CATALOGS_MAX = 64 }; /* that an asset is looked for in, when only its id is given */
 
-/* Numbers are rule.proto's Resource. */
-enum {
-    RESOURCE_CATALOG = 2,
-    RESOURCE_NAMESPACE = 3,
-    RESOURCE_TABLE = 4,
-    RESOURCE_VIEW = 5,
-    RESOURCE_ASSET = 13,
-};
-
 /* ---- what an access names ---- */
 
 static bool names_content(const pang_access *access)
 {
     switch (access->resource) {
-    case RESOURCE_CATALOG:
-    case RESOURCE_NAMESPACE:
-    case RESOURCE_TABLE:
-    case RESOURCE_VIEW:
+    case PANG_RESOURCE_CATALOG:
+    case PANG_RESOURCE_NAMESPACE:
+    case PANG_RESOURCE_TABLE:
+    case PANG_RESOURCE_VIEW:
         return true;
-    case RESOURCE_ASSET:
+    case PANG_RESOURCE_ASSET:
         return access->n_object != 1; /* by its id */
     default:
         return false;
@@ -346,7 +337,7 @@ pang_code pang_evaluate(void *arg, pang_call *call, const pang_access *access, p
     if (pang_grants_rank(call->permit->grants) == PANG_RANK_MEMBER) {
         if (names_content(access) && access->n_object > 0)
             code = content_object(call, access, &object, err);
-        else if (access->resource == RESOURCE_ASSET)
+        else if (access->resource == PANG_RESOURCE_ASSET)
             code = asset_by_id(call, access, &object, err);
     }
     if (code != PANG_OK)

@@ -28,19 +28,6 @@ enum {
     PANG_OBJECT_TAGS_MAX = 64, /* tags of one asset that are looked at */
 };
 
-/* Numbers are rule.proto's Action. */
-typedef enum {
-    PANG_ACT_READ = 1,
-    PANG_ACT_WRITE = 2, /* and with it read, update, delete, create, list */
-    PANG_ACT_DELETE = 3,
-    PANG_ACT_CREATE = 4,
-    PANG_ACT_UPDATE = 5,
-    PANG_ACT_LIST = 6, /* read has it too */
-    PANG_ACT_ALL = 7,  /* and with it all that can be granted */
-    PANG_ACT_INGEST_BRANCHING = 8,
-    PANG_ACT_EXPERIMENTAL_BRANCHING = 9,
-    PANG_ACT_MANAGE_DISCOVERY = 10,
-} pang_action;
 #define PANG_CAN(action) (1u << (action)) /* actions as a set */
 
 typedef enum {

@@ -48,7 +48,7 @@ typedef struct {
     pang_str file_warehouses; /* a location */
     pang_state *state;
     pang_audit *audit;
-    uint8_t page_key[PANG_PAGE_KEY_BYTES];
+    uint8_t page_key[PANG_HASH_BYTES];
     pang_server_env shared;
     pang_credentials credentials;
     pang_dispatcher *dispatcher;
@@ -231,7 +231,7 @@ static pang_code open_state(server *s, pang_err *err)
                                                  PANG_STR_ARG(s->places.warehouse));
     }
     if (code == PANG_OK)
-        code = pang_state_start(s->state, &start, s->page_key, err);
+        code = pang_state_start(s->state, &start, err);
     return code;
 }
 
@@ -317,6 +317,9 @@ static pang_code open_dispatcher(server *s, pang_err *err)
         .body_max = (size_t)pang_config_int(s->config, PANG_OPT_MAX_BODY),
     };
     pang_code code = pang_setup_server_id(s->places.data, s->env, &config.server_id, err);
+    if (code == PANG_OK)
+        code = pang_keyring_mac(s->credentials.keyring, (pang_str){0}, PANG_STR("page-tokens"),
+                                NULL, 0, s->arena, NULL, s->page_key, err);
     if (code == PANG_OK)
         code = open_audit(s, config.server_id, err);
     s->shared.audit = s->audit;

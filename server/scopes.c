@@ -269,18 +269,17 @@ bool pang_scope_text_same(const pang_scope_text *a, const pang_scope_text *b)
 
 /* ---- actions ---- */
 
-/* By the number of rule.proto's Action. */
 static const char *const actions[] = {
-    [1] = "read",
-    [2] = "write",
-    [3] = "delete",
-    [4] = "create",
-    [5] = "update",
-    [6] = "list",
-    [7] = "all",
-    [8] = "ingest-branching",
-    [9] = "experimental-branching",
-    [10] = "manage-discovery",
+    [PANG_ACT_READ] = "read",
+    [PANG_ACT_WRITE] = "write",
+    [PANG_ACT_DELETE] = "delete",
+    [PANG_ACT_CREATE] = "create",
+    [PANG_ACT_UPDATE] = "update",
+    [PANG_ACT_LIST] = "list",
+    [PANG_ACT_ALL] = "all",
+    [PANG_ACT_INGEST_BRANCHING] = "ingest-branching",
+    [PANG_ACT_EXPERIMENTAL_BRANCHING] = "experimental-branching",
+    [PANG_ACT_MANAGE_DISCOVERY] = "manage-discovery",
 };
 
 enum { ACTIONS = sizeof actions / sizeof actions[0] };

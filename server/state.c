@@ -44,12 +44,9 @@ void pang_state_close(pang_state *state)
     free(state);
 }
 
-pang_code pang_state_start(pang_state *state, const pang_start_config *config,
-                           uint8_t ret_page_key[PANG_PAGE_KEY_BYTES], pang_err *err)
+pang_code pang_state_start(pang_state *state, const pang_start_config *config, pang_err *err)
 {
-    pang_code code = pang_bootstrap_page_key(state, ret_page_key, err);
-    if (code == PANG_OK)
-        code = pang_files_recover(state, err);
+    pang_code code = pang_files_recover(state, err);
     if (code == PANG_OK && config->demo_catalog.len > 0)
         code = pang_bootstrap_demo(state, config, err);
     return code;

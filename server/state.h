@@ -17,7 +17,6 @@ struct pang_documents;
 struct pang_trees;
 
 enum {
-    PANG_PAGE_KEY_BYTES = 32,
     PANG_DOCUMENTS_BYTES = 64 << 20, /* of decompressed documents kept in memory */
     PANG_TREES_BYTES = 6 << 20,      /* of text whose trees are kept for the next commit */
 };
@@ -41,12 +40,11 @@ typedef struct {
     pang_str demo_warehouse; /* its location: "file:///srv/pangolin/warehouse" */
 } pang_start_config;
 
-/* Before anything is served: reads or makes the key of page tokens, makes the demo catalog in the
- * nil tenant where there is none, and writes every file again that a power loss took (the
- * document is in the store). Several servers may do so at once. ERRORS: the store's,
- * INVALID_ARGUMENT (the warehouse is no location or not permitted), DATA_LOSS. */
+/* Before anything is served: makes the demo catalog in the nil tenant where there is none, and
+ * writes every file again that a power loss took (the document is in the store). Several servers
+ * may do so at once. ERRORS: the store's, INVALID_ARGUMENT (the warehouse is no location or not
+ * permitted), DATA_LOSS. */
 PANG_MUST_CHECK pang_code pang_state_start(pang_state *state, const pang_start_config *config,
-                                           uint8_t ret_page_key[PANG_PAGE_KEY_BYTES],
                                            pang_err *err);
 
 /* One round of later work. Returns in how many milliseconds the next is due; a failure is only

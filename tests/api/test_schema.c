@@ -12,6 +12,7 @@
 
 #include "api/arena.h"
 #include "api/schema.h"
+#include "api/upb.h"
 #include "api/wire.h"
 
 static pang_schema *linked;
@@ -82,6 +83,113 @@ static void test_schema__rules_are_read(void **state)
     m = pang_schema_find(linked, PANG_STR("/grpc.health.v1.Health/Watch"));
     assert_true(m->server_streaming && !m->client_streaming && m->is_public);
     assert_int_equal(m->n_http, 0);
+}
+
+/* The enum that a field of one of rule.proto's messages is of. */
+static const upb_EnumDef *enum_of(const char *message, const char *field)
+{
+    const upb_FileDef *file = upb_DefPool_FindFileContainingSymbol(pang_schema_pool(linked),
+                                                                   "pangolin.v1.Rule");
+    assert_non_null(file);
+    for (int i = 0; i < upb_FileDef_TopLevelMessageCount(file); i++) {
+        const upb_MessageDef *type = upb_FileDef_TopLevelMessage(file, i);
+        if (strcmp(upb_MessageDef_FullName(type), message) == 0)
+            return upb_FieldDef_EnumSubDef(
+                upb_MessageDef_FindFieldByNameWithSize(type, field, strlen(field)));
+    }
+    fail_msg("no message %s", message);
+    return NULL;
+}
+
+/* The names behind the prefix, 1 and on. */
+static const struct {
+    const char *message, *field, *prefix, *names[16];
+} rule_enums[] = {
+    {"pangolin.v1.Rule",
+     "tenant",
+     "TENANT_SOURCE_",
+     {[PANG_TENANT_CALLER] = "CALLER",
+      [PANG_TENANT_NONE] = "NONE",
+      [PANG_TENANT_FIELD] = "FIELD",
+      [PANG_TENANT_SYSTEM] = "SYSTEM"}},
+    {"pangolin.v1.Rule",
+     "effect",
+     "EFFECT_",
+     {[PANG_EFFECT_READ] = "READ", [PANG_EFFECT_WRITE] = "WRITE"}},
+    {"pangolin.v1.Rule",
+     "dialect",
+     "DIALECT_",
+     {[PANG_DIALECT_ICEBERG] = "ICEBERG",
+      [PANG_DIALECT_MANAGEMENT] = "MANAGEMENT",
+      [PANG_DIALECT_OAUTH] = "OAUTH"}},
+    {"pangolin.v1.Rule",
+     "audit_class",
+     "AUDIT_CLASS_",
+     {[PANG_AUDIT_NONE] = "NONE",
+      [PANG_AUDIT_READ] = "READ",
+      [PANG_AUDIT_CHANGE] = "CHANGE",
+      [PANG_AUDIT_CREDENTIAL] = "CREDENTIAL"}},
+    {"pangolin.v1.Check",
+     "action",
+     "ACTION_",
+     {[PANG_ACT_READ] = "READ",
+      [PANG_ACT_WRITE] = "WRITE",
+      [PANG_ACT_DELETE] = "DELETE",
+      [PANG_ACT_CREATE] = "CREATE",
+      [PANG_ACT_UPDATE] = "UPDATE",
+      [PANG_ACT_LIST] = "LIST",
+      [PANG_ACT_ALL] = "ALL",
+      [PANG_ACT_INGEST_BRANCHING] = "INGEST_BRANCHING",
+      [PANG_ACT_EXPERIMENTAL_BRANCHING] = "EXPERIMENTAL_BRANCHING",
+      [PANG_ACT_MANAGE_DISCOVERY] = "MANAGE_DISCOVERY"}},
+    {"pangolin.v1.Check",
+     "resource",
+     "RESOURCE_",
+     {[PANG_RESOURCE_TENANT] = "TENANT",
+      [PANG_RESOURCE_CATALOG] = "CATALOG",
+      [PANG_RESOURCE_NAMESPACE] = "NAMESPACE",
+      [PANG_RESOURCE_TABLE] = "TABLE",
+      [PANG_RESOURCE_VIEW] = "VIEW",
+      [PANG_RESOURCE_WAREHOUSE] = "WAREHOUSE",
+      [PANG_RESOURCE_USER] = "USER",
+      [PANG_RESOURCE_ROLE] = "ROLE",
+      [PANG_RESOURCE_SERVICE_USER] = "SERVICE_USER",
+      [PANG_RESOURCE_PERMISSION] = "PERMISSION",
+      [PANG_RESOURCE_TOKEN] = "TOKEN",
+      [PANG_RESOURCE_SYSTEM] = "SYSTEM",
+      [PANG_RESOURCE_ASSET] = "ASSET",
+      [PANG_RESOURCE_AUDIT] = "AUDIT"}},
+    {"pangolin.v1.Check",
+     "caller",
+     "CALLER_",
+     {[PANG_CALLER_ROOT] = "ROOT",
+      [PANG_CALLER_ROOT_IN_TENANT] = "ROOT_IN_TENANT",
+      [PANG_CALLER_TENANT_ADMIN] = "TENANT_ADMIN",
+      [PANG_CALLER_SELF] = "SELF",
+      [PANG_CALLER_MEMBER] = "MEMBER",
+      [PANG_CALLER_ANYONE] = "ANYONE",
+      [PANG_CALLER_NOBODY] = "NOBODY"}},
+};
+
+static void test_schema__enums_have_the_numbers_of_the_description(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rule_enums / sizeof rule_enums[0]; i++) {
+        const upb_EnumDef *type = enum_of(rule_enums[i].message, rule_enums[i].field);
+        assert_non_null(type);
+        for (int32_t number = 1; number < 16; number++) {
+            const upb_EnumValueDef *value = upb_EnumDef_FindValueByNumber(type, number);
+            const char *name = rule_enums[i].names[number];
+            char whole[64];
+            if (value == NULL && name == NULL)
+                continue;
+            if (value == NULL || name == NULL)
+                fail_msg("%s%d is in one of the two only", rule_enums[i].prefix, (int)number);
+            (void)snprintf(whole, sizeof whole, "%s%s", rule_enums[i].prefix, name);
+            assert_string_equal(upb_EnumValueDef_Name(value), whole);
+        }
+        assert_null(upb_EnumDef_FindValueByNumber(type, 16));
+    }
 }
 
 static void test_schema__files_answer_reflection(void **state)
@@ -456,6 +564,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_schema__methods_are_found_by_whole_paths),
         cmocka_unit_test(test_schema__rules_are_read),
+        cmocka_unit_test(test_schema__enums_have_the_numbers_of_the_description),
         cmocka_unit_test(test_schema__files_answer_reflection),
         cmocka_unit_test(test_schema__messages_are_validated),
         cmocka_unit_test(test_schema__what_forgets_something_is_refused),

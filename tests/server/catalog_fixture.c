@@ -77,13 +77,13 @@ static void start(fixture *fx)
     assert_int_equal(pang_objects_open(PANG_STR("file"), &objects, &fx->objects[0], &fx->err),
                      PANG_OK);
     assert_int_equal(pang_state_open(&config, &fx->state, &fx->err), PANG_OK);
-    if (pang_state_start(fx->state, &first, fx->page_key, &fx->err) != PANG_OK)
+    if (pang_state_start(fx->state, &first, &fx->err) != PANG_OK)
         fail_msg("start: %s", fx->err.message);
     fx->server = (pang_server_env){
         .env = &fx->env,
         .db = fx->db,
         .schema = fx->schema,
-        .page_key = {(const char *)fx->page_key, sizeof fx->page_key},
+        .page_key = PANG_STR("the key of this fixture's page tokens"),
         .objects = fx->objects,
         .state = fx->state,
         .sealer = fx->sealer,

@@ -41,7 +41,6 @@ typedef struct {
     pang_objects *objects[2];
     pang_state *state;
     pang_schema *schema; /* NULL: not loaded */
-    uint8_t page_key[PANG_PAGE_KEY_BYTES];
     pang_server_env server;
     pang_principal who;
     const struct pang_permit *permit; /* NULL: none, as in evaluation mode */

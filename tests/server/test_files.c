@@ -153,16 +153,6 @@ static void test_files__what_is_durable_is_forgotten(void **state)
     assert_int_equal(fx_load_table(fx, "ns", "t11", NULL), PANG_NOT_FOUND);
 }
 
-static void test_files__the_key_of_page_tokens_stays(void **state)
-{
-    fixture *fx = *state;
-    uint8_t before[PANG_PAGE_KEY_BYTES];
-    memcpy(before, fx->page_key, sizeof before);
-    memset(fx->page_key, 0, sizeof fx->page_key);
-    fx_restart(fx);
-    assert_memory_equal(before, fx->page_key, sizeof before);
-}
-
 /* ---- files of commits that did not land ---- */
 
 static size_t metadata_files(fixture *fx, const char *table)
@@ -365,7 +355,6 @@ int main(void)
         TEST(whole_folders_come_back),
         TEST(more_than_a_batch_is_recovered),
         TEST(what_is_durable_is_forgotten),
-        TEST(the_key_of_page_tokens_stays),
         TEST(a_lost_race_leaves_no_file),
         TEST(work_that_is_dropped_leaves_no_file),
         TEST(a_purge_takes_the_tables_files_and_no_others),
