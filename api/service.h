@@ -48,11 +48,12 @@ typedef struct pang_principal {
     pang_principal_kind kind;
     bool is_admin;      /* of its tenant: a TENANT_ADMIN, or a service user with that role */
     bool acts_for_root; /* root in a tenant that X-Pangolin-Tenant named */
+    bool is_everybody;  /* evaluation mode: in whatever tenant a request names */
     pang_credential credential;
     pang_id jti;          /* of a token */
     pang_str key_id;      /* of an API key: its first part */
     uint64_t token_epoch; /* of a token: it is void once the account's is greater */
-    int64_t expires_ms;   /* wall clock; 0: never. Streams end then */
+    int64_t expires_ms;   /* wall clock; 0: never */
 } pang_principal;
 
 /* What the process lends to every call; const after start. */

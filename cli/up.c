@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/config.h"
 #include "api/env.h"
 
 enum {
@@ -51,7 +52,7 @@ enum { SERVER, BRIDGE, CHILDREN };
 typedef struct {
     child children[CHILDREN];
     unsigned port;
-    bool ready, stopping;
+    bool ready, stopping, no_auth;
     int64_t begun_ms;
 } supervisor;
 
@@ -68,7 +69,8 @@ static const char usage[] =
     "  PANGOLIN_BIND_ADDRESS 127.0.0.1\n"
     "  PANGOLIN_DATA_DIR  ./var        database, warehouse, sockets\n"
     "  DATABASE_URL       SQLite in the data folder\n"
-    "  PANGOLIN_NO_AUTH   true         no authentication: loopback only\n\n"
+    "  PANGOLIN_NO_AUTH   true         no authentication: loopback only; a file that\n"
+    "                                  PANGOLIN_CONFIG names may say otherwise\n\n"
     "All settings: pangolin-server --help, pangolin-bridge --help.\n";
 
 static int cannot_start(const char *why, const char *what)
@@ -136,6 +138,30 @@ static int prepare_data_folder(void)
     return 0;
 }
 
+/* As the children will read it; what they find wrong with their settings they say themselves. */
+static bool is_without_authentication(void)
+{
+    const pang_config_sources sources = {.program = PANG_PROGRAM_SERVER, .environment = environ};
+    pang_config *config = NULL;
+    pang_err err;
+    if (pang_config_load(&sources, &config, &err) != PANG_OK)
+        return false;
+    bool no_auth = pang_config_bool(config, PANG_OPT_NO_AUTH);
+    pang_config_free(config);
+    return no_auth;
+}
+
+/* Who writes a file says there who may call; a variable would win over it. */
+static int prepare_authentication(supervisor *s)
+{
+    const char *file = getenv("PANGOLIN_CONFIG");
+    bool has_file = file != NULL && file[0] != '\0';
+    if (!has_file && setenv("PANGOLIN_NO_AUTH", "true", 0) != 0)
+        return cannot_start(strerror(errno), "environment");
+    s->no_auth = is_without_authentication();
+    return 0;
+}
+
 static int prepare_environment(supervisor *s)
 {
     char port[16];
@@ -145,10 +171,9 @@ static int prepare_environment(supervisor *s)
     if (status != 0)
         return status;
     (void)snprintf(port, sizeof port, "%u", s->port);
-    if (setenv("PORT", port, 1) != 0 || setenv("PANGOLIN_BIND_ADDRESS", "127.0.0.1", 0) != 0 ||
-        setenv("PANGOLIN_NO_AUTH", "true", 0) != 0)
+    if (setenv("PORT", port, 1) != 0 || setenv("PANGOLIN_BIND_ADDRESS", "127.0.0.1", 0) != 0)
         return cannot_start(strerror(errno), "environment");
-    return 0;
+    return prepare_authentication(s);
 }
 
 /* ---- children ---- */
@@ -244,23 +269,34 @@ static void start_due(supervisor *s)
 
 /* ---- the loop ---- */
 
-static void print_ready(const supervisor *s)
+/* The demo catalog is there without authentication only. */
+static void print_how_to_use(const supervisor *s)
 {
-    const char *address = getenv("PANGOLIN_BIND_ADDRESS");
-    const char *no_auth = getenv("PANGOLIN_NO_AUTH");
-    printf("\nready in %lld ms\n\n", (long long)(now_ms() - s->begun_ms));
-    printf("  address   http://%s:%u\n", address, s->port);
-    printf("  data      %s\n\n", getenv("PANGOLIN_DATA_DIR"));
-    if (no_auth != NULL && strcmp(no_auth, "true") == 0)
+    const char *catalog = s->no_auth ? "demo" : "<catalog>";
+    if (s->no_auth)
         printf(
             "  *** NO AUTHENTICATION: whoever reaches this address may do anything. ***\n"
             "  *** It listens on this machine only, and is meant for trying things out. ***\n\n");
+    else
+        printf("  Callers sign in: docs/authentication.md says how, from the first start on.\n\n");
     printf("  from pyiceberg.catalog import load_catalog\n"
-           "  catalog = load_catalog(\"demo\", type=\"rest\", uri=\"http://127.0.0.1:%u\", "
-           "warehouse=\"demo\")\n"
-           "  catalog.create_namespace(\"sales\")\n\n"
-           "Ctrl-C stops it.\n",
-           s->port);
+           "  catalog = load_catalog(\"%s\", type=\"rest\", uri=\"http://127.0.0.1:%u\", "
+           "warehouse=\"%s\"%s)\n",
+           catalog, s->port, catalog,
+           s->no_auth ? ""
+                      : ",\n                         credential=\"<service user id>:<API key>\"");
+    if (s->no_auth)
+        printf("  catalog.create_namespace(\"sales\")\n");
+}
+
+static void print_ready(const supervisor *s)
+{
+    const char *address = getenv("PANGOLIN_BIND_ADDRESS");
+    printf("\nready in %lld ms\n\n", (long long)(now_ms() - s->begun_ms));
+    printf("  address   http://%s:%u\n", address, s->port);
+    printf("  data      %s\n\n", getenv("PANGOLIN_DATA_DIR"));
+    print_how_to_use(s);
+    printf("\nCtrl-C stops it.\n");
     fflush(stdout);
 }
 

@@ -39,7 +39,8 @@ const pang_id pang_authn_root_id = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0
 static const pang_principal anonymous = {.name = PANG_STR_INIT("anonymous"),
                                          .is_known = true,
                                          .kind = PANG_PRINCIPAL_TENANT_ADMIN,
-                                         .is_admin = true};
+                                         .is_admin = true,
+                                         .is_everybody = true};
 static const pang_principal nobody = {.name = PANG_STR_INIT("anonymous")};
 
 /* ---- opening ---- */

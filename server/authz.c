@@ -350,17 +350,17 @@ pang_str pang_authz_tenant_field(const pang_authz_plan *plan, const void *messag
 static pang_code enter_other(pang_id tenant, const pang_principal *who, pang_arena *arena,
                              const pang_principal **ret_who, pang_err *err)
 {
-    if (who->kind != PANG_PRINCIPAL_ROOT)
+    if (who->kind != PANG_PRINCIPAL_ROOT && !who->is_everybody)
         return pang_fail(err, PANG_NOT_FOUND, NULL, "no such tenant");
     if (who->acts_for_root)
         return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
                          "the request and X-Pangolin-Tenant name different tenants");
-    pang_principal *root = pang_arena_alloc(arena, sizeof *root);
-    if (root == NULL)
+    pang_principal *there = pang_arena_alloc(arena, sizeof *there);
+    if (there == NULL)
         return pang_fail_memory(err);
-    *root = *who;
-    root->tenant = tenant;
-    *ret_who = root;
+    *there = *who;
+    there->tenant = tenant;
+    *ret_who = there;
     return PANG_OK;
 }
 

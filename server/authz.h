@@ -64,9 +64,9 @@ pang_str pang_authz_tenant_field(const pang_authz_plan *plan, const void *messag
 
 /* In which tenant a call of `who` runs, by the rule's source and that field. *ret_who is `who`, or
  * root with the tenant that the field names, in the arena: it may do what rules let root do there,
- * but does not act in that tenant, which only X-Pangolin-Tenant says. ERRORS: NOT_FOUND (another
- * tenant than the caller's: as if it did not exist), INVALID_ARGUMENT (no UUID; root names two
- * tenants at once), RESOURCE_EXHAUSTED. */
+ * but does not act in that tenant, which only X-Pangolin-Tenant says; so may who is everybody.
+ * ERRORS: NOT_FOUND (another tenant than the caller's: as if it did not exist), INVALID_ARGUMENT
+ * (no UUID; root names two tenants at once), RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_authz_enter(const pang_schema_method *rule, pang_str field,
                                            const pang_principal *who, pang_arena *arena,
                                            const pang_principal **ret_who, pang_err *err);

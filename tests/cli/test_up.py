@@ -110,6 +110,24 @@ def test_prints_how_to_use_it_and_stops_in_order(program):
     bench.close()
 
 
+def test_says_how_callers_sign_in(program):
+    for settings in ({"PANGOLIN_NO_AUTH": "false"}, {"PANGOLIN_NO_AUTH": "no"}, {"file": "no-auth = false"},
+                     {"file": "# nothing said"}):
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+            extra = dict(settings)
+            if "file" in extra:
+                file.write(extra.pop("file") + "\n")
+                file.flush()
+                extra["PANGOLIN_CONFIG"] = file.name
+            bench = Bench(program, **extra)
+            text = bench.wait_ready()
+            assert "NO AUTHENTICATION" not in text and '"demo"' not in text, (settings, text)
+            assert "Callers sign in" in text and "credential=" in text, (settings, text)
+            bench.process.send_signal(signal.SIGINT)
+            assert bench.process.wait(20) == 0
+            bench.close()
+
+
 def test_restarts_what_dies(program):
     bench = Bench(program)
     bench.wait_ready()

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "pangolin/v1/table.pb-c.h"
+#include "server/authn.h"
 #include "server/authz.h"
 
 typedef Pangolin__V1__CommitTransactionRequest transaction;
@@ -380,6 +381,19 @@ static void test_enter__table(void **state)
     }
 }
 
+static void test_enter__everybody_of_evaluation_mode_is_in_every_tenant(void **state)
+{
+    static const pang_schema_method rule = {.tenant = PANG_TENANT_FIELD};
+    const pang_principal *who = NULL;
+    const pang_principal *entered = NULL;
+    pang_request request = {0};
+    pang_err err;
+    assert_int_equal(pang_authn_identify(NULL, false, &request, *state, &who, &err), PANG_OK);
+    assert_int_equal(pang_authz_enter(&rule, PANG_STR(FOREIGN), who, *state, &entered, &err),
+                     PANG_OK);
+    assert_true(pang_id_equal(entered->tenant, foreign));
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -393,6 +407,7 @@ int main(void)
         CASE(test_callers__table),
         CASE(test_callers__self_is_one_id),
         CASE(test_enter__table),
+        CASE(test_enter__everybody_of_evaluation_mode_is_in_every_tenant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
