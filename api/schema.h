@@ -35,8 +35,8 @@ enum {
 typedef enum {
     PANG_TENANT_CALLER = 1,
     PANG_TENANT_NONE = 2,
-    PANG_TENANT_FIELD = 3,
-    PANG_TENANT_SYSTEM = 4
+    PANG_TENANT_FIELD = 3, /* the one that a field of the request names */
+    PANG_TENANT_SYSTEM = 4 /* what belongs to no tenant */
 } pang_tenant_source;
 typedef enum { PANG_EFFECT_READ = 1, PANG_EFFECT_WRITE = 2 } pang_effect;
 typedef enum {
@@ -65,12 +65,13 @@ typedef enum {
     PANG_ACT_DELETE = 3,
     PANG_ACT_CREATE = 4,
     PANG_ACT_UPDATE = 5,
-    PANG_ACT_LIST = 6, /* read has it too */
-    PANG_ACT_ALL = 7,  /* and with it all that can be granted */
-    PANG_ACT_INGEST_BRANCHING = 8,
-    PANG_ACT_EXPERIMENTAL_BRANCHING = 9,
-    PANG_ACT_MANAGE_DISCOVERY = 10
+    PANG_ACT_LIST = 6,                   /* read has it too */
+    PANG_ACT_ALL = 7,                    /* and with it all that can be granted */
+    PANG_ACT_INGEST_BRANCHING = 8,       /* to make branches that are merged */
+    PANG_ACT_EXPERIMENTAL_BRANCHING = 9, /* to make branches for trying out */
+    PANG_ACT_MANAGE_DISCOVERY = 10       /* to show an asset to who may not read it */
 } pang_action;
+/* Catalogs, namespaces, tables, views and warehouses by name, all else by id. */
 typedef enum {
     PANG_RESOURCE_TENANT = 1,
     PANG_RESOURCE_CATALOG = 2,
@@ -78,14 +79,14 @@ typedef enum {
     PANG_RESOURCE_TABLE = 4,
     PANG_RESOURCE_VIEW = 5,
     PANG_RESOURCE_WAREHOUSE = 6,
-    PANG_RESOURCE_USER = 7,
+    PANG_RESOURCE_USER = 7, /* service users too */
     PANG_RESOURCE_ROLE = 8,
     PANG_RESOURCE_SERVICE_USER = 9,
-    PANG_RESOURCE_PERMISSION = 10,
-    PANG_RESOURCE_TOKEN = 11,
-    PANG_RESOURCE_SYSTEM = 12,
-    PANG_RESOURCE_ASSET = 13,
-    PANG_RESOURCE_AUDIT = 14
+    PANG_RESOURCE_PERMISSION = 10, /* a grant, or whose grants */
+    PANG_RESOURCE_TOKEN = 11,      /* a token, or whose tokens */
+    PANG_RESOURCE_SYSTEM = 12,     /* settings and counts */
+    PANG_RESOURCE_ASSET = 13,      /* by its id, or by catalog, namespace and name */
+    PANG_RESOURCE_AUDIT = 14       /* an entry of the log */
 } pang_resource;
 
 typedef struct {

@@ -53,7 +53,7 @@ static bool take(void *arg, const pang_record *row)
     else
         e->code = pang_record_unpack(&pangolin__store__v1__content__descriptor, row, e->arena,
                                      &body, e->err);
-    if (e->code != PANG_OK)
+    if (e->code != PANG_OK || body == NULL)
         return false;
     if (!body->dropped && body->n_reserved > 0)
         e->tables[e->n++] = body;

@@ -133,6 +133,27 @@ static size_t sample_state(void *arg, pang_sample *samples, size_t max)
     return sizeof rows / sizeof rows[0];
 }
 
+static size_t sample_permits(void *arg, pang_sample *samples, size_t max)
+{
+    server *s = arg;
+    pang_auth_cache_stats permits;
+    pang_auth_cache_get_stats(s->credentials.permits, &permits);
+    const pang_sample rows[] = {
+        {"pangolin_permits", "gauge", "Callers whose grants are compiled in memory",
+         (double)permits.entries},
+        {"pangolin_permits_bytes", "gauge", "Bytes of compiled grants in memory",
+         (double)permits.bytes},
+        {"pangolin_permits_hits_total", "counter", "Compiled grants found in memory",
+         (double)permits.hits},
+        {"pangolin_permits_loads_total", "counter", "Grants read and compiled",
+         (double)permits.loads},
+    };
+    _Static_assert(sizeof rows / sizeof rows[0] <= PANG_SAMPLES_MAX, "room for all rows");
+    (void)max;
+    memcpy(samples, rows, sizeof rows);
+    return sizeof rows / sizeof rows[0];
+}
+
 static size_t sample_audit(void *arg, pang_sample *samples, size_t max)
 {
     server *s = arg;
@@ -395,6 +416,8 @@ static pang_code open_all(server *s, pang_err *err)
     pang_counters_add_source(s->counters, sample_store, s);
     pang_counters_add_source(s->counters, sample_state, s);
     pang_counters_add_source(s->counters, sample_audit, s);
+    if (s->credentials.permits != NULL)
+        pang_counters_add_source(s->counters, sample_permits, s);
     code = open_transport(s, err);
     if (code == PANG_OK)
         code = pang_jobs_start(&s->shared, &s->jobs, err);

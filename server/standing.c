@@ -90,8 +90,8 @@ static pang_code load_tenant(loading *l, pang_id id, bool *ret_going, pang_err *
 {
     pang_keys system = {.arena = l->arena, .scope = PANG_SYSTEM_SCOPE};
     pang_str key = pang_key_tenant(&system, id);
-    rec_tenant *tenant;
-    pang_record record;
+    rec_tenant *tenant = NULL;
+    pang_record record = {0};
     *ret_going = false;
     pang_code code = pang_keys_status(&system, err);
     if (code == PANG_OK)

@@ -210,7 +210,7 @@ static bool add_tenant(void *arg, const pang_record *row)
     else
         t->code = pang_record_unpack(&pangolin__store__v1__tenant__descriptor, row, t->call->arena,
                                      &body, t->err);
-    if (t->code != PANG_OK)
+    if (t->code != PANG_OK || body == NULL)
         return false;
     t->rows++;
     if (body->deleting)
