@@ -2,7 +2,7 @@
  * http_load: requests over HTTP/1.1, from one thread with epoll, for one core.
  *
  *     http_load --port P --connections N --seconds S [--rate R] [--zipf A] [--writes PERCENT]
- *               [--body TEXT] [--own] < TARGETS
+ *               [--body TEXT] [--header TEXT] [--own] < TARGETS
  *
  * TARGETS has one path a line. With --rate the loop is open: requests are due at even times
  * whatever the replies do, and a latency counts from when its request was due, so that a server
@@ -12,6 +12,7 @@
  * Targets are taken at random, evenly or by a Zipf distribution (--zipf 0.99); with --own each
  * connection keeps to the target of its own number. PERCENT of the requests are POSTs of TEXT, in
  * which "{n}" stands for a number that never comes twice; the rest are GETs.
+ * Every request carries the header TEXT ("Authorization: Bearer ..."), if one is given.
  * Prints one line of JSON: reads and writes apart, replies by status class.
  */
 #include <arpa/inet.h>
@@ -56,7 +57,7 @@ typedef struct {
 typedef struct {
     unsigned port, connections, seconds, writes_percent;
     double rate, zipf;
-    const char *body;
+    const char *body, *header; /* header: with its line end, or empty */
     bool own;
 } options;
 
@@ -209,11 +210,12 @@ static void send_request(load *l, connection *c, uint64_t due_us)
     int n;
     if (c->writes)
         n = snprintf(c->out, REQUEST_MAX,
-                     "POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+                     "POST %s HTTP/1.1\r\nHost: bench\r\n%sContent-Type: application/json\r\n"
                      "Content-Length: %zu\r\n\r\n",
-                     target, body_len);
+                     target, l->opt.header, body_len);
     else
-        n = snprintf(c->out, REQUEST_MAX, "GET %s HTTP/1.1\r\nHost: bench\r\n\r\n", target);
+        n = snprintf(c->out, REQUEST_MAX, "GET %s HTTP/1.1\r\nHost: bench\r\n%s\r\n", target,
+                     l->opt.header);
     memcpy(c->out + n, body, body_len);
     c->out_len = (size_t)n + body_len;
     c->out_at = 0;
@@ -381,6 +383,14 @@ static void print(const load *l, double seconds)
            (unsigned long long)l->bytes);
 }
 
+static const char *line_of(const char *text)
+{
+    static char line[REQUEST_MAX / 2];
+    if ((size_t)snprintf(line, sizeof line, "%s\r\n", text) >= sizeof line)
+        die("--header");
+    return line;
+}
+
 static void parse(options *o, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -403,6 +413,8 @@ static void parse(options *o, int argc, char **argv)
             o->zipf = strtod(value, NULL);
         else if (strcmp(argv[i], "--body") == 0)
             o->body = value;
+        else if (strcmp(argv[i], "--header") == 0)
+            o->header = line_of(value);
         else
             die(argv[i]);
         i++;
@@ -412,7 +424,7 @@ static void parse(options *o, int argc, char **argv)
 int main(int argc, char **argv)
 {
     static load l;
-    l.opt = (options){.connections = 64, .seconds = 5};
+    l.opt = (options){.connections = 64, .seconds = 5, .header = ""};
     l.chance = 42;
     l.number = now_us();
     parse(&l.opt, argc, argv);

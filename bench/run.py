@@ -1,6 +1,7 @@
 """Measures the real processes and writes a dated report to bench/reports/. Standard library only.
 
-    run.py [--quick] [SCENARIO...]      start memory layers hot zipf commits big; all by default
+    run.py [--quick] [SCENARIO...]      start memory layers hot signed_in zipf commits big; all by
+                                       default
 
 Server, bridge and supervisor run on core 0, the load generator on core 1. Throughput comes from a
 closed loop of 64 connections, latency from an open loop (http_load.c says why). CPU per request is
@@ -21,7 +22,9 @@ import time
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests"))
+sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "matrix"))
 import harness  # noqa: E402
+from world import ENVIRONMENT, World, bearer  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 QUICK = "--quick" in sys.argv
@@ -32,6 +35,7 @@ CONNECTIONS = 64
 HOT_TABLES = 8
 COMMIT_TABLES = 64
 MANY_CONNECTIONS = 1000
+ROUNDS = 1 if QUICK else 5
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 ONE_CORE = ["taskset", "-c", "0"] if (os.cpu_count() or 1) > 1 else []
 OTHER_CORE = ["taskset", "-c", "1"] if (os.cpu_count() or 1) > 1 else []
@@ -343,6 +347,35 @@ def hot(report):
             report.row("open loop at %s/s" % format(due, ","), latency(open_loop["reads"]))
 
 
+def signed_in(report):
+    """What knowing the caller, asking for its grants and logging its reads costs a load."""
+    report.head("loadTable with and without authentication, %d hot tables" % HOT_TABLES)
+    with harness.Pangolin("bench-open", prefix=ONE_CORE) as plain, \
+            harness.Pangolin("bench-signed", prefix=ONE_CORE, environment=ENVIRONMENT) as signed:
+        world = World(signed.port)
+        for n in range(HOT_TABLES):
+            world.a.admin.ask("POST", "/v1/lake/namespaces/sales/tables",
+                              {"name": "t%d" % n, "schema": schema()})
+        ways = {
+            "without": (plain, make_tables(plain, "hot", HOT_TABLES), {}),
+            "token": (signed, None, bearer(world.a.login("reader"))),
+            "API key": (signed, None, {"X-API-Key": world.a.api_key}),
+        }
+        paths = ["/v1/lake/namespaces/sales/tables/t%d" % n for n in range(HOT_TABLES)]
+        rates = {name: [] for name in ways}
+        for _ in range(ROUNDS):  # in turn, so that what disturbs disturbs all
+            for name, (server, targets, headers) in ways.items():
+                options = {"header": "%s: %s" % pair for pair in headers.items()}
+                result = http_load(server.port, targets or paths, **options)
+                assert result["status"]["2xx"] > 0 and result["status"]["4xx"] == 0, result
+                rates[name].append(result["rate"])
+        base = statistics.median(rates["without"])
+        for name, measured in rates.items():
+            rate = statistics.median(measured)
+            report.row(name, "%s/s, %.0f %%" % (format(int(rate), ","), 100 * rate / base),
+                       "" if name == "without" else "> 85 %")
+
+
 def fill(server, space, count):
     """Creates many tables as fast as they go; returns their paths."""
     call(server, "POST", "/v1/demo/namespaces", {"namespace": [space]})
@@ -417,7 +450,7 @@ def big(report):
         report.row("resident memory afterwards", "%.1f MiB" % sum(resident(server).values()))
 
 
-SCENARIOS = [start, memory, layers, hot, zipf, commits, big]
+SCENARIOS = [start, memory, layers, hot, signed_in, zipf, commits, big]
 
 
 def main():

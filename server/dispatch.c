@@ -409,7 +409,11 @@ static pang_code commit_success(run *r, pang_err *err)
     if (code == PANG_OK && r->route->audits)
         code = pang_audit_change(&r->call, r->request, r->d->config.server_id, r->accesses,
                                  r->n_accesses, r->out, err);
-    return code == PANG_OK ? pang_txn_commit(r->call.txn, err) : code;
+    if (code != PANG_OK)
+        return code;
+    /* What was only read need not be checked by a commit, which waits for the disk. */
+    return pang_txn_writes(r->call.txn) ? pang_txn_commit(r->call.txn, err)
+                                        : pang_txn_finish(r->call.txn, err);
 }
 
 /* A failure, or a reply that was given before: it holds if what it was read from holds. */
