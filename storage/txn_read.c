@@ -174,11 +174,11 @@ static size_t ask_guesses(pang_txn *txn, question *questions, size_t n, size_t r
     return n;
 }
 
-/* Keeps an answer for others. What expires is not kept: its end is by the store's clock. Absence
- * is kept only where nobody else can end it. */
+/* Keeps an answer for others. What expires is not kept: its end is by the store's clock. Absence,
+ * and what a counter has, are kept only where nobody else can change them. */
 static void offer(pang_db *db, const question *q, const pang_record *r)
 {
-    bool lasts = r->version == 0 ? db->exclusive : is_plain(r) && r->expires_ms == 0;
+    bool lasts = r->version != 0 && is_plain(r) ? r->expires_ms == 0 : db->exclusive;
     if (lasts)
         pang_cache_fill(&db->cache, q->hash, q->token, r);
 }

@@ -178,6 +178,31 @@ static void test_txn__counters_are_no_condition_unless_checked(void **state)
     assert_int_equal(rig_peek(r, "n").value, 14);
 }
 
+/* `own` is the store's only handle, `a` and `b` are two of many. */
+static void test_txn__counters_are_remembered_where_nobody_else_writes(void **state)
+{
+    rig *r = *state;
+    pang_db *handles[] = {r->own, r->a};
+    for (size_t i = 0; i < COUNT_OF(handles); i++) {
+        pang_record n;
+        pang_err err;
+        rig_add(r, handles[i], "n", 1);
+        for (int round = 0; round < 3; round++) {
+            uint64_t before = rig_stats(handles[i]).gets;
+            for (int again = 0; again < 2; again++) {
+                pang_txn *txn = rig_begin(r, handles[i]);
+                pang_ref ref = {.key = PANG_STR("n")};
+                assert_int_equal(pang_txn_get(txn, &ref, 1, PANG_READ_UNCHECKED, &n, &err),
+                                 PANG_OK);
+                assert_int_equal(n.value, rig_peek(r, "n").value);
+                assert_int_equal(pang_txn_finish(txn, &err), PANG_OK);
+            }
+            assert_int_equal(rig_stats(handles[i]).gets - before, i == 0 ? 1 : 2);
+            rig_add(r, handles[i], "n", 1); /* what was remembered goes with the change */
+        }
+    }
+}
+
 static void test_txn__explicit_checks_are_asked_even_without_writes(void **state)
 {
     rig *r = *state;
@@ -479,6 +504,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_txn__reads_repeat, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_txn__counters_are_no_condition_unless_checked, set_up,
                                     tear_down),
+    cmocka_unit_test_setup_teardown(test_txn__counters_are_remembered_where_nobody_else_writes,
+                                    set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_txn__explicit_checks_are_asked_even_without_writes, set_up,
                                     tear_down),
     cmocka_unit_test_setup_teardown(test_txn__slots_get_their_numbers, set_up, tear_down),
