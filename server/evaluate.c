@@ -165,8 +165,7 @@ pang_code pang_evaluate_stand(void *arg, pang_call *call, const pang_access *acc
 
 /* ---- objects ---- */
 
-/* Tags of an asset, whatever branch it is on. */
-static pang_code read_tags(pang_call *call, pang_grant_object *ret, pang_err *err)
+pang_code pang_evaluate_tags(pang_call *call, pang_grant_object *ret, pang_err *err)
 {
     Pangolin__Store__V1__AssetNotes *notes;
     pang_record record = {0};
@@ -204,7 +203,7 @@ static pang_code find_asset(pang_call *call, pang_view *view, const pang_access 
     if (code != PANG_OK || !pang_content_exists(&content))
         return is_absence(code) ? PANG_OK : code;
     ret->asset = pang_id_of(content.body->asset);
-    return use.tags ? read_tags(call, ret, err) : PANG_OK;
+    return use.tags ? pang_evaluate_tags(call, ret, err) : PANG_OK;
 }
 
 /* What a name that leads nowhere is judged as: something of the tenant, in no catalog of it. */
@@ -291,7 +290,7 @@ static pang_code find_by_id(pang_call *call, pang_id asset, pang_grant_object *r
     if (code == PANG_OK && pang_grants_uses(call->permit->grants, ret->catalog).tags) {
         ret->kind = PANG_SCOPE_ASSET; /* tags are the tenant's, whatever catalog it is in */
         ret->asset = asset;
-        code = read_tags(call, ret, err);
+        code = pang_evaluate_tags(call, ret, err);
     }
     return code;
 }

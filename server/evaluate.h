@@ -30,5 +30,9 @@ bool pang_evaluate_lists(const pang_call *call, pang_id catalog, pang_str path);
  * (catalog nil): `all` in evaluation mode. ERRORS: RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_evaluate_filter(pang_call *call, pang_id catalog, pang_str path,
                                                pang_filter *ret, pang_err *err);
+/* The tags of the asset `ret->asset`, whatever branch it is on, as grants on tags see them; C
+ * strings in the call's arena. ERRORS: the store's, DATA_LOSS. */
+PANG_MUST_CHECK pang_code pang_evaluate_tags(pang_call *call, pang_grant_object *ret,
+                                             pang_err *err);
 
 #endif

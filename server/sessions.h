@@ -17,10 +17,7 @@
 #define PANG_REFRESH_MS (INT64_C(7) * 24 * 60 * 60 * 1000)   /* a family, from its login on */
 #define PANG_TOKEN_LIFE_MAX_MS (INT64_C(8760) * 3600 * 1000) /* of a token made by request */
 
-enum {
-    PANG_FAMILY_TOKENS_MAX = 32, /* access tokens of one family that may be alive at once */
-    PANG_TOKENS_LISTED_MAX = 5000,
-};
+enum { PANG_FAMILY_TOKENS_MAX = 32 }; /* access tokens of one family that may be alive at once */
 
 /* A login's life, as configured. */
 int64_t pang_session_life(const pang_call *call);

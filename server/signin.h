@@ -11,9 +11,8 @@
 
 #include "server/identity.h"
 
-/* Root's user id, and the name that it has until it is called otherwise. */
+/* Root's user id. */
 extern const pang_id pang_root_id;
-#define PANG_ROOT_NAME "root"
 
 /* The scope of an account's records: its tenant's, or the system's of root. Empty without memory
  * (the arena is then marked). */

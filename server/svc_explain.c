@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "server/evaluate.h"
 #include "server/grants.h"
 #include "server/standing.h"
 #include "server/svc_permission.h"
@@ -13,7 +14,6 @@
 typedef Pangolin__V1__ExplainPermissionRequest request_in;
 typedef Pangolin__V1__ExplainPermissionResponse response_out;
 typedef Pangolin__V1__ExplainedGrant explained;
-typedef Pangolin__Store__V1__AssetNotes asset_notes;
 
 /* ---- the object ---- */
 
@@ -36,29 +36,18 @@ static pang_code kind_of(const char *type, pang_scope_kind *ret, pang_err *err)
                      "type \"%.100s\" is none of tenant, catalog, namespace, asset", type);
 }
 
+/* Read as the evaluator reads them. */
 static pang_code read_tags(pang_call *call, pang_grant_object *object, response_out *out,
                            pang_err *err)
 {
-    pang_keys keys = pang_identity_keys(call);
-    asset_notes *notes;
-    pang_record record;
-    pang_code code = pang_txn_get_one(call->txn, pang_key_asset_notes(&keys, object->asset),
-                                      &record, err);
-    if (code != PANG_OK || record.version == 0)
+    pang_code code = pang_evaluate_tags(call, object, err);
+    if (code != PANG_OK || object->n_tags == 0)
         return code;
-    code = pang_record_unpack(&pangolin__store__v1__asset_notes__descriptor, &record, call->arena,
-                              &notes, err);
-    if (code != PANG_OK)
-        return code;
-    pang_str *tags = pang_arena_alloc_n(call->arena, notes->n_tags, sizeof *tags);
-    if (tags == NULL)
+    out->tags = pang_arena_alloc_n(call->arena, object->n_tags, sizeof *out->tags);
+    if (out->tags == NULL)
         return pang_fail_memory(err);
-    for (size_t i = 0; i < notes->n_tags; i++)
-        tags[i] = pang_str_from(notes->tags[i]);
-    object->tags = tags;
-    object->n_tags = notes->n_tags;
-    out->tags = notes->tags;
-    out->n_tags = notes->n_tags;
+    for (size_t i = 0; i < object->n_tags; i++)
+        out->tags[out->n_tags++] = (char *)(uintptr_t)object->tags[i].ptr;
     return PANG_OK;
 }
 

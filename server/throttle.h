@@ -14,7 +14,6 @@
 #include "api/txn.h"
 
 enum {
-    PANG_THROTTLE_LIMIT = 10,            /* failures in a window, by default */
     PANG_THROTTLE_WINDOW_MS = 60 * 1000, /* by default */
     PANG_THROTTLE_ENTRIES = 16384,       /* subjects remembered by one server */
     PANG_THROTTLE_WRITES = 50,
