@@ -15,16 +15,9 @@
 #include "api/config_internal.h"
 
 enum {
-    KIB = 1024,
-    MIB = 1024 * KIB,
-    SECOND = 1000,
-    HOUR = 3600 * SECOND,
     NAME_MAX_BYTES = 64,
     NEAR = 5, /* edits: what is further away is not offered as "did you mean" */
 };
-
-#define BOTH (PANG_PROGRAM_SERVER | PANG_PROGRAM_BRIDGE)
-#define GIB (INT64_C(1024) * MIB)
 
 typedef struct {
     char *text; /* owned; NUL-terminated; for lists cut into elements in place */
@@ -62,15 +55,15 @@ static bool parse_unit(pang_str text, const char *const *units, const int64_t *f
 static bool parse_bytes(pang_str text, int64_t *ret)
 {
     static const char *const units[] = {"KiB", "MiB", "GiB"};
-    static const int64_t factors[] = {KIB, MIB, GIB};
+    static const int64_t factors[] = {PANG_KIB, PANG_MIB, PANG_GIB};
     return parse_unit(text, units, factors, 3, 1, ret);
 }
 
 static bool parse_ms(pang_str text, int64_t *ret)
 {
     static const char *const units[] = {"ms", "s", "m", "h"};
-    static const int64_t factors[] = {1, SECOND, 60 * SECOND, HOUR};
-    return parse_unit(text, units, factors, 4, SECOND, ret);
+    static const int64_t factors[] = {1, PANG_SECOND, 60 * PANG_SECOND, PANG_HOUR};
+    return parse_unit(text, units, factors, 4, PANG_SECOND, ret);
 }
 
 static bool parse_bool(pang_str text, int64_t *ret)
@@ -504,214 +497,3 @@ size_t pang_config_providers(const pang_config *config, const pang_config_provid
     *ret = config->providers.items;
     return config->providers.n;
 }
-
-/* ---- the table ---- */
-
-const pang_option pang_options[PANG_OPT_COUNT] = {
-    [PANG_OPT_CONFIG] = {"config", "PANGOLIN_CONFIG", PANG_OPTION_PATH, BOTH, "", 0, 0, NULL,
-                         "file with further options"},
-    [PANG_OPT_DATA_DIR] = {"data-dir", "PANGOLIN_DATA_DIR", PANG_OPTION_PATH, BOTH, "./var", 0, 0,
-                           NULL, "folder of the SQLite file, the local warehouse and the socket"},
-    [PANG_OPT_SOCKET] = {"socket", "PANGOLIN_SOCKET", PANG_OPTION_PATH, BOTH, "", 0, 0, NULL,
-                         "unix socket between bridge and server; run/core.sock in the data folder "
-                         "when not set"},
-    [PANG_OPT_NO_AUTH] = {"no-auth", "PANGOLIN_NO_AUTH", PANG_OPTION_BOOL, BOTH, "false", 0, 0,
-                          NULL,
-                          "evaluation mode: whoever reaches the address may do anything; loopback "
-                          "only"},
-    [PANG_OPT_LOG_FORMAT] = {"log-format", "LOG_FORMAT", PANG_OPTION_CHOICE, BOTH, "pretty", 0, 0,
-                             "json|pretty", "form of the log's lines"},
-    [PANG_OPT_LOG_LEVEL] = {"log-level", "PANGOLIN_LOG_LEVEL", PANG_OPTION_CHOICE, BOTH, "info", 0,
-                            0, "debug|info|warn|error", "what is logged at least"},
-    [PANG_OPT_REQUEST_TIMEOUT] = {"request-timeout", "PANGOLIN_REQUEST_TIMEOUT_SECS",
-                                  PANG_OPTION_MS, BOTH, "30s", 100, HOUR, NULL,
-                                  "longest time of one request, where its rule allows more"},
-    [PANG_OPT_MAX_BODY] = {"max-body", "PANGOLIN_MAX_BODY_BYTES", PANG_OPTION_BYTES, BOTH, "16MiB",
-                           KIB, 64 * MIB, NULL, "largest request, where its rule allows more"},
-    [PANG_OPT_MAX_CONCURRENT] = {"max-concurrent-requests", "PANGOLIN_MAX_CONCURRENT_REQUESTS",
-                                 PANG_OPTION_INT, BOTH, "512", 1, 65536, NULL,
-                                 "requests in flight; more are refused with 429"},
-    [PANG_OPT_SHUTDOWN_GRACE] = {"shutdown-grace", "PANGOLIN_SHUTDOWN_GRACE_SECS", PANG_OPTION_MS,
-                                 BOTH, "25s", 0, HOUR, NULL,
-                                 "how long requests in flight may take after SIGTERM"},
-    [PANG_OPT_BIND_ADDRESS] = {"bind-address", "PANGOLIN_BIND_ADDRESS", PANG_OPTION_TEXT,
-                               PANG_PROGRAM_BRIDGE, "127.0.0.1", 0, 0, NULL,
-                               "address to listen on"},
-    [PANG_OPT_PORT] = {"port", "PORT", PANG_OPTION_INT, PANG_PROGRAM_BRIDGE, "8080", 0, 65535, NULL,
-                       "port to listen on; 0 takes a free one"},
-    [PANG_OPT_TLS_CERT] = {"tls-cert", "PANGOLIN_TLS_CERT", PANG_OPTION_PATH, PANG_PROGRAM_BRIDGE,
-                           "", 0, 0, NULL, "certificate chain (PEM); the listener then speaks TLS"},
-    [PANG_OPT_TLS_KEY] = {"tls-key", "PANGOLIN_TLS_KEY", PANG_OPTION_PATH, PANG_PROGRAM_BRIDGE, "",
-                          0, 0, NULL, "private key of the certificate (PEM)"},
-    [PANG_OPT_BRIDGE_THREADS] = {"bridge-threads", "PANGOLIN_BRIDGE_THREADS", PANG_OPTION_INT,
-                                 PANG_PROGRAM_BRIDGE, "0", 0, 256, NULL,
-                                 "event loops of the bridge; 0 is one per core"},
-    [PANG_OPT_UPSTREAM_CONNECTIONS] = {"upstream-connections", "PANGOLIN_UPSTREAM_CONNECTIONS",
-                                       PANG_OPTION_INT, PANG_PROGRAM_BRIDGE, "2", 1, 16, NULL,
-                                       "connections to the server per event loop"},
-    [PANG_OPT_MAX_CONNECTIONS] = {"max-connections", "PANGOLIN_MAX_CONNECTIONS", PANG_OPTION_INT,
-                                  PANG_PROGRAM_BRIDGE, "4096", 1, 1000000, NULL,
-                                  "client connections in all"},
-    [PANG_OPT_MAX_CONNECTIONS_PER_PEER] = {"max-connections-per-peer",
-                                           "PANGOLIN_MAX_CONNECTIONS_PER_PEER", PANG_OPTION_INT,
-                                           PANG_PROGRAM_BRIDGE, "0", 0, 1000000, NULL,
-                                           "client connections from one address, roughly; loopback "
-                                           "is not counted; 0 is no limit of its own"},
-    [PANG_OPT_MAX_STREAMS] = {"max-streams", "PANGOLIN_MAX_STREAMS", PANG_OPTION_INT,
-                              PANG_PROGRAM_BRIDGE, "100", 1, 1000, NULL,
-                              "requests at once on one HTTP/2 connection"},
-    [PANG_OPT_MAX_HEADER] = {"max-header", "PANGOLIN_MAX_HEADER_BYTES", PANG_OPTION_BYTES,
-                             PANG_PROGRAM_BRIDGE, "16KiB", KIB, MIB, NULL,
-                             "largest header block of a request"},
-    [PANG_OPT_HEADER_TIMEOUT] = {"header-timeout", "PANGOLIN_HEADER_TIMEOUT_SECS", PANG_OPTION_MS,
-                                 PANG_PROGRAM_BRIDGE, "5s", 10, HOUR, NULL,
-                                 "longest time until a request's header is complete"},
-    [PANG_OPT_BODY_TIMEOUT] = {"body-timeout", "PANGOLIN_BODY_TIMEOUT_SECS", PANG_OPTION_MS,
-                               PANG_PROGRAM_BRIDGE, "15s", 10, HOUR, NULL,
-                               "longest time in which 1 KiB more of a request's body has to come"},
-    [PANG_OPT_IDLE_TIMEOUT] = {"idle-timeout", "PANGOLIN_IDLE_TIMEOUT_SECS", PANG_OPTION_MS,
-                               PANG_PROGRAM_BRIDGE, "75s", 10, HOUR, NULL,
-                               "longest time a connection may wait for its next request"},
-    [PANG_OPT_GZIP] = {"gzip", "PANGOLIN_GZIP", PANG_OPTION_BOOL, PANG_PROGRAM_BRIDGE, "true", 0, 0,
-                       NULL, "compress replies for clients that accept it"},
-    [PANG_OPT_CORS_ORIGINS] = {"cors-allowed-origins", "PANGOLIN_CORS_ALLOWED_ORIGINS",
-                               PANG_OPTION_LIST, PANG_PROGRAM_BRIDGE, "", 0, 0, NULL,
-                               "origins whose pages may call the API; none when not set"},
-    [PANG_OPT_TRUST_FORWARDED] = {"trust-forwarded-for", "PANGOLIN_TRUST_FORWARDED_FOR",
-                                  PANG_OPTION_BOOL, PANG_PROGRAM_BRIDGE, "false", 0, 0, NULL,
-                                  "believe everybody's X-Forwarded-For: only behind a proxy that "
-                                  "replaces it"},
-    [PANG_OPT_TRUSTED_PROXIES] = {"trusted-proxies", "PANGOLIN_TRUSTED_PROXIES", PANG_OPTION_LIST,
-                                  PANG_PROGRAM_BRIDGE, "", 0, 0, NULL,
-                                  "addresses and networks whose X-Forwarded-For is believed, "
-                                  "comma-separated: 10.0.0.0/8"},
-    [PANG_OPT_METRICS] = {"metrics", "PANGOLIN_METRICS_ENABLED", PANG_OPTION_BOOL,
-                          PANG_PROGRAM_BRIDGE, "true", 0, 0, NULL, "serve GET /metrics"},
-    [PANG_OPT_METRICS_ADDRESS] =
-        {"metrics-address", "PANGOLIN_METRICS_ADDRESS", PANG_OPTION_TEXT, PANG_PROGRAM_BRIDGE, "",
-         0, 0, NULL,
-         "host:port that alone serves /metrics; the main listener when not "
-         "set"},
-    [PANG_OPT_DATABASE_URL] =
-        {"database-url", "DATABASE_URL", PANG_OPTION_SECRET, PANG_PROGRAM_SERVER, "", 0, 0, NULL,
-         "memory:, sqlite:FILE, postgres://..., mongodb://...; pangolin.db in "
-         "the data folder when not set"},
-    [PANG_OPT_STORAGE_TYPE] = {"storage-type", "PANGOLIN_STORAGE_TYPE", PANG_OPTION_CHOICE,
-                               PANG_PROGRAM_SERVER, "auto", 0, 0,
-                               "auto|memory|sqlite|postgres|postgresql|mongodb|mongo",
-                               "kind of store, where the URL shall not say it"},
-    [PANG_OPT_DATABASE_CONNECTIONS] = {"database-max-connections", "DATABASE_MAX_CONNECTIONS",
-                                       PANG_OPTION_INT, PANG_PROGRAM_SERVER, "0", 0, 1000, NULL,
-                                       "connections to a remote database; 0 is the backend's own "
-                                       "choice"},
-    [PANG_OPT_DATABASE_CONNECTIONS_MIN] =
-        {"database-min-connections", "DATABASE_MIN_CONNECTIONS", PANG_OPTION_INT,
-         PANG_PROGRAM_SERVER, "0", 0, 1000, NULL,
-         "connections to a remote database that the start opens, "
-         "so that no request waits for them; at most the maximum"},
-    [PANG_OPT_DATABASE_CONNECT_TIMEOUT] = {"database-connect-timeout", "DATABASE_CONNECT_TIMEOUT",
-                                           PANG_OPTION_MS, PANG_PROGRAM_SERVER, "30s", 100, HOUR,
-                                           NULL,
-                                           "how long the start waits for a remote database, and a "
-                                           "request at most for a connection"},
-    [PANG_OPT_MONGO_DATABASE] = {"mongo-db-name", "MONGO_DB_NAME", PANG_OPTION_TEXT,
-                                 PANG_PROGRAM_SERVER, "", 0, 0, NULL,
-                                 "MongoDB's database; that of the URL when not set, or pangolin"},
-    [PANG_OPT_MONGO_CONNECTIONS] = {"mongo-max-pool-size", "MONGO_MAX_POOL_SIZE", PANG_OPTION_INT,
-                                    PANG_PROGRAM_SERVER, "0", 0, 1000, NULL,
-                                    "database-max-connections for MongoDB; 0 takes that"},
-    [PANG_OPT_MONGO_CONNECTIONS_MIN] = {"mongo-min-pool-size", "MONGO_MIN_POOL_SIZE",
-                                        PANG_OPTION_INT, PANG_PROGRAM_SERVER, "0", 0, 1000, NULL,
-                                        "database-min-connections for MongoDB; 0 takes that"},
-    [PANG_OPT_FILE_ROOTS] = {"file-roots", "PANGOLIN_FILE_ROOTS", PANG_OPTION_LIST,
-                             PANG_PROGRAM_SERVER, "", 0, 0, NULL,
-                             "folders in which file: warehouses may lie, besides warehouse in the "
-                             "data folder"},
-    [PANG_OPT_FILE_WAREHOUSES] = {"file-warehouses", "PANGOLIN_FILE_WAREHOUSES", PANG_OPTION_TEXT,
-                                  PANG_PROGRAM_SERVER, "", 0, 0, NULL,
-                                  "folder below which warehouses of type file get theirs, one of "
-                                  "file-roots or below one; empty: warehouse/tenants in the data "
-                                  "folder"},
-    [PANG_OPT_CACHE_BYTES] = {"cache-bytes", "PANGOLIN_CACHE_BYTES", PANG_OPTION_BYTES,
-                              PANG_PROGRAM_SERVER, "64MiB", MIB, 64 * GIB, NULL,
-                              "memory of the read cache"},
-    [PANG_OPT_AUDIT_RETENTION] = {"audit-retention-days", "PANGOLIN_AUDIT_RETENTION_DAYS",
-                                  PANG_OPTION_INT, PANG_PROGRAM_SERVER, "0", 0, 36500, NULL,
-                                  "days that the audit log is kept; 0 is for ever"},
-    [PANG_OPT_CALL_MEMORY] = {"call-memory", "PANGOLIN_CALL_MEMORY_BYTES", PANG_OPTION_BYTES,
-                              PANG_PROGRAM_SERVER, "256MiB", MIB, 4 * GIB, NULL,
-                              "memory that one request may use"},
-    [PANG_OPT_SERVER_THREADS] = {"server-threads", "PANGOLIN_SERVER_THREADS", PANG_OPTION_INT,
-                                 PANG_PROGRAM_SERVER, "0", 0, 256, NULL,
-                                 "threads that poll the server's queues; 0 is one per core"},
-    [PANG_OPT_HANDLER_THREADS] = {"handler-threads", "PANGOLIN_HANDLER_THREADS", PANG_OPTION_INT,
-                                  PANG_PROGRAM_SERVER, "512", 1, 4096, NULL,
-                                  "most threads for requests that wait for disk or network"},
-    [PANG_OPT_CORE_CONNECTIONS] = {"core-connections", "PANGOLIN_CORE_CONNECTIONS", PANG_OPTION_INT,
-                                   PANG_PROGRAM_SERVER, "256", 1, 65536, NULL,
-                                   "connections that the server's socket takes"},
-    [PANG_OPT_ALLOWED_UIDS] = {"allowed-uids", "PANGOLIN_ALLOWED_UIDS", PANG_OPTION_LIST,
-                               PANG_PROGRAM_SERVER, "", 0, 0, NULL,
-                               "users whose processes may connect to the socket, by number; the "
-                               "server's own when not set"},
-    [PANG_OPT_ENCRYPTION_KEY] =
-        {"encryption-key", "PANGOLIN_ENCRYPTION_KEY", PANG_OPTION_SECRET, PANG_PROGRAM_SERVER, "",
-         0, 0, NULL,
-         "key that seals secrets in the store: 32 bytes in base64, or id:base64,..., of which the "
-         "first seals and all open"},
-    [PANG_OPT_ENCRYPTION_KEY_FILE] =
-        {"encryption-key-file", "PANGOLIN_ENCRYPTION_KEY_FILE", PANG_OPTION_PATH,
-         PANG_PROGRAM_SERVER, "", 0, 0, NULL,
-         "file that holds it, readable by its owner alone; encryption.key in the data folder, "
-         "made at the first start, when not set"},
-    [PANG_OPT_ROOT_USER] = {"root-user", "PANGOLIN_ROOT_USER", PANG_OPTION_TEXT,
-                            PANG_PROGRAM_SERVER, "", 0, 0, NULL, "name of root"},
-    [PANG_OPT_ROOT_PASSWORD] = {"root-password", "PANGOLIN_ROOT_PASSWORD", PANG_OPTION_SECRET,
-                                PANG_PROGRAM_SERVER, "", 0, 0, NULL, "password of root"},
-    [PANG_OPT_JWT_SECRET] = {"jwt-secret", "PANGOLIN_JWT_SECRET", PANG_OPTION_SECRET,
-                             PANG_PROGRAM_SERVER, "", 0, 0, NULL,
-                             "secret of at least 32 bytes; tokens that other programs signed with "
-                             "it (HS256) are taken, none are when not set"},
-    [PANG_OPT_SESSION_TTL] = {"session-ttl", "PANGOLIN_SESSION_TTL_SECS", PANG_OPTION_MS,
-                              PANG_PROGRAM_SERVER, "24h", 60 * 1000, INT64_C(31) * 24 * HOUR, NULL,
-                              "how long the token of a login lives"},
-    [PANG_OPT_AUTH_RATE_LIMIT] = {"auth-rate-limit", "PANGOLIN_AUTH_RATE_LIMIT", PANG_OPTION_INT,
-                                  PANG_PROGRAM_SERVER, "10", 0, 1000000, NULL,
-                                  "failures to sign in from one address, or for one account, after "
-                                  "which more are refused with 429 until the window ends; 0 is no "
-                                  "bound"},
-    [PANG_OPT_AUTH_RATE_WINDOW] = {"auth-rate-window", "PANGOLIN_AUTH_RATE_WINDOW_SECS",
-                                   PANG_OPTION_MS, PANG_PROGRAM_SERVER, "60s", 1000, HOUR, NULL,
-                                   "length of that window"},
-    [PANG_OPT_TENANT_PER_SECOND] = {"tenant-requests-per-second",
-                                    "PANGOLIN_TENANT_REQUESTS_PER_SECOND", PANG_OPTION_INT,
-                                    PANG_PROGRAM_SERVER, "0", 0, 1000000, NULL,
-                                    "requests a second that this server takes of one tenant; 0 is "
-                                    "no bound"},
-    [PANG_OPT_TENANT_AT_ONCE] = {"tenant-requests-at-once", "PANGOLIN_TENANT_REQUESTS_AT_ONCE",
-                                 PANG_OPTION_INT, PANG_PROGRAM_SERVER, "256", 0, 65536, NULL,
-                                 "requests of one tenant in flight; 0 is no bound"},
-    [PANG_OPT_FRONTEND_URL] = {"frontend-url", "FRONTEND_URL", PANG_OPTION_TEXT,
-                               PANG_PROGRAM_SERVER, "http://localhost:5173", 0, 0, NULL,
-                               "where browsers go after a sign-in at an identity provider"},
-    [PANG_OPT_OAUTH_REDIRECTS] = {"oauth-redirect-uris", "PANGOLIN_OAUTH_REDIRECT_URIS",
-                                  PANG_OPTION_LIST, PANG_PROGRAM_SERVER, "", 0, 0, NULL,
-                                  "further addresses where they may go, exactly as clients name "
-                                  "them"},
-    [PANG_OPT_OAUTH_LINK_DOMAINS] = {"oauth-email-link-domains",
-                                     "PANGOLIN_OAUTH_EMAIL_LINK_DOMAINS", PANG_OPTION_LIST,
-                                     PANG_PROGRAM_SERVER, "", 0, 0, NULL,
-                                     "domains whose verified email addresses lead to users that "
-                                     "are there; none when not set"},
-    [PANG_OPT_OIDC_REQUIRE] = {"oidc-require", "PANGOLIN_OIDC_REQUIRE", PANG_OPTION_BOOL,
-                               PANG_PROGRAM_SERVER, "false", 0, 0, NULL,
-                               "refuse identity providers without OpenID Connect (GitHub)"},
-    [PANG_OPT_OIDC_CA_FILE] = {"oidc-ca-file", "PANGOLIN_OIDC_CA_FILE", PANG_OPTION_PATH,
-                               PANG_PROGRAM_SERVER, "", 0, 0, NULL,
-                               "authorities (PEM) of identity providers' certificates; the "
-                               "system's when not set"},
-    [PANG_OPT_URL] = {"url", "PANGOLIN_URL", PANG_OPTION_TEXT, PANG_PROGRAM_CLI, "", 0, 0, NULL,
-                      "address that the command-line clients talk to"},
-    [PANG_OPT_TENANT] = {"tenant", "PANGOLIN_TENANT", PANG_OPTION_TEXT, PANG_PROGRAM_CLI, "", 0, 0,
-                         NULL, "tenant that the command-line clients act in"},
-};

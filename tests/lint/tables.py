@@ -24,7 +24,7 @@ def markdown_links():
 
 def undocumented_options():
     """Environment variables that the option table names, and the documentation does not."""
-    table, page = "api/config.c", "docs/configuration.md"
+    table, page = "api/config_options.c", "docs/configuration.md"
     if not (os.path.exists(table) and os.path.exists(page)):
         return
     with open(table, encoding="utf-8") as text:
