@@ -287,7 +287,8 @@ size_t pang_request_metadata(const pang_worker *worker, const pang_request_head 
     static const struct {
         pang_str header, metadata;
     } named[] = {
-        {PANG_STR_INIT("authorization"), PANG_STR_INIT("authorization")},
+        /* Under its own name it would be sent whole, Huffman-coded, with every request. */
+        {PANG_STR_INIT("authorization"), PANG_STR_INIT("pangolin-authorization")},
         {PANG_STR_INIT("x-api-key"), PANG_STR_INIT("x-api-key")},
         {PANG_STR_INIT("x-pangolin-tenant"), PANG_STR_INIT("x-pangolin-tenant")},
         {PANG_STR_INIT("traceparent"), PANG_STR_INIT("traceparent")},

@@ -462,6 +462,14 @@ static void ms_text(int64_t ms, char to[24])
         (void)snprintf(to, 24, "%lldS", (long long)(ms / 1000));
 }
 
+/* What is another one in every request would only push out of the connection's table what is not:
+ * names of hosts, tokens, user agents. */
+static bool is_unique(pang_str name)
+{
+    return pang_str_equal(name, PANG_STR("x-request-id")) ||
+           pang_str_equal(name, PANG_STR("traceparent"));
+}
+
 static nghttp2_nv header(pang_str name, pang_str value)
 {
     return (nghttp2_nv){
@@ -469,7 +477,7 @@ static nghttp2_nv header(pang_str name, pang_str value)
         .value = (uint8_t *)(uintptr_t)value.ptr,
         .namelen = name.len,
         .valuelen = value.len,
-        .flags = NGHTTP2_NV_FLAG_NONE,
+        .flags = is_unique(name) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE,
     };
 }
 

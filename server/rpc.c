@@ -80,6 +80,7 @@ static const struct {
     size_t max;    /* bytes; the rest is cut off */
 } metadata_names[] = {
     {"authorization", offsetof(pang_request, authorization), SIZE_MAX},
+    {"pangolin-authorization", offsetof(pang_request, authorization), SIZE_MAX}, /* bridge */
     {"x-api-key", offsetof(pang_request, api_key), VALUE_MAX},
     {"x-pangolin-tenant", offsetof(pang_request, tenant), SIZE_MAX},
     {"x-request-id", offsetof(pang_request, request_id), VALUE_MAX},

@@ -559,8 +559,9 @@ static void test_http1__metadata_is_built_not_copied(void **state)
         "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
         "User-Agent: tester/1\r\nX-Other: secret\r\nCookie: c=secret\r\n"
         "grpc-status: 3\r\ngrpc-timeout: 1n\r\nx-user-bin: AAAA\r\nTE: trailers\r\n"
-        "pangolin-client-address: 6.6.6.6\r\nX-Forwarded-For: 6.6.6.6\r\n";
-    static const char *const wanted[] = {"\"authorization\":\"Bearer abc\"",
+        "pangolin-client-address: 6.6.6.6\r\nX-Forwarded-For: 6.6.6.6\r\n"
+        "pangolin-authorization: Bearer secret\r\n";
+    static const char *const wanted[] = {"\"pangolin-authorization\":\"Bearer abc\"",
                                          "\"x-request-id\":\"my-id_1.2\"",
                                          "\"x-pangolin-tenant\":\"t1\"",
                                          "\"pangolin-client-address\":\"127.0.0.1\"",
