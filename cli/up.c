@@ -33,9 +33,8 @@ enum {
     PROBE_EVERY_MS = 4, /* until ready */
     PROBE_TIMEOUT_MS = 200,
     START_PATIENCE_MS = 60000,
-    STOP_PATIENCE_MS = 30000, /* more than PANGOLIN_SHUTDOWN_GRACE_SECS's default */
+    STOP_PATIENCE_MS = 5000, /* after the grace period that the children have */
     EXIT_CANNOT_START = 2,
-    PORT_DEFAULT = 8080,
 };
 
 typedef struct {
@@ -51,8 +50,10 @@ enum { SERVER, BRIDGE, CHILDREN };
 
 typedef struct {
     child children[CHILDREN];
-    unsigned port;
-    bool ready, stopping, no_auth;
+    pang_config *config;
+    char folder[PATH_MAX]; /* the data folder, whole */
+    char socket[PATH_MAX]; /* the core's */
+    bool ready, stopping;
     int64_t begun_ms;
 } supervisor;
 
@@ -63,14 +64,15 @@ static int64_t now_ms(void)
 
 static const char usage[] =
     "usage: pangolin up\n\n"
-    "Starts pangolin-server and pangolin-bridge and keeps them running until Ctrl-C. The\n"
-    "environment is passed on to both; what is not set is for trying things out:\n\n"
-    "  PORT               8080         where the bridge listens\n"
-    "  PANGOLIN_BIND_ADDRESS 127.0.0.1\n"
-    "  PANGOLIN_DATA_DIR  ./var        database, warehouse, sockets\n"
-    "  DATABASE_URL       SQLite in the data folder\n"
-    "  PANGOLIN_NO_AUTH   true         no authentication: loopback only; a file that\n"
-    "                                  PANGOLIN_CONFIG names may say otherwise\n\n"
+    "Starts pangolin-server and pangolin-bridge and keeps them running until Ctrl-C. Settings are\n"
+    "those of both, from the environment and the file that PANGOLIN_CONFIG names; it takes no\n"
+    "flags. What is not set is for trying things out:\n\n"
+    "  PORT                   8080         where the bridge listens\n"
+    "  PANGOLIN_BIND_ADDRESS  127.0.0.1    on which address\n"
+    "  PANGOLIN_DATA_DIR      ./var        database, warehouse, sockets\n"
+    "  DATABASE_URL                        SQLite in the data folder\n"
+    "  PANGOLIN_NO_AUTH       true         no authentication, loopback only; with a file it is\n"
+    "                                      false unless the file says otherwise\n\n"
     "All settings: pangolin-server --help, pangolin-bridge --help.\n";
 
 static int cannot_start(const char *why, const char *what)
@@ -110,70 +112,47 @@ static int find_programs(supervisor *s)
 
 /* ---- settings that children inherit ---- */
 
-static int read_port(unsigned *ret)
+static int refuse(const pang_err *err)
 {
-    const char *text = getenv("PORT");
-    int64_t port = PORT_DEFAULT;
-    if (text != NULL &&
-        (!pang_str_to_int64(pang_str_from(text), &port) || port < 1 || port > UINT16_MAX))
-        return cannot_start("must be a number from 1 to 65535", "PORT");
-    *ret = (unsigned)port;
+    bool detail = err->detail[0] != '\0';
+    fprintf(stderr, "pangolin: cannot start: %s%s%s%s\n", err->message, detail ? " (" : "",
+            err->detail, detail ? ")" : "");
+    return EXIT_CANNOT_START;
+}
+
+/* As the children will read them. Who writes a file says there who may call; a variable would win
+ * over it. */
+static int load_settings(supervisor *s)
+{
+    pang_config_sources sources = {.program = PANG_PROGRAM_BRIDGE};
+    const char *file = getenv("PANGOLIN_CONFIG");
+    bool has_file = file != NULL && file[0] != '\0';
+    pang_err err;
+    if (!has_file && setenv("PANGOLIN_NO_AUTH", "true", 0) != 0)
+        return cannot_start(strerror(errno), "environment");
+    sources.environment = environ; /* setenv may have moved it */
+    if (pang_config_load(&sources, &s->config, &err) != PANG_OK)
+        return refuse(&err);
+    if (pang_config_int(s->config, PANG_OPT_PORT) == 0)
+        return cannot_start("must be a number from 1 to 65535", "port (PORT)");
     return 0;
 }
 
 /* The folder is made here, so that both children find it and its path no longer depends on the
  * working folder. */
-static int prepare_data_folder(void)
+static int prepare_data_folder(supervisor *s)
 {
-    char whole[PATH_MAX];
-    const char *given = getenv("PANGOLIN_DATA_DIR");
-    if (given == NULL || given[0] == '\0')
-        given = "./var";
+    const char *given = pang_config_text(s->config, PANG_OPT_DATA_DIR).ptr;
+    pang_str own = pang_config_text(s->config, PANG_OPT_SOCKET);
     if (mkdir(given, 0700) != 0 && errno != EEXIST)
         return cannot_start(strerror(errno), given);
-    if (realpath(given, whole) == NULL)
+    if (realpath(given, s->folder) == NULL)
         return cannot_start(strerror(errno), given);
-    if (setenv("PANGOLIN_DATA_DIR", whole, 1) != 0)
+    if (setenv("PANGOLIN_DATA_DIR", s->folder, 1) != 0)
         return cannot_start(strerror(errno), "PANGOLIN_DATA_DIR");
-    return 0;
-}
-
-/* As the children will read it; what they find wrong with their settings they say themselves. */
-static bool is_without_authentication(void)
-{
-    const pang_config_sources sources = {.program = PANG_PROGRAM_SERVER, .environment = environ};
-    pang_config *config = NULL;
-    pang_err err;
-    if (pang_config_load(&sources, &config, &err) != PANG_OK)
-        return false;
-    bool no_auth = pang_config_bool(config, PANG_OPT_NO_AUTH);
-    pang_config_free(config);
-    return no_auth;
-}
-
-/* Who writes a file says there who may call; a variable would win over it. */
-static int prepare_authentication(supervisor *s)
-{
-    const char *file = getenv("PANGOLIN_CONFIG");
-    bool has_file = file != NULL && file[0] != '\0';
-    if (!has_file && setenv("PANGOLIN_NO_AUTH", "true", 0) != 0)
-        return cannot_start(strerror(errno), "environment");
-    s->no_auth = is_without_authentication();
-    return 0;
-}
-
-static int prepare_environment(supervisor *s)
-{
-    char port[16];
-    int status = read_port(&s->port);
-    if (status == 0)
-        status = prepare_data_folder();
-    if (status != 0)
-        return status;
-    (void)snprintf(port, sizeof port, "%u", s->port);
-    if (setenv("PORT", port, 1) != 0 || setenv("PANGOLIN_BIND_ADDRESS", "127.0.0.1", 0) != 0)
-        return cannot_start(strerror(errno), "environment");
-    return prepare_authentication(s);
+    int len = snprintf(s->socket, sizeof s->socket, "%s%s", own.len > 0 ? own.ptr : s->folder,
+                       own.len > 0 ? "" : "/run/core.sock");
+    return len > 0 && (size_t)len < sizeof s->socket ? 0 : cannot_start("too long", given);
 }
 
 /* ---- children ---- */
@@ -269,33 +248,46 @@ static void start_due(supervisor *s)
 
 /* ---- the loop ---- */
 
-/* The demo catalog is there without authentication only. */
-static void print_how_to_use(const supervisor *s)
+static bool has_tls(const supervisor *s)
 {
-    const char *catalog = s->no_auth ? "demo" : "<catalog>";
-    if (s->no_auth)
+    return pang_config_text(s->config, PANG_OPT_TLS_CERT).len > 0;
+}
+
+/* Where the bridge is, as a program on this machine reaches it. */
+static void write_uri(const supervisor *s, char *to, size_t size)
+{
+    const char *host = pang_ready_host(pang_config_text(s->config, PANG_OPT_BIND_ADDRESS).ptr);
+    bool v6 = strchr(host, ':') != NULL;
+    (void)snprintf(to, size, "%s://%s%s%s:%lld", has_tls(s) ? "https" : "http", v6 ? "[" : "", host,
+                   v6 ? "]" : "", (long long)pang_config_int(s->config, PANG_OPT_PORT));
+}
+
+/* The demo catalog is there without authentication only. */
+static void print_how_to_use(bool no_auth, const char *uri)
+{
+    const char *catalog = no_auth ? "demo" : "<catalog>";
+    if (no_auth)
         printf(
             "  *** NO AUTHENTICATION: whoever reaches this address may do anything. ***\n"
             "  *** It listens on this machine only, and is meant for trying things out. ***\n\n");
     else
         printf("  Callers sign in: docs/authentication.md says how, from the first start on.\n\n");
     printf("  from pyiceberg.catalog import load_catalog\n"
-           "  catalog = load_catalog(\"%s\", type=\"rest\", uri=\"http://127.0.0.1:%u\", "
-           "warehouse=\"%s\"%s)\n",
-           catalog, s->port, catalog,
-           s->no_auth ? ""
-                      : ",\n                         credential=\"<service user id>:<API key>\"");
-    if (s->no_auth)
+           "  catalog = load_catalog(\"%s\", type=\"rest\", uri=\"%s\", warehouse=\"%s\"%s)\n",
+           catalog, uri, catalog,
+           no_auth ? "" : ",\n                         credential=\"<service user id>:<API key>\"");
+    if (no_auth)
         printf("  catalog.create_namespace(\"sales\")\n");
 }
 
 static void print_ready(const supervisor *s)
 {
-    const char *address = getenv("PANGOLIN_BIND_ADDRESS");
+    char uri[PATH_MAX];
+    write_uri(s, uri, sizeof uri);
     printf("\nready in %lld ms\n\n", (long long)(now_ms() - s->begun_ms));
-    printf("  address   http://%s:%u\n", address, s->port);
-    printf("  data      %s\n\n", getenv("PANGOLIN_DATA_DIR"));
-    print_how_to_use(s);
+    printf("  address   %s\n", uri);
+    printf("  data      %s\n\n", s->folder);
+    print_how_to_use(pang_config_bool(s->config, PANG_OPT_NO_AUTH), uri);
     printf("\nCtrl-C stops it.\n");
     fflush(stdout);
 }
@@ -322,7 +314,15 @@ static int64_t patience(const supervisor *s)
 
 static void probe(supervisor *s)
 {
-    if (s->ready || !pang_is_ready(s->port, PROBE_TIMEOUT_MS))
+    const pang_ready_query query = {
+        .socket = s->socket,
+        .server = s->children[SERVER].pid,
+        .host = pang_config_text(s->config, PANG_OPT_BIND_ADDRESS).ptr,
+        .port = (unsigned)pang_config_int(s->config, PANG_OPT_PORT),
+        .tls = has_tls(s),
+        .timeout_ms = PROBE_TIMEOUT_MS,
+    };
+    if (s->ready || s->stopping || s->children[BRIDGE].pid == 0 || !pang_is_ready(&query))
         return;
     s->ready = true;
     print_ready(s);
@@ -331,7 +331,8 @@ static void probe(supervisor *s)
 /* Sends SIGTERM and waits; kills what does not end in time. */
 static void stop(supervisor *s, child *c, const sigset_t *signals)
 {
-    int64_t until = now_ms() + STOP_PATIENCE_MS;
+    int64_t grace = pang_config_int(s->config, PANG_OPT_SHUTDOWN_GRACE);
+    int64_t until = now_ms() + grace + STOP_PATIENCE_MS;
     signal_child(c, SIGTERM);
     while (c->pid > 0 && now_ms() < until) {
         (void)reap(s);
@@ -367,23 +368,32 @@ static int supervise(supervisor *s, const sigset_t *signals)
     return result;
 }
 
-int pang_up(int argc, char **argv)
+static int run(supervisor *s)
 {
-    supervisor s = {.begun_ms = now_ms()};
     sigset_t signals;
-    if (argc > 1) {
-        bool asked = strcmp(argv[1], "--help") == 0;
-        fputs(usage, asked ? stdout : stderr);
-        return asked ? 0 : EXIT_CANNOT_START;
-    }
-    int status = find_programs(&s);
+    int status = find_programs(s);
     if (status == 0)
-        status = prepare_environment(&s);
+        status = load_settings(s);
+    if (status == 0)
+        status = prepare_data_folder(s);
     if (status != 0)
         return status;
     sigemptyset(&signals);
     for (size_t i = 0; i < 4; i++)
         sigaddset(&signals, (const int[]){SIGINT, SIGTERM, SIGHUP, SIGCHLD}[i]);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
-    return supervise(&s, &signals);
+    return supervise(s, &signals);
+}
+
+int pang_up(int argc, char **argv)
+{
+    supervisor s = {.begun_ms = now_ms()};
+    if (argc > 1) {
+        bool asked = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0;
+        fputs(usage, asked ? stdout : stderr);
+        return asked ? 0 : EXIT_CANNOT_START;
+    }
+    int status = run(&s);
+    pang_config_free(s.config);
+    return status;
 }

@@ -6,6 +6,7 @@
 #define PANG_CLI_UP_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* Starts pangolin-server and pangolin-bridge from the folder of this program (or, in a build tree,
  * from its neighbours), waits until they answer, prints how to use them, restarts one that dies,
@@ -13,8 +14,21 @@
  * Returns the process's exit status: 0 after a clean stop, 2 when they could not be started. */
 int pang_up(int argc, char **argv);
 
-/* cli/ready.c: asks GET /health/ready of the bridge on loopback, at most timeout_ms long.
- * True when it answers 200. */
-bool pang_is_ready(unsigned port, int timeout_ms);
+/* ---- cli/ready.c ---- */
+
+typedef struct {
+    const char *socket; /* the core's */
+    pid_t server;       /* that has to be the one who listens there */
+    const char *host;   /* what the bridge was told to listen on */
+    unsigned port;
+    bool tls; /* then only that the port accepts connections: the certificate is for others */
+    int timeout_ms;
+} pang_ready_query;
+
+/* True when `server` listens on the core's socket, and the bridge answers GET /health/ready with
+ * 200. */
+bool pang_is_ready(const pang_ready_query *query);
+/* The address by which this machine reaches a listener on `bound`: that of "all" is loopback. */
+const char *pang_ready_host(const char *bound);
 
 #endif

@@ -13,12 +13,13 @@ import tempfile
 import time
 
 STAND_IN = """#!/usr/bin/env python3
-import http.server, os, signal, socketserver, sys, time
+import http.server, os, signal, socket, socketserver, sys, time
 name, log = os.path.basename(sys.argv[0]), os.environ["TEST_LOG"]
 def say(word):
     with open(log, "a") as out:
         out.write("%s %s %d\\n" % (name, word, os.getpid()))
 if os.environ.get("TEST_REFUSE") == name:
+    time.sleep(0.5)
     print(name + ": no", file=sys.stderr)
     sys.exit(2)
 def end(*_):
@@ -27,6 +28,14 @@ def end(*_):
     os._exit(0)
 signal.signal(signal.SIGTERM, end)
 signal.signal(signal.SIGHUP, lambda *_: say("reload"))
+if name == "pangolin-server":
+    core = os.environ["PANGOLIN_DATA_DIR"] + "/run/core.sock"
+    os.makedirs(os.path.dirname(core), exist_ok=True)
+    if os.path.exists(core):
+        os.unlink(core)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(core)
+    listener.listen(1024)
 say("start")
 if name == "pangolin-bridge":
     class Answer(http.server.BaseHTTPRequestHandler):
@@ -39,7 +48,7 @@ if name == "pangolin-bridge":
         def log_message(self, *_):
             pass
     socketserver.TCPServer.allow_reuse_address = True
-    socketserver.TCPServer(("127.0.0.1", int(os.environ["PORT"])), Answer).serve_forever()
+    socketserver.TCPServer(("127.0.0.1", int(os.environ["PORT"] or os.environ["TEST_PORT"])), Answer).serve_forever()
 while True:
     signal.pause()
 """
@@ -64,7 +73,8 @@ class Bench:
             os.chmod(path, 0o755)
         self.log = os.path.join(self.folder, "log")
         environment = dict(os.environ, PORT=str(free_port()), TEST_LOG=self.log,
-                           PANGOLIN_DATA_DIR=os.path.join(self.folder, "var"), **extra)
+                           PANGOLIN_DATA_DIR=os.path.join(self.folder, "var"))
+        environment.update(extra)
         self.process = subprocess.Popen([os.path.join(self.folder, "pangolin"), "up"],
                                         env=environment, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
@@ -126,6 +136,40 @@ def test_says_how_callers_sign_in(program):
             bench.process.send_signal(signal.SIGINT)
             assert bench.process.wait(20) == 0
             bench.close()
+
+
+def test_a_file_says_where(program):
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "pangolin.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("port = %d\nno-auth = yes\ndata-dir = %s/data\n" % (port, folder))
+        bench = Bench(program, PANGOLIN_CONFIG=path, PORT="", PANGOLIN_DATA_DIR="", TEST_PORT=str(port))
+        text = bench.wait_ready()
+        assert "http://127.0.0.1:%d" % port in text and folder + "/data" in text, text
+        assert "NO AUTHENTICATION" in text, text
+        bench.process.send_signal(signal.SIGINT)
+        assert bench.process.wait(20) == 0
+        bench.close()
+
+
+def test_behind_tls_it_gets_ready(program):
+    bench = Bench(program, PANGOLIN_TLS_CERT="cert.pem", PANGOLIN_TLS_KEY="key.pem")
+    assert 'uri="https://127.0.0.1:' in bench.wait_ready()
+    bench.process.send_signal(signal.SIGINT)
+    assert bench.process.wait(20) == 0
+    bench.close()
+
+
+def test_another_server_in_the_folder_is_not_taken_for_its_own(program):
+    first = Bench(program)
+    first.wait_ready()
+    second = Bench(program, PANGOLIN_DATA_DIR=os.path.join(first.folder, "var"), TEST_LOG=first.log,
+                   TEST_REFUSE="pangolin-server")
+    assert second.process.wait(20) == 2
+    assert "ready in" not in second.process.stdout.read()
+    second.close()
+    first.close()
 
 
 def test_restarts_what_dies(program):
