@@ -39,7 +39,7 @@ int pang_config_start(unsigned program, const char *name, const char *about, int
             printf("%s %s\n", name, PANG_VERSION);
             return 0;
         }
-        if (strcmp(argv[i], "--help") == 0) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             print_help(program, name, about);
             return 0;
         }

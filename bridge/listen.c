@@ -52,7 +52,8 @@ static pang_code check_bound(int fd, bool no_auth, unsigned *ret_port, pang_err 
         return pang_fail(err, PANG_UNAVAILABLE, NULL, "could not look at the bound socket");
     if (no_auth && !is_loopback(&bound))
         return pang_fail(err, PANG_FAILED_PRECONDITION, NULL,
-                         "without authentication only loopback addresses are allowed");
+                         "without authentication only loopback addresses are allowed; "
+                         "set PANGOLIN_NO_AUTH=false, or listen on 127.0.0.1");
     *ret_port = port_of(&bound);
     return PANG_OK;
 }

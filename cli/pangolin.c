@@ -57,6 +57,8 @@ int main(int argc, char **argv)
         if (named || (commands[i].flag != NULL && strcmp(argv[1], commands[i].flag) == 0))
             return commands[i].run(argc - 1, argv + 1);
     }
+    if (argc > 1 && strcmp(argv[1], "-h") == 0)
+        return run_help(argc, argv);
     if (argc > 1)
         fprintf(stderr, "pangolin: unknown command \"%s\"\n", argv[1]);
     print_usage(stderr);
