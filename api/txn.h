@@ -68,9 +68,9 @@ pang_txn *pang_txn_begin(pang_db *db, pang_str scope, int64_t deadline_ms, pang_
  * own puts but for those with a slot in their key.
  * Counters and sequences are read as the store has them (the cache answers only where this handle
  * alone writes the store) and not remembered: see pang_txn_check_counter. One that may be absent is
- * read under PANG_READ_UNCHECKED, since its absence would be remembered as a record's. ERRORS: ABORTED (a cached record was stale: end the
- * transaction and run again), UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED,
- * INVALID_ARGUMENT (length of a key). */
+ * read under PANG_READ_UNCHECKED, since its absence would be remembered as a record's. ERRORS:
+ * ABORTED (a cached record was stale: end the transaction and run again), UNAVAILABLE,
+ * DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INVALID_ARGUMENT (length of a key). */
 typedef enum { PANG_READ_CHECKED, PANG_READ_UNCHECKED } pang_read_mode;
 PANG_MUST_CHECK pang_code pang_txn_get(pang_txn *txn, const pang_ref *refs, size_t n,
                                        pang_read_mode mode, pang_record *records, pang_err *err);
