@@ -355,6 +355,15 @@ static bool may_all(const pang_call *call)
            (call->server->evaluation || call->who->kind == PANG_PRINCIPAL_NONE);
 }
 
+bool pang_evaluate_may(const pang_call *call, pang_action action, const pang_grant_object *object)
+{
+    pang_grant_object own = *object;
+    own.tenant = call->who->tenant;
+    if (call->permit == NULL)
+        return may_all(call);
+    return pang_grants_check(call->permit->grants, action, &own) == PANG_ALLOWED;
+}
+
 bool pang_evaluate_lists(const pang_call *call, pang_id catalog, pang_str path)
 {
     pang_grant_object object = {.kind = path.len > 0 ? PANG_SCOPE_NAMESPACE : PANG_SCOPE_CATALOG,

@@ -23,6 +23,9 @@ pang_stand_fn pang_evaluate_stand;
 /* A pang_evaluate_fn. REQUIRES: pang_evaluate_stand went before. */
 pang_evaluate_fn pang_evaluate;
 
+/* Whether the call's caller may do it with something of its tenant that no rule names (whose
+ * `tenant` need not be set): what was dropped, what would be. So it may in evaluation mode. */
+bool pang_evaluate_may(const pang_call *call, pang_action action, const pang_grant_object *object);
 /* Whether the call's caller may list a namespace, or the catalog (path empty); so it may in
  * evaluation mode. For what no check of a rule names, since it may be left out. */
 bool pang_evaluate_lists(const pang_call *call, pang_id catalog, pang_str path);

@@ -172,12 +172,13 @@ static bool same_id(ProtobufCBinaryData bytes, pang_id id)
 }
 
 /* Whether the claim may take the very place that `old` reserves. */
-static bool may_take(const pang_claim *claim, const pang_rec_reservation *old)
+static bool may_take(const pang_claim *claim, const pang_rec_reservation *old, bool *ret_asks)
 {
     const pang_view *view = claim->view;
     int64_t now = pang_env_wall_ms(claim->env);
     bool ours = same_id(old->catalog, view->catalog) &&
                 pang_str_equal(pang_str_from(old->scope), view->keys.scope);
+    *ret_asks = old->state == DROPPED && old->deadline_ms > now && claim->may_take_over != NULL;
     switch (old->state) {
     case DROPPED:
         return old->deadline_ms <= now || (ours && claim->takes_over);
@@ -247,7 +248,7 @@ static pang_code read_around(pang_claim *claim, pang_str canonical, pang_record 
 }
 
 /* Whether the claim may have the place, by what is recorded there and above. */
-static pang_code judge(pang_claim *claim, const pang_record *records, size_t n, pang_place *ret,
+static pang_code judge(pang_claim *claim, const pang_record *records, size_t n, pang_placing *ret,
                        pang_err *err)
 {
     *ret = PANG_PLACE_OURS;
@@ -263,13 +264,18 @@ static pang_code judge(pang_claim *claim, const pang_record *records, size_t n, 
             *ret = PANG_PLACE_COVERED;
             return PANG_OK;
         }
-        if (!may_take(claim, old))
+        bool asks = false, may = may_take(claim, old, &asks);
+        if (may && asks)
+            code = claim->may_take_over(claim->may_arg, old, &may, err);
+        if (code != PANG_OK)
+            return code;
+        if (!may)
             *ret = PANG_PLACE_TAKEN;
     }
     return PANG_OK;
 }
 
-pang_code pang_location_reserve(pang_claim *claim, const pang_location *at, pang_place *ret,
+pang_code pang_location_reserve(pang_claim *claim, const pang_location *at, pang_placing *ret,
                                 pang_err *err)
 {
     pang_view *view = claim->view;

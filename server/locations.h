@@ -41,6 +41,10 @@ PANG_MUST_CHECK pang_code pang_namespace_location_beside(pang_view *view, pang_l
                                                          const pang_rec_content *body,
                                                          pang_location *ret, pang_err *err);
 
+/* Whether the client may have the place of a table that was dropped. */
+typedef pang_code pang_take_over_fn(void *arg, const pang_rec_reservation *old, bool *ret,
+                                    pang_err *err);
+
 /* What one asset holds and is about to hold. */
 typedef struct {
     pang_view *view;
@@ -49,6 +53,8 @@ typedef struct {
     pang_id asset;
     bool staged;     /* a reservation that ends by itself */
     bool takes_over; /* may take a dropped table's place: the client named the location */
+    pang_take_over_fn *may_take_over; /* asked then; NULL: it may */
+    void *may_arg;
     pang_str held[PANG_RESERVED_MAX]; /* canonical */
     size_t n_held;
 } pang_claim;
@@ -57,12 +63,12 @@ typedef enum {
     PANG_PLACE_OURS,    /* reserved now, or before */
     PANG_PLACE_TAKEN,   /* somebody else holds it, or something below */
     PANG_PLACE_COVERED, /* somebody else holds a place above: no name beside it would do */
-} pang_place;
+} pang_placing;
 
 /* Reserves `at`, unless the claim holds it or a place above it already. Nothing was reserved when
  * *ret is not OURS. ERRORS: INVALID_ARGUMENT (too many), the store's. */
 PANG_MUST_CHECK pang_code pang_location_reserve(pang_claim *claim, const pang_location *at,
-                                                pang_place *ret, pang_err *err);
+                                                pang_placing *ret, pang_err *err);
 
 /* The asset was dropped: its reservations last until `deadline_ms`. */
 PANG_MUST_CHECK pang_code pang_locations_drop(pang_view *view, const pang_rec_content *body,

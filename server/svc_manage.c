@@ -30,6 +30,23 @@ static bool has_control(const char *text, bool breaks)
     return false;
 }
 
+/* What is not seen, or turns around how a line is read: two names would look like one. Joiners
+ * (U+200C, U+200D) are not among them, since some scripts need them. */
+static bool has_unseen(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (strncmp(text, "\xEF\xBB\xBF", 3) == 0) /* U+FEFF */
+            return true;
+        unsigned char third = text[0] == '\xE2' && text[1] != '\0' ? (unsigned char)text[2] : 0;
+        if (third != 0 && text[1] == '\x80' && /* U+200B, U+200E to U+200F, U+2028 to U+202E */
+            (third == 0x8B || third == 0x8E || third == 0x8F || (third >= 0xA8 && third <= 0xAE)))
+            return true;
+        if (third >= 0xA0 && third <= 0xAF && text[1] == '\x81') /* U+2060 to U+206F */
+            return true;
+    }
+    return false;
+}
+
 pang_code pang_manage_name(const char *field, const char *value, pang_err *err)
 {
     size_t len = strlen(value);
@@ -40,6 +57,8 @@ pang_code pang_manage_name(const char *field, const char *value, pang_err *err)
                          "%s is too long: %zu bytes, at most %d", field, len, PANG_MANAGE_NAME_MAX);
     if (has_control(value, false))
         return refuse(field, "holds a control character", err);
+    if (has_unseen(value))
+        return refuse(field, "holds a character that is not seen", err);
     return value[0] == ' ' || value[len - 1] == ' ' ? refuse(field, "begins or ends blank", err)
                                                     : PANG_OK;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "server/assets.h"
+#include "server/evaluate.h"
 #include "server/grants.h"
 #include "server/identity.h"
 
@@ -119,6 +120,41 @@ static pang_code change_tags(pang_call *call, const pang_rec_notes *from, const 
     return pang_keys_status(&keys, err);
 }
 
+static pang_code name_tags(pang_call *call, const pang_rec_notes *body, pang_grant_object *to,
+                           pang_err *err)
+{
+    pang_str *tags = pang_arena_alloc_n(call->arena, body->n_tags, sizeof *tags);
+    if (tags == NULL)
+        return pang_fail_memory(err);
+    for (size_t i = 0; i < body->n_tags; i++)
+        tags[i] = pang_str_from(body->tags[i]);
+    to->tags = tags;
+    to->n_tags = body->n_tags;
+    return PANG_OK;
+}
+
+/* Grants hang on tags: nobody may give itself more by tagging. What a caller may do with the asset
+ * as it will be it could do with it as it was. */
+static pang_code check_gain(pang_call *call, const pang_asset_place *place,
+                            const pang_rec_notes *from, const pang_rec_notes *to, pang_err *err)
+{
+    pang_grant_object before = {.kind = PANG_SCOPE_ASSET,
+                                .catalog = place->catalog,
+                                .asset = pang_id_of(to->asset),
+                                .path = pang_str_from(place->asset->path)};
+    pang_grant_object after = before;
+    pang_code code = name_tags(call, from, &before, err);
+    if (code == PANG_OK)
+        code = name_tags(call, to, &after, err);
+    for (int action = PANG_ACT_READ; code == PANG_OK && action <= PANG_ACT_MANAGE_DISCOVERY;
+         action++)
+        if (pang_evaluate_may(call, (pang_action)action, &after) &&
+            !pang_evaluate_may(call, (pang_action)action, &before))
+            code = pang_fail(err, PANG_PERMISSION_DENIED, "ForbiddenException",
+                             "these tags would give whoever sets them more than it has");
+    return code;
+}
+
 /* ---- set ---- */
 
 static pang_code fill(pang_call *call, const Pangolin__V1__SetAssetMetadataRequest *in,
@@ -165,6 +201,8 @@ pang_code pang_set_notes(pang_call *call, const void *request, void *reply, pang
     body.asset = pang_bytes_of_id(&asset);
     body.catalog = pang_bytes_of_id(&place.catalog);
     code = fill(call, in, &body, err);
+    if (code == PANG_OK)
+        code = check_gain(call, &place, old != NULL ? old : &none, &body, err);
     if (code == PANG_OK)
         code = change_tags(call, old != NULL ? old : &none, &body, err);
     if (code != PANG_OK)

@@ -5,9 +5,33 @@
  */
 #include <string.h>
 
+#include "server/evaluate.h"
 #include "server/svc_table.h"
 
 enum { SUFFIX_TRIES = 8 };
+
+/* The new table gives all that the old one had: who may not write that has no use of its place. */
+static pang_code may_take_over(void *arg, const pang_rec_reservation *old, bool *ret, pang_err *err)
+{
+    pang_call *call = arg;
+    pang_keys keys = {.arena = call->arena, .scope = call->tenant_key};
+    pang_grant_object object = {.kind = PANG_SCOPE_CATALOG, .catalog = pang_id_of(old->catalog)};
+    pang_rec_asset *asset;
+    pang_record record = {0};
+    pang_str key = pang_key_asset(&keys, pang_id_of(old->branch), pang_id_of(old->asset));
+    pang_code code = pang_keys_status(&keys, err);
+    if (code == PANG_OK)
+        code = pang_txn_get_one(call->txn, key, &record, err);
+    if (code == PANG_OK && record.version != 0) {
+        code = pang_record_unpack(&pangolin__store__v1__asset__descriptor, &record, call->arena,
+                                  &asset, err);
+        object.kind = PANG_SCOPE_ASSET;
+        object.asset = pang_id_of(old->asset);
+        object.path = code == PANG_OK ? pang_str_from(asset->path) : (pang_str){0};
+    }
+    *ret = code == PANG_OK && pang_evaluate_may(call, PANG_ACT_WRITE, &object);
+    return code;
+}
 
 pang_code pang_next_begin(pang_call *call, pang_table *table, pang_next *ret, pang_err *err)
 {
@@ -17,6 +41,8 @@ pang_code pang_next_begin(pang_call *call, pang_table *table, pang_next *ret, pa
     ret->claim.env = call->server->env;
     ret->claim.who = call->who;
     ret->claim.takes_over = true;
+    ret->claim.may_take_over = may_take_over;
+    ret->claim.may_arg = call;
     if (exists) {
         const pang_rec_content *body = table->content.body;
         ret->body = *body;
@@ -54,7 +80,7 @@ static pang_code suffixed(pang_call *call, const pang_location *parent, pang_str
 
 /* Reserves the table's place below `parent`, with a suffix where it is taken. */
 static pang_code reserve_below(pang_call *call, pang_next *next, const pang_location *parent,
-                               pang_location *ret_at, pang_place *ret, pang_err *err)
+                               pang_location *ret_at, pang_placing *ret, pang_err *err)
 {
     pang_str name = next->table->name;
     pang_code code = pang_location_child(parent, name, call->arena, ret_at, err);
@@ -74,7 +100,7 @@ pang_code pang_next_default_location(pang_call *call, pang_next *next,
 {
     pang_table *table = next->table;
     pang_location parent, at = {0};
-    pang_place place = PANG_PLACE_OURS;
+    pang_placing place = PANG_PLACE_OURS;
     pang_code code = pang_namespace_location(table->view, pang_state_objects(call->server->state),
                                              table->levels, namespace_body, &parent, err);
     next->claim.takes_over = false;
@@ -159,7 +185,7 @@ static pang_code check_not_warehouse(pang_view *view, const pang_location *at, c
 static pang_code reserve_place(pang_call *call, pang_next *next, const pang_location *at,
                                const char *what, pang_err *err)
 {
-    pang_place place = PANG_PLACE_OURS;
+    pang_placing place = PANG_PLACE_OURS;
     pang_code code = pang_location_check(next->table->view, pang_state_objects(call->server->state),
                                          at, what, err);
     if (code == PANG_OK)
