@@ -122,6 +122,11 @@ static pang_code find_by_email(entry *e, const pang_oidc *oidc, pang_err *err)
     if (code != PANG_OK || !found)
         return code;
     code = read_user(e, id, err);
+    if (code == PANG_OK && e->user->email_is_claimed) {
+        e->user =
+            NULL; /* whoever took the address first would have the other's account and roles */
+        return PANG_OK;
+    }
     if (code == PANG_OK && e->user->provider[0] != '\0')
         return deny(e, "the user with its email address signs in otherwise", err);
     return code == PANG_OK ? bind(e, err) : code;

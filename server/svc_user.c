@@ -292,6 +292,15 @@ static pang_code check_not_self(pang_call *call, const pang_rec_user *body, cons
                      "nobody can %s itself: another administrator can", what);
 }
 
+/* What an administrator gives is vouched for; what users give themselves is only said. */
+static pang_code change_email(pang_call *call, pang_rec_user *body, char *email, pang_err *err)
+{
+    bool by_itself = pang_id_equal(pang_id_of(body->id), call->who->id) && !call->who->is_admin;
+    if (!by_itself || strcmp(email, body->email) != 0)
+        body->email_is_claimed = by_itself;
+    return take_email(call, body, email, err);
+}
+
 static pang_code set_active(pang_call *call, pang_rec_user *body, bool active, pang_err *err)
 {
     pang_code code = active ? PANG_OK : check_not_self(call, body, "disable", err);
@@ -309,7 +318,7 @@ static pang_code update_user(pang_call *call, const void *request, void *reply, 
     pang_rec_user *body = NULL;
     pang_code code = pang_user_find(call, in->id, &body, err);
     if (code == PANG_OK && in->_email_case != 0)
-        code = take_email(call, body, in->email, err);
+        code = change_email(call, body, in->email, err);
     if (code == PANG_OK && in->_active_case != 0)
         code = set_active(call, body, in->active, err);
     if (code == PANG_OK && in->_password_case != 0) {

@@ -388,6 +388,27 @@ def only_known_people_where_nobody_is_made(pangolin):
 
 
 @test
+def an_address_that_somebody_else_took_first(pangolin):
+    """Who gives itself an address of somebody who has not come yet does not get that one's account."""
+    admin = root(pangolin)
+    password = "a password that is long enough"
+    made = admin.must("POST", "/api/v1/users", {
+        "username": "squatter", "email": "squatter@linked.example", "role": "tenant-user",
+        "tenant_id": admin.tenant, "password": password})
+    reply = Caller(pangolin).must("POST", "/api/v1/users/login", {
+        "username": "squatter", "password": password, "tenant-id": admin.tenant})
+    squatter = bearer(pangolin, reply["token"])
+    squatter.must("PUT", "/api/v1/users/" + made["id"], {"email": "Chief@linked.example"})
+    chief = sign_in(pangolin, acme, sub="chief", email="chief@linked.example", email_verified=True)
+    assert chief.me["id"] != made["id"], "the squatter has the password of it"
+    # An address that an administrator gives is vouched for, whoever had it.
+    admin.must("PUT", "/api/v1/users/" + made["id"], {"email": "later@linked.example"})
+    squatter.must("PUT", "/api/v1/users/" + made["id"], {"email": "later@linked.example"})
+    later = sign_in(pangolin, acme, sub="later", email="later@linked.example", email_verified=True)
+    assert later.me["id"] == made["id"]
+
+
+@test
 def a_code_of_one_who_was_disabled(pangolin):
     admin = root(pangolin)
     user = sign_in(pangolin, acme, sub="gone").me
