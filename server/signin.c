@@ -20,7 +20,10 @@
 #define RANK(name) PANGOLIN__STORE__V1__RANK__RANK_##name
 #define WRONG "wrong username or password"
 
-enum { PAUSE_S = 1 /* said when too many passwords are being tried at once */ };
+enum {
+    PAUSE_S = 1,      /* said when too many passwords are being tried at once */
+    BEGUN_TIMES = 10, /* sign-ins that an address may begin for each failure that it may have */
+};
 
 typedef Pangolin__Store__V1__LastUse rec_last_use;
 typedef Pangolin__Store__V1__RootSetup rec_setup;
@@ -59,7 +62,7 @@ static pang_code refuse(pang_err *err, const char *message)
 static void add_subject(attempt *t, const char *kind, pang_str name)
 {
     if (name.len > 0)
-        t->subjects[t->n_subjects++] = (pang_throttle_subject){kind, name};
+        t->subjects[t->n_subjects++] = (pang_throttle_subject){kind, name, 1};
 }
 
 static pang_code may_try(attempt *t, pang_err *err)
@@ -90,6 +93,20 @@ pang_code pang_signin_may_try(pang_call *call, pang_err *err)
     attempt t = {.call = call};
     add_subject(&t, "address", call->client_address);
     return may_try(&t, err);
+}
+
+pang_code pang_signin_may_begin(pang_call *call, pang_err *err)
+{
+    attempt t = {.call = call};
+    const pang_throttle_subject begun = {"sign-in", call->client_address, BEGUN_TIMES};
+    add_subject(&t, "address", call->client_address);
+    pang_code code = may_try(&t, err);
+    if (code == PANG_OK)
+        code = pang_throttle_check(call->server->throttle, &begun, 1, false, call->arena,
+                                   &call->retry_after_s, err);
+    if (code == PANG_OK && call->attempt == 0)
+        pang_throttle_count(call->server->throttle, &begun, 1, call->arena);
+    return code;
 }
 
 pang_code pang_signin_bad_token(pang_call *call, const char *message, pang_err *err)

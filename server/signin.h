@@ -50,6 +50,9 @@ PANG_MUST_CHECK pang_code pang_signin_again(pang_call *call, const pang_principa
 pang_code pang_signin_bad_token(pang_call *call, const char *message, pang_err *err);
 /* Whether the caller's address may try at all. ERRORS: RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_signin_may_try(pang_call *call, pang_err *err);
+/* The same of a sign-in at an identity provider, which is a record for a while whoever asks for it:
+ * counted, and of one address bounded. ERRORS: RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_signin_may_begin(pang_call *call, pang_err *err);
 
 /* What clients are shown of it; *ret in the call's arena. ERRORS: RESOURCE_EXHAUSTED. */
 struct Pangolin__V1__UserInfo;

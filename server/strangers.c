@@ -18,7 +18,7 @@ static bool is_basic(const pang_request *request)
 static pang_throttle_subject subject_of(const pang_request *request)
 {
     return (pang_throttle_subject){is_basic(request) ? "address" : "caller",
-                                   request->client_address};
+                                   request->client_address, 1};
 }
 
 static bool is_counted(const pang_server_env *server, const pang_request *request)

@@ -195,7 +195,7 @@ pang_code pang_oidc_authorize(pang_call *call, const void *request, void *reply,
         code = pang_oidc_redirect(call->server->oidc, pang_str_from(in->redirect_uri), &redirect,
                                   err);
     if (code == PANG_OK)
-        code = pang_signin_may_try(call, err);
+        code = pang_signin_may_begin(call, err);
     if (code == PANG_OK)
         code = new_secret(call, "oidc state", &state, err);
     if (code == PANG_OK)

@@ -39,6 +39,7 @@ struct pang_throttle {
 typedef struct {
     pang_throttle *throttle;
     pang_id subjects[PANG_THROTTLE_SUBJECTS];
+    unsigned times[PANG_THROTTLE_SUBJECTS];
     size_t n;
     uint64_t window;
     int64_t ends_ms; /* wall clock */
@@ -96,7 +97,7 @@ static pang_code identify(const pang_throttle_subject *subject, pang_id *ret, pa
 {
     char network[INET6_ADDRSTRLEN];
     uint8_t digest[PANG_HASH_BYTES];
-    bool is_address = strcmp(subject->kind, "address") == 0;
+    bool is_address = strcmp(subject->kind, "account") != 0;
     pang_str parts[] = {pang_str_from(subject->kind),
                         is_address ? network_of(subject->name, network) : subject->name};
     pang_code code = pang_hash(parts, 2, digest, err);
@@ -115,8 +116,10 @@ static pang_code ask(pang_throttle *throttle, const pang_throttle_subject *subje
     ret->ends_ms = ((int64_t)ret->window + 1) * length;
     pang_code code = PANG_OK;
     for (size_t i = 0; code == PANG_OK && i < n && ret->n < PANG_THROTTLE_SUBJECTS; i++)
-        if (subjects[i].name.len > 0)
+        if (subjects[i].name.len > 0) {
+            ret->times[ret->n] = subjects[i].times > 0 ? subjects[i].times : 1;
             code = identify(&subjects[i], &ret->subjects[ret->n++], err);
+        }
     return code;
 }
 
@@ -165,8 +168,8 @@ static bool is_used_up(question *q)
     (void)pthread_mutex_lock(&throttle->lock);
     for (size_t i = 0; i < q->n; i++) {
         const entry *e = find(throttle, q->subjects[i]);
-        used_up = used_up ||
-                  (e != NULL && e->window == q->window && e->count >= throttle->config.limit);
+        used_up = used_up || (e != NULL && e->window == q->window &&
+                              e->count / q->times[i] >= throttle->config.limit);
     }
     (void)pthread_mutex_unlock(&throttle->lock);
     return used_up;
@@ -279,7 +282,7 @@ pang_code pang_throttle_check(pang_throttle *throttle, const pang_throttle_subje
     int64_t left = q.ends_ms - pang_env_wall_ms(throttle->config.env);
     *ret_wait_s = left > 0 ? (unsigned)((left + 999) / 1000) : 1;
     return pang_fail(err, PANG_RESOURCE_EXHAUSTED, "TooManyRequests",
-                     "too many failed attempts; try again in %u seconds", *ret_wait_s);
+                     "too many attempts; try again in %u seconds", *ret_wait_s);
 }
 
 void pang_throttle_count(pang_throttle *throttle, const pang_throttle_subject *subjects, size_t n,

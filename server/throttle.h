@@ -32,6 +32,7 @@ typedef struct {
 typedef struct {
     const char *kind; /* "address", "account" */
     pang_str name;    /* an address as the bridge says it; of an account anything that is its own */
+    unsigned times;   /* it may fail so many times as often as others; 0: once */
 } pang_throttle_subject;
 
 /* ERRORS: RESOURCE_EXHAUSTED. */
@@ -40,7 +41,8 @@ PANG_MUST_CHECK pang_code pang_throttle_open(const pang_throttle_config *config,
 void pang_throttle_close(pang_throttle *throttle); /* NULL is fine */
 
 /* Whether all these may try. With `look` the store is asked too (one round trip), for failures at
- * other servers. Addresses of one IPv6 /64 are one subject. When the store does not answer, what
+ * other servers. Addresses of one IPv6 /64 are one subject, in
+ * every kind but "account". When the store does not answer, what
  * this server knows decides. ERRORS: RESOURCE_EXHAUSTED (reason "TooManyRequests"; *ret_wait_s: for
  * how long, else 0). A NULL throttle refuses nobody. */
 PANG_MUST_CHECK pang_code pang_throttle_check(pang_throttle *throttle,

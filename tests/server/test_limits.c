@@ -62,7 +62,7 @@ static int teardown(void **state)
 
 static pang_throttle_subject address(const char *text)
 {
-    return (pang_throttle_subject){"address", pang_str_from(text)};
+    return (pang_throttle_subject){"address", pang_str_from(text), 1};
 }
 
 /* For how many seconds it is refused; 0: it is not. */
@@ -116,7 +116,7 @@ static void throttle__servers_count_together(void **state)
 static void throttle__forgives(void **state)
 {
     rig *r = *state;
-    pang_throttle_subject who = {"account", PANG_STR("t/alice")};
+    pang_throttle_subject who = {"account", PANG_STR("t/alice"), 1};
     fail_times(r, r->here, who, LIMIT);
     assert_true(refused_s(r, r->here, who, true) > 0);
     pang_throttle_forgive(r->here, &who, r->fx->arena);
@@ -142,10 +142,24 @@ static void throttle__a_network_is_one_subject(void **state)
     }
 }
 
+static void throttle__a_network_is_one_caller_too(void **state)
+{
+    rig *r = *state;
+    pang_throttle_subject one = {"caller", PANG_STR("2001:db8::1"), 1},
+                          other = {"caller", PANG_STR("2001:db8::2"), 1},
+                          begun = {"sign-in", PANG_STR("2001:db8::1"), 2};
+    fail_times(r, r->here, one, LIMIT);
+    assert_true(refused_s(r, r->here, other, false) > 0);
+    fail_times(r, r->here, begun, 2 * LIMIT - 1);
+    assert_int_equal(refused_s(r, r->here, begun, false), 0);
+    fail_times(r, r->here, begun, 1);
+    assert_true(refused_s(r, r->here, begun, false) > 0);
+}
+
 static void throttle__kinds_are_apart_and_nobody_is_nobody(void **state)
 {
     rig *r = *state;
-    pang_throttle_subject who = {"account", PANG_STR("192.0.2.1")}, nobody = address("");
+    pang_throttle_subject who = {"account", PANG_STR("192.0.2.1"), 1}, nobody = address("");
     fail_times(r, r->here, who, LIMIT);
     assert_int_equal(refused_s(r, r->here, address("192.0.2.1"), true), 0);
     fail_times(r, r->here, nobody, LIMIT + 1);
@@ -185,7 +199,7 @@ static void throttle__memory_is_bounded(void **state)
     for (unsigned i = 0; i < 2 * PANG_THROTTLE_ENTRIES; i++) {
         char name[32];
         (void)snprintf(name, sizeof name, "u%u", i);
-        fail_times(r, r->here, (pang_throttle_subject){"account", pang_str_from(name)}, 1);
+        fail_times(r, r->here, (pang_throttle_subject){"account", pang_str_from(name), 1}, 1);
         if (i % 1000 == 0)
             pang_arena_reset(r->fx->arena);
     }
@@ -289,6 +303,7 @@ int main(void)
         CASE(throttle__servers_count_together),
         CASE(throttle__forgives),
         CASE(throttle__a_network_is_one_subject),
+        CASE(throttle__a_network_is_one_caller_too),
         CASE(throttle__kinds_are_apart_and_nobody_is_nobody),
         CASE(throttle__off_by_limit_or_absence),
         CASE(throttle__writes_are_bounded),
