@@ -257,6 +257,15 @@ static bool is_plain(const pang_request_head *head)
     return encoding.len == 0 || pang_str_equal(encoding, PANG_STR("identity"));
 }
 
+/* What is not shown on this port by REST either: metrics that have a listener of their own, or
+ * none. */
+static bool is_apart(const pang_tunnel *t, const pang_request_head *head)
+{
+    const pang_bridge *bridge = t->conn->worker->bridge;
+    return (bridge->metrics_apart || !bridge->metrics_on) &&
+           pang_str_equal(head->target, PANG_STR("/pangolin.v1.OperationsService/GetMetrics"));
+}
+
 /* Its place in the metrics, and how large its messages may be. */
 static void find_method(pang_tunnel *t, const pang_request_head *head)
 {
@@ -303,6 +312,8 @@ pang_tunnel *pang_tunnel_new(pang_conn *conn, nghttp2_session *session, int32_t 
     if (atomic_fetch_add(&worker->bridge->in_flight, 1) >= worker->bridge->max_in_flight)
         end(t, PANG_RESOURCE_EXHAUSTED, PANG_STR("too many requests are under way"),
             PANG_STR("TooManyRequests"));
+    else if (is_apart(t, head))
+        end(t, PANG_UNIMPLEMENTED, PANG_STR("unknown method"), PANG_STR(""));
     else if (!is_plain(head))
         end(t, PANG_UNIMPLEMENTED, PANG_STR("compressed messages are not supported"), PANG_STR(""));
     else if (pang_upstream_start(worker->upstream, &call, &events, t, &t->call, &err) != PANG_OK)
