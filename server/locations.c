@@ -76,9 +76,13 @@ static pang_code warehouse_of(pang_view *view, pang_location *ret, pang_err *err
 {
     pang_rec_catalog *settings;
     pang_code code = pang_view_settings(view, &settings, err);
-    return code == PANG_OK ? pang_location_parse(pang_str_from(settings->warehouse), "warehouse",
-                                                 view->arena, ret, err)
-                           : code;
+    if (code != PANG_OK)
+        return code;
+    if (settings->warehouse[0] == '\0')
+        return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
+                         "the catalog has no warehouse: name a location, or give it one");
+    return pang_location_parse(pang_str_from(settings->warehouse), "warehouse", view->arena, ret,
+                               err);
 }
 
 pang_code pang_namespace_location(pang_view *view, pang_objects *const *objects, pang_levels levels,

@@ -449,9 +449,10 @@ pang_code pang_pg_connect(const postgres_store *s, session *c, int64_t deadline_
     if (!finish_connecting(s, c, deadline_ms)) {
         const char *found = find_state(PQerrorMessage(c->pq), state);
         pang_code code = found == NULL ? PANG_UNAVAILABLE : code_of_state(found);
-        return pang_pg_fail_connection(
-            c, code,
-            code == PANG_FAILED_PRECONDITION ? "refused the login" : "could not be reached", err);
+        return pang_pg_fail_connection(c, code,
+                                       code == PANG_FAILED_PRECONDITION ? "refused the connection"
+                                                                        : "could not be reached",
+                                       err);
     }
     (void)PQsetErrorVerbosity(c->pq, PQERRORS_DEFAULT);
     return set_session(s, c, deadline_ms, err);
