@@ -222,6 +222,13 @@ static size_t distance(pang_str a, pang_str b)
 
 typedef enum { BY_FLAG, BY_KEY, BY_ENV } name_kind;
 
+static const char *owner_of(unsigned programs)
+{
+    if ((programs & PANG_PROGRAM_SERVER) != 0)
+        return "server";
+    return (programs & PANG_PROGRAM_BRIDGE) != 0 ? "bridge" : "command-line client";
+}
+
 static pang_code refuse_unknown(name_kind kind, unsigned program, pang_str name, pang_err *err)
 {
     static const char *const what[] = {"unknown flag \"--", "unknown key \"",
@@ -232,7 +239,11 @@ static pang_code refuse_unknown(name_kind kind, unsigned program, pang_str name,
     for (unsigned i = 0; i < PANG_OPT_COUNT; i++) {
         const char *known = kind == BY_ENV ? pang_options[i].env : pang_options[i].name;
         size_t d = distance(name, pang_str_from(known));
-        if (kind == BY_FLAG && (pang_options[i].programs & program) == 0)
+        bool ours = kind != BY_FLAG || (pang_options[i].programs & program) != 0;
+        if (!ours && d == 0)
+            return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "flag \"--%s\" is the %s's", known,
+                             owner_of(pang_options[i].programs));
+        if (!ours)
             continue;
         if (d < least) {
             least = d;

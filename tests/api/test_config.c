@@ -118,7 +118,7 @@ static void test_config__refusals_name_source_and_fault(void **state)
     } cases[] = {
         {"--prot", "1", NULL, "unknown flag \"--prot\"; did you mean \"--port\"?"},
         {"--zzzzzzzzzzzzzzzz", "1", NULL, "unknown flag \"--zzzzzzzzzzzzzzzz\""},
-        {"--database-url", "memory:", NULL, "unknown flag \"--database-url\""},
+        {"--database-url", "memory:", NULL, "flag \"--database-url\" is the server's"},
         {"--port", NULL, NULL, "--port needs a value"},
         {"--port", "65536", NULL, "--port must be a number from 0 to 65535"},
         {"--port", "8080x", NULL, "--port must be a number"},
