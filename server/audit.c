@@ -123,6 +123,15 @@ static void learn_from_object(pang_audit_event *event)
         (void)pang_id_parse(pang_str_after(name, from), &event->resource);
 }
 
+/* What is made has no name in a check: it is judged by where it would be. */
+static bool is_named(const pang_audit_event *event)
+{
+    bool named = event->name.len > 0;
+    for (size_t i = 0; i < event->n_objects; i++)
+        named = named || event->objects[i].name.len > 0;
+    return named;
+}
+
 /* Something new is told by the reply: its id, and the name that no check had. */
 static void learn_from_reply(pang_audit_event *event, const ProtobufCMessage *out)
 {
@@ -134,7 +143,7 @@ static void learn_from_reply(pang_audit_event *event, const ProtobufCMessage *ou
     if (pang_id_is_nil(event->resource))
         (void)pang_id_parse(pang_str_from(id), &event->resource);
     const char *name = text_in(of, "name") != NULL ? text_in(of, "name") : text_in(of, "username");
-    if (event->name.len == 0 && event->n_objects == 0 && name != NULL)
+    if (!is_named(event) && name != NULL)
         event->name = pang_str_from(name);
 }
 
