@@ -63,6 +63,7 @@ static pang_code login(pang_call *call, const void *request, void *reply, pang_e
         code = pang_signin_show(call, &who, &out->user, err);
     if (code != PANG_OK)
         return code;
+    call->note.resource = who.who.id; /* the log has a login by its user, not by its token */
     out->token = text_of(call, session.access);
     out->refresh_token = text_of(call, session.refresh);
     out->expires_at = pang_manage_time(session.expires_ms, call->arena);
