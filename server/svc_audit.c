@@ -164,6 +164,23 @@ static pang_code read_filter(const pang_call *call, const asked *in, pang_audit_
 
 /* ---- whose log ---- */
 
+/* The log names what the lists of the tenant hide: of it members see what they did themselves. */
+static bool sees_own(const pang_call *call)
+{
+    return call->who->kind != PANG_PRINCIPAL_ROOT && call->who->kind != PANG_PRINCIPAL_NONE &&
+           !call->who->is_admin;
+}
+
+/* False: nothing can be both. */
+static bool narrow(const pang_call *call, pang_audit_filter *filter)
+{
+    if (!sees_own(call))
+        return true;
+    bool agrees = pang_id_is_nil(filter->user) || pang_id_equal(filter->user, call->who->id);
+    filter->user = call->who->id;
+    return agrees;
+}
+
 typedef struct {
     pang_arena *arena;
     pang_str *scopes;
@@ -217,7 +234,11 @@ static pang_code begin_walk(pang_call *call, const asked *in, pang_audit_walk *r
     *ret = (pang_audit_walk){.store = pang_db_store(call->server->db),
                              .deadline_ms = call->deadline_ms};
     pang_code code = read_filter(call, in, &ret->filter, err);
-    return code == PANG_OK ? list_scopes(call, &ret->scopes, &ret->n_scopes, err) : code;
+    if (code == PANG_OK)
+        code = list_scopes(call, &ret->scopes, &ret->n_scopes, err);
+    if (code == PANG_OK && !narrow(call, &ret->filter))
+        ret->n_scopes = 0;
+    return code;
 }
 
 /* ---- entries as they are shown ---- */
@@ -498,12 +519,15 @@ static pang_code count_events(pang_call *call, const void *message, void *reply,
 
 typedef struct {
     pang_arena *arena;
+    pang_id of; /* nil: whoever's it is */
     event_out *event;
 } one;
 
 static bool take_one(void *arg, const pang_audit_found *found)
 {
     one *o = arg;
+    if (!pang_id_is_nil(o->of) && !pang_id_equal(o->of, found->principal))
+        return true;
     o->event = pang_arena_alloc(o->arena, sizeof *o->event);
     if (o->event != NULL)
         fill_event(o->event, found, o->arena);
@@ -514,7 +538,7 @@ static pang_code get_event(pang_call *call, const void *message, void *reply, pa
 {
     const get_in *in = message;
     get_out *out = reply;
-    one found = {.arena = call->arena};
+    one found = {.arena = call->arena, .of = sees_own(call) ? call->who->id : (pang_id){{0}}};
     pang_id id;
     const pang_str *scopes;
     size_t n;

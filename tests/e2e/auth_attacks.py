@@ -3,10 +3,6 @@ tables that are gone, tags that grants hang on, other people's addresses, names 
 gRPC as a way around the bridge, lists without an end."""
 
 import json
-import os
-import socket
-import tempfile
-import urllib.parse
 import uuid
 
 import grpc
@@ -185,6 +181,31 @@ def no_way_around_by_method(pangolin):
     assert again.call("GET", realm.tables("n", "t"))[0] == 304
     realm.admin.must("DELETE", "/api/v1/permissions/" + given["id"])
     assert again.call("GET", realm.tables("n", "t"))[0] == 404, "304 would say that it is there"
+
+
+@suite.test
+def the_log_of_others(pangolin):
+    """It names what lists hide: members read what they did themselves."""
+    realm = Realm(pangolin, "diary")
+    realm.namespace("hidden")
+    realm.table("hidden", "t")
+    eve, eve_id = realm.person("eve")
+    assert eve.call("GET", realm.tables("hidden", "t"))[0] == 404
+    everything = realm.admin.must("GET", "/api/v1/audit?limit=1000")
+    others = [one for one in everything if one["user_id"] != eve_id]
+    assert len(others) > 4 and len(everything) > len(others)
+    seen = eve.must("GET", "/api/v1/audit?limit=1000")
+    assert seen and {one["user_id"] for one in seen} == {eve_id}, seen
+    assert eve.must("GET", "/api/v1/audit/" + seen[0]["id"])["id"] == seen[0]["id"]
+    assert eve.must("GET", "/api/v1/audit/count")["count"] < len(everything)
+    admin_id = next(one["user_id"] for one in others if one["username"] == "admin")
+    assert eve.must("GET", "/api/v1/audit?user_id=" + admin_id) == []
+    assert eve.must("GET", "/api/v1/audit/count?user_id=" + admin_id)["count"] == 0
+    foreign = eve.call("GET", "/api/v1/audit/" + others[0]["id"])
+    absent = eve.call("GET", "/api/v1/audit/" + str(uuid.UUID(int=7)))
+    assert foreign[0] == absent[0] == 404
+    assert (json.dumps(foreign[1]).replace(others[0]["id"], "") ==
+            json.dumps(absent[1]).replace(str(uuid.UUID(int=7)), "")), (foreign, absent)
 
 
 # ---- gRPC through the bridge ----

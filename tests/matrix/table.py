@@ -115,6 +115,11 @@ ROWS = [
         body={"name": "{new}", "metadata-location": "{metadata_location}"}),
     Row("TableService/RegisterTable", "POST", NS + "/third/register", "1114+3++4+4+",
         title="where s may create", message={"prefix": "{catalog}", "namespace": ["third"]},
+        fresh="unregistered_beside", absent=NONE,
+        body={"name": "{new}", "metadata-location": "{metadata_location}"}),
+    # what was dropped from sales is for who may write sales
+    Row("TableService/RegisterTable", "POST", NS + "/third/register", "111403++4+4+",
+        title="of what was elsewhere", message={"prefix": "{catalog}", "namespace": ["third"]},
         fresh="unregistered", absent=NONE,
         body={"name": "{new}", "metadata-location": "{metadata_location}"}),
     # s may not see what it may not write, so it is told of no table there
@@ -306,7 +311,7 @@ ROWS = [
     # ---- audit ----
     Row("AuditService/ListAuditEvents", "GET", "/api/v1/audit?limit=1", ANY, absent=NONE),
     Row("AuditService/CountAuditEvents", "GET", "/api/v1/audit/count", ANY, absent=NONE),
-    Row("AuditService/GetAuditEvent", "GET", "/api/v1/audit/{event}", "111+++++4+++",
+    Row("AuditService/GetAuditEvent", "GET", "/api/v1/audit/{event}", "1114444+44++",
         message={"event_id": "{event}"}),
     Row("AuditService/ExportAuditEvents", "GET", "/api/v1/audit/export", ADMIN, absent=NONE),
     Row("AuditService/GetAuditChain", "GET", "/api/v1/audit/chain", ADMIN, absent=NONE),

@@ -263,11 +263,14 @@ class Fresh:
     def beside(self):
         return {"beside": self.table("other")["table"]}
 
-    def unregistered(self):
-        names = self.table()
-        self.world.a.admin.ask("POST", "/v1/lake/namespaces/sales/tables/%s/unregister" %
-                               names["table"])
+    def unregistered(self, namespace="sales"):
+        names = self.table(namespace)
+        self.world.a.admin.ask("POST", "/v1/lake/namespaces/%s/tables/%s/unregister" %
+                               (namespace, names["table"]))
         return names
+
+    def unregistered_beside(self):
+        return self.unregistered("other")
 
     def tenant(self):
         return {"tenant": self.world.root.ask("POST", "/api/v1/tenants",
