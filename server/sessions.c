@@ -50,14 +50,14 @@ static pang_keys keys_of(const pang_principal *who, pang_arena *arena)
 
 /* ---- access tokens ---- */
 
-static pang_code sign(pang_call *call, const pang_principal *who, int64_t life_ms,
+static pang_code sign(pang_call *call, const pang_principal *who, const pang_session_wish *wish,
                       pang_session *ret, pang_err *err)
 {
     int64_t now = pang_env_wall_ms(call->server->env);
     if (call->server->keyring == NULL)
         return pang_fail(err, PANG_FAILED_PRECONDITION, NULL, "this server gives out no tokens");
-    ret->jti = pang_id_v7(call->server->env);
-    ret->expires_ms = (now + life_ms) / 1000 * 1000;
+    ret->jti = pang_id_is_nil(wish->jti) ? pang_id_v7(call->server->env) : wish->jti;
+    ret->expires_ms = (now + wish->life_ms) / 1000 * 1000;
     pang_claims claims = {
         .subject = who->id,
         .jti = ret->jti,
@@ -119,7 +119,7 @@ static pang_code give_access(pang_call *call, const pang_principal *who,
                              const pang_session_wish *wish, pang_session *ret, pang_err *err)
 {
     *ret = (pang_session){0};
-    pang_code code = sign(call, who, wish->life_ms, ret, err);
+    pang_code code = sign(call, who, wish, ret, err);
     if (code == PANG_OK && wish->is_listed)
         code = list_it(call, who, ret, err);
     return code == PANG_OK ? note_who(call, who, ret, err) : code;
@@ -246,10 +246,21 @@ pang_code pang_session_end(pang_call *call, const pang_principal *whose, pang_id
                            int64_t expires_ms, const char *reason, pang_err *err)
 {
     pang_keys keys = keys_of(whose, call->arena);
-    put_revoked(call->txn, &keys, call->server->env, call->who->id, reason, jti,
-                expires_ms != 0 ? expires_ms : longest(call));
+    pang_str place = pang_key_token_place(&keys, jti);
+    pang_record listed = {0};
+    pang_code code = pang_keys_status(&keys, err);
+    if (code == PANG_OK)
+        code = pang_txn_get_one(call->txn, place, &listed, err);
+    if (code != PANG_OK)
+        return code;
+    if (expires_ms == 0)
+        expires_ms = longest(call);
+    /* It may be ended by a copy that lives shorter. */
+    if (listed.version != 0 && listed.expires_ms > expires_ms)
+        expires_ms = listed.expires_ms + (int64_t)PANG_TOKEN_LEEWAY_S * 1000;
+    put_revoked(call->txn, &keys, call->server->env, call->who->id, reason, jti, expires_ms);
     pang_txn_delete(call->txn, pang_key_issued_token(&keys, whose->id, jti));
-    pang_txn_delete(call->txn, pang_key_token_place(&keys, jti));
+    pang_txn_delete(call->txn, place);
     pang_txn_add(call->txn, pang_key_count(&keys, PANG_COUNT_AUTH), 1);
     call->note.resource = jti;
     return pang_keys_status(&keys, err);

@@ -26,6 +26,7 @@ typedef struct {
     int64_t life_ms;
     bool refreshes; /* with a refresh token */
     bool is_listed; /* in the account's list of tokens */
+    pang_id jti;    /* of the token that it continues: what ends one ends both; nil: of its own */
 } pang_session_wish;
 
 typedef struct {

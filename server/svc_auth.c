@@ -47,7 +47,8 @@ static pang_code login(pang_call *call, const void *request, void *reply, pang_e
 {
     const Pangolin__V1__LoginRequest *in = request;
     Pangolin__V1__LoginResponse *out = reply;
-    pang_session_wish wish = {pang_session_life(call), true, true};
+    pang_session_wish wish = {
+        .life_ms = pang_session_life(call), .refreshes = true, .is_listed = true};
     pang_signin who;
     pang_session session;
     pang_id tenant;
@@ -74,7 +75,8 @@ static pang_code refresh(pang_call *call, const void *request, void *reply, pang
 {
     const Pangolin__V1__RefreshRequest *in = request;
     Pangolin__V1__RefreshResponse *out = reply;
-    pang_session_wish wish = {pang_session_life(call), true, true};
+    pang_session_wish wish = {
+        .life_ms = pang_session_life(call), .refreshes = true, .is_listed = true};
     pang_signin who;
     pang_session session;
     pang_code code = pang_session_refresh(call, pang_str_from(in->refresh_token), &wish, &who,
@@ -123,7 +125,8 @@ static pang_code revoke_current(pang_call *call, const void *request, void *repl
     return end_own(call, in->reason, err);
 }
 
-/* As long as the old one lived, where that is known. */
+/* As long as the old one lived, where it was made to be listed. Others (of the token endpoint, of
+ * other issuers) are short for a reason: what is left of them. */
 static pang_code life_of_own(pang_call *call, int64_t *ret, pang_err *err)
 {
     pang_keys keys = {.arena = call->arena,
@@ -131,7 +134,9 @@ static pang_code life_of_own(pang_call *call, int64_t *ret, pang_err *err)
     pang_str key = pang_key_issued_token(&keys, call->who->id, call->who->jti);
     rec_issued *body;
     pang_record record = {0};
-    *ret = pang_session_life(call);
+    int64_t left_ms = call->who->expires_ms - (int64_t)PANG_TOKEN_LEEWAY_S * 1000 -
+                      pang_env_wall_ms(call->server->env);
+    *ret = left_ms > 1000 ? left_ms : 1000;
     pang_code code = pang_keys_status(&keys, err);
     if (code == PANG_OK)
         code = pang_txn_get_one(call->txn, key, &record, err);

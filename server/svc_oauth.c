@@ -186,7 +186,7 @@ static pang_code check_exchange(const token_request *in, pang_err *err)
 
 /* The account that the token speaks of, while both stand. */
 static pang_code read_subject(pang_call *call, pang_str token, pang_signin *ret,
-                              int64_t *ret_left_ms, pang_err *err)
+                              pang_session_wish *ret_wish, pang_err *err)
 {
     pang_claims claims;
     bool is_ended = false;
@@ -194,9 +194,11 @@ static pang_code read_subject(pang_call *call, pang_str token, pang_signin *ret,
     if (code != PANG_OK)
         return code;
     pang_principal as = {.id = claims.subject, .tenant = claims.tenant, .kind = claims.kind};
-    *ret_left_ms = claims.expires_s * 1000 - pang_env_wall_ms(call->server->env);
+    int64_t left_ms = claims.expires_s * 1000 - pang_env_wall_ms(call->server->env);
+    ret_wish->life_ms = left_ms < PANG_SESSION_SHORT_MS ? left_ms : PANG_SESSION_SHORT_MS;
+    ret_wish->jti = claims.jti;
     code = pang_session_is_ended(call, &as, claims.jti, &is_ended, err);
-    if (code == PANG_OK && (is_ended || *ret_left_ms < 1000))
+    if (code == PANG_OK && (is_ended || left_ms < 1000))
         return pang_fail(err, PANG_UNAUTHENTICATED, NULL, "the token has ended");
     if (code == PANG_OK)
         code = pang_signin_again(call, &as, claims.epoch, ret, err);
@@ -206,28 +208,28 @@ static pang_code read_subject(pang_call *call, pang_str token, pang_signin *ret,
     return code;
 }
 
-/* A token of ours for another of the same account that lives no longer. A client that proves who it
+/* A token of ours for another of the same account that lives no longer and ends with it: whoever
+ * stole one could keep copies otherwise. A client that proves who it
  * is gets a whole one: that is how clients come by a new one once theirs has expired. */
 static pang_code exchange(pang_call *call, const token_request *in, const client *c,
                           pang_session *ret, pang_err *err)
 {
     pang_signin who;
-    int64_t left_ms = 0;
+    pang_session_wish wish = {.life_ms = 0};
     pang_code code = check_exchange(in, err);
     if (code == PANG_OK && c->is_given)
         return client_credentials(call, c, ret, err);
     if (code == PANG_OK)
         code = pang_signin_may_try(call, err);
     if (code == PANG_OK)
-        code = read_subject(call, pang_str_from(in->subject_token), &who, &left_ms, err);
+        code = read_subject(call, pang_str_from(in->subject_token), &who, &wish, err);
     if (code == PANG_UNAUTHENTICATED) {
         (void)pang_signin_bad_token(call, "the subject token is not valid", err);
         return bad_request("invalid_grant", "the subject token is not valid", err);
     }
     if (code != PANG_OK)
         return code;
-    return give(call, &who, left_ms < PANG_SESSION_SHORT_MS ? left_ms : PANG_SESSION_SHORT_MS,
-                false, ret, err);
+    return pang_session_open(call, &who.who, &wish, ret, err);
 }
 
 /* ---- the endpoint ---- */

@@ -493,7 +493,8 @@ pang_code pang_oidc_exchange(pang_call *call, const void *request, void *reply, 
 {
     const Pangolin__V1__ExchangeRequest *in = request;
     Pangolin__V1__ExchangeResponse *out = reply;
-    pang_session_wish wish = {pang_session_life(call), true, true};
+    pang_session_wish wish = {
+        .life_ms = pang_session_life(call), .refreshes = true, .is_listed = true};
     pang_session session;
     pang_signin who;
     rec_code *body;

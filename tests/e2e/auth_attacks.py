@@ -2,7 +2,9 @@
 tables that are gone, tags that grants hang on, other people's addresses, names that look alike,
 gRPC as a way around the bridge, lists without an end."""
 
+import base64
 import json
+import time
 import uuid
 
 import grpc
@@ -206,6 +208,45 @@ def the_log_of_others(pangolin):
     assert foreign[0] == absent[0] == 404
     assert (json.dumps(foreign[1]).replace(others[0]["id"], "") ==
             json.dumps(absent[1]).replace(str(uuid.UUID(int=7)), "")), (foreign, absent)
+
+
+# ---- a token that was stolen ----
+
+EXCHANGE = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:access_token"}
+
+
+def works(pangolin, token):
+    return bearer(pangolin, token).call("GET", "/api/v1/users/me")[0] == 200
+
+
+@suite.test
+def copies_of_a_stolen_token(pangolin):
+    """A logout ends the token and all that it was exchanged for, and no short token gets long."""
+    realm = Realm(pangolin, "thieves")
+    realm.person("ann")
+
+    def exchanged(token):
+        reply = Caller(pangolin).must("POST", "/v1/oauth/tokens", form={
+            **EXCHANGE, "subject_token": token})
+        return reply["access_token"]
+
+    mine = Caller(pangolin).must("POST", "/api/v1/users/login", {
+        "username": "ann", "password": PASSWORD, "tenant-id": realm.id})["token"]
+    copies = [exchanged(mine)]
+    copies.append(exchanged(copies[0]))
+    assert all(works(pangolin, one) for one in (mine, *copies))
+    bearer(pangolin, mine).must("POST", "/api/v1/users/logout", {})
+    assert not any(works(pangolin, one) for one in (mine, *copies))
+    robot = realm.admin.must("POST", "/api/v1/service-users",
+                             {"name": "robot", "role": "tenant-user"})
+    short = Caller(pangolin).must("POST", "/v1/oauth/tokens", form={
+        "grant_type": "client_credentials", "client_id": robot["service_user_id"],
+        "client_secret": robot["api_key"]})
+    rotated = bearer(pangolin, short["access_token"]).must("POST", "/api/v1/tokens/rotate", {})
+    claims = json.loads(base64.urlsafe_b64decode(rotated["token"].split(".")[1] + "=="))
+    assert claims["exp"] - time.time() <= short["expires_in"], (claims, short)
+    assert not works(pangolin, short["access_token"]) and works(pangolin, rotated["token"])
 
 
 # ---- gRPC through the bridge ----

@@ -284,6 +284,40 @@ static void test_svc_oauth__an_exchanged_token_lives_no_longer(void **state)
     assert_in_range(second.expires_in, 3598, 3600);
 }
 
+static pang_code end_token(fixture *fx, const pang_principal *whose, const pang_claims *claims)
+{
+    pang_txn *txn = fx_begin(fx);
+    pang_call call = {.server = &fx->server, .who = &fx->who, .txn = txn, .arena = fx->arena};
+    pang_code code = pang_session_end(&call, whose, claims->jti, claims->expires_s * 1000, "",
+                                      &fx->err);
+    return code == PANG_OK ? pang_txn_commit(txn, &fx->err) : code;
+}
+
+/* A long token, a short copy that is ended, and the long one when the copy would have expired. */
+static void test_svc_oauth__what_a_copy_ends_stays_ended(void **state)
+{
+    const int64_t day_ms = 24 * 60 * 60 * 1000;
+    fixture *fx = *state;
+    Pangolin__V1__CreatedApiKey *made = add_service(fx, "etl", "tenant-user");
+    pang_session_wish wish = {.life_ms = 300 * day_ms, .is_listed = true};
+    pang_principal whose = {.name = PANG_STR("etl"), .kind = PANG_PRINCIPAL_SERVICE_USER};
+    pang_session session;
+    response copy;
+    assert_true(pang_id_parse(pang_str_from(made->id), &whose.id));
+    pang_txn *txn = fx_begin(fx);
+    pang_call call = {.server = &fx->server, .who = &fx->who, .txn = txn, .arena = fx->arena};
+    assert_int_equal(pang_session_open(&call, &whose, &wish, &session, &fx->err), PANG_OK);
+    assert_int_equal(pang_txn_commit(txn, &fx->err), PANG_OK);
+    request in = exchange_of(fx_text(fx, "%.*s", (int)session.access.len, session.access.ptr));
+    assert_int_equal(issue(fx, &in, &copy), PANG_OK);
+    pang_claims claims = claims_of(fx, copy.access_token);
+    assert_true(pang_id_equal(claims.jti, session.jti));
+    assert_int_equal(end_token(fx, &whose, &claims), PANG_OK);
+    expect(fx, &in, PANG_INVALID_ARGUMENT, "invalid_grant");
+    fx->ahead_ms += 10 * day_ms;
+    expect(fx, &in, PANG_INVALID_ARGUMENT, "invalid_grant");
+}
+
 static void test_svc_oauth__what_is_no_token_of_ours_is_not_exchanged(void **state)
 {
     fixture *fx = *state;
@@ -338,6 +372,7 @@ int main(void)
         TEST(test_svc_oauth__a_request_that_is_none_is_told_by_the_rfc),
         TEST(test_svc_oauth__a_password_gives_a_token_that_refreshes),
         TEST(test_svc_oauth__an_exchanged_token_lives_no_longer),
+        TEST(test_svc_oauth__what_a_copy_ends_stays_ended),
         TEST(test_svc_oauth__what_is_no_token_of_ours_is_not_exchanged),
         TEST(test_svc_oauth__keys_are_published),
     };
