@@ -99,7 +99,7 @@ pang_code pang_role_list_of_user(pang_call *call, const void *request, void *rep
     const Pangolin__V1__ListUserRolesRequest *in = request;
     pang_keys keys = pang_identity_keys(call);
     pang_account account;
-    pang_rec_role **roles;
+    pang_rec_role **roles = NULL;
     pang_record *rows = NULL;
     size_t n = 0;
     pang_code code = pang_account_find(call, in->id, &account, err);
