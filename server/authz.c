@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <protobuf-c/protobuf-c.h>
@@ -456,11 +457,68 @@ static pang_code hide(const pang_access *access, pang_err *err)
                      "%s does not exist: %s", is_view ? "View" : "Table", object);
 }
 
+static const char *word_of_action(uint32_t action)
+{
+    static const char *const words[] = {
+        [PANG_ACT_READ] = "read",
+        [PANG_ACT_WRITE] = "write",
+        [PANG_ACT_DELETE] = "delete",
+        [PANG_ACT_CREATE] = "create",
+        [PANG_ACT_UPDATE] = "update",
+        [PANG_ACT_LIST] = "list",
+        [PANG_ACT_ALL] = "all",
+        [PANG_ACT_INGEST_BRANCHING] = "ingest-branching",
+        [PANG_ACT_EXPERIMENTAL_BRANCHING] = "experimental-branching",
+        [PANG_ACT_MANAGE_DISCOVERY] = "manage-discovery",
+    };
+    bool known = action < sizeof words / sizeof words[0] && words[action] != NULL;
+    return known ? words[action] : "more";
+}
+
+static const char *word_of_resource(uint32_t resource)
+{
+    static const char *const words[] = {
+        [PANG_RESOURCE_TENANT] = "tenant",       [PANG_RESOURCE_CATALOG] = "catalog",
+        [PANG_RESOURCE_NAMESPACE] = "namespace", [PANG_RESOURCE_TABLE] = "table",
+        [PANG_RESOURCE_VIEW] = "view",           [PANG_RESOURCE_ASSET] = "asset",
+    };
+    bool known = resource < sizeof words / sizeof words[0] && words[resource] != NULL;
+    return known ? words[resource] : "object";
+}
+
+/* "root in a tenant (X-Pangolin-Tenant), administrators" */
+static const char *words_of_callers(uint32_t callers, char *to, size_t size)
+{
+    static const struct {
+        pang_caller caller;
+        const char *words;
+    } table[] = {
+        {PANG_CALLER_ROOT, "root"},
+        {PANG_CALLER_ROOT_IN_TENANT, "root in a tenant (X-Pangolin-Tenant)"},
+        {PANG_CALLER_TENANT_ADMIN, "administrators of the tenant"},
+        {PANG_CALLER_SELF, "the user itself"},
+        {PANG_CALLER_MEMBER, "members of the tenant"},
+    };
+    size_t n = 0;
+    (void)snprintf(to, size, "nobody");
+    for (size_t i = 0; i < sizeof table / sizeof table[0] && n < size; i++)
+        if ((callers & 1u << table[i].caller) != 0)
+            n += (size_t)snprintf(to + n, size - n, "%s%s", n > 0 ? ", " : "", table[i].words);
+    return to;
+}
+
 static pang_code refuse(pang_verdict verdict, const pang_access *access, pang_err *err)
 {
+    char who[128];
     if (verdict == PANG_HIDDEN)
         return hide(access, err);
-    return pang_fail(err, PANG_PERMISSION_DENIED, "ForbiddenException", "not permitted");
+    if (access->callers == 0)
+        return pang_fail(err, PANG_PERMISSION_DENIED, "ForbiddenException",
+                         "not permitted: it takes \"%s\" on the %s", word_of_action(access->action),
+                         word_of_resource(access->resource));
+    return pang_fail(err, PANG_PERMISSION_DENIED, "ForbiddenException",
+                     "not permitted: only for %s",
+                     words_of_callers(access->callers, who, sizeof who));
 }
 
 /* Alternatives: one that is allowed suffices; without one the most that any of them admits to. */

@@ -27,12 +27,56 @@ static const pang_str placeholders[] = {
     PANG_STR_INIT("1234567890"),
 };
 
+/* Of these and numbers are made what people type for the time being. */
+static const pang_str words[] = {
+    PANG_STR_INIT("admin"),    PANG_STR_INIT("change"),  PANG_STR_INIT("changeit"),
+    PANG_STR_INIT("changeme"), PANG_STR_INIT("default"), PANG_STR_INIT("demo"),
+    PANG_STR_INIT("dev"),      PANG_STR_INIT("for"),     PANG_STR_INIT("key"),
+    PANG_STR_INIT("letmein"),  PANG_STR_INIT("me"),      PANG_STR_INIT("my"),
+    PANG_STR_INIT("pangolin"), PANG_STR_INIT("passwd"),  PANG_STR_INIT("password"),
+    PANG_STR_INIT("please"),   PANG_STR_INIT("qwerty"),  PANG_STR_INIT("root"),
+    PANG_STR_INIT("secret"),   PANG_STR_INIT("super"),   PANG_STR_INIT("supersecret"),
+    PANG_STR_INIT("test"),     PANG_STR_INIT("user"),    PANG_STR_INIT("welcome"),
+    PANG_STR_INIT("your"),
+};
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c & 0x80) != 0;
+}
+
+static bool is_word(pang_str text)
+{
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (pang_str_equal_nocase(text, words[i]))
+            return true;
+    return false;
+}
+
+/* "pangolin-root", "ChangeMe2026!": there are letters, and every run of them is one of the words.
+ */
+static bool is_made_of_words(pang_str secret)
+{
+    size_t at = 0;
+    bool has_letters = false;
+    while (at < secret.len) {
+        size_t end = at;
+        while (end < secret.len && is_letter(secret.ptr[end]))
+            end++;
+        if (end > at && !is_word(pang_str_slice(secret, at, end - at)))
+            return false;
+        has_letters = has_letters || end > at;
+        at = end + (end == at);
+    }
+    return has_letters;
+}
+
 bool pang_secret_is_placeholder(pang_str secret)
 {
     for (size_t i = 0; i < sizeof placeholders / sizeof placeholders[0]; i++)
         if (pang_str_equal_nocase(secret, placeholders[i]))
             return true;
-    return false;
+    return is_made_of_words(secret);
 }
 
 /* "changemechangeme...": as long as one likes, and known to everybody. */

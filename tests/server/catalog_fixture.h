@@ -44,13 +44,13 @@ typedef struct {
     pang_server_env server;
     pang_principal who;
     const struct pang_permit *permit; /* NULL: none, as in evaluation mode */
-    pang_str scope;         /* whose data calls are about: FX_SCOPE, unless a test says otherwise */
-    pang_arena *arena;      /* of the test that runs */
-    pang_err err;           /* of the last call made with fx_call */
-    unsigned runs;          /* of the handler in the last fx_call */
-    pang_str keep;          /* what it kept, in arena */
-    pang_str address;       /* of who calls; empty: none */
-    unsigned retry_after_s; /* what the last call said */
+    pang_str scope;    /* whose data calls are about: FX_SCOPE, unless a test says otherwise */
+    pang_arena *arena; /* of the test that runs */
+    pang_err err;      /* of the last call made with fx_call */
+    unsigned runs;     /* of the handler in the last fx_call */
+    pang_str keep;     /* what it kept, in arena */
+    pang_str address;  /* of who calls; empty: none */
+    _Atomic unsigned retry_after_s; /* what the last call said */
 } fixture;
 
 /* On a store of this url: "memory:", "faulty:memory:". */

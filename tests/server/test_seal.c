@@ -250,7 +250,13 @@ static void test_secret__what_is_none(void **state)
     (void)state;
     assert_true(pang_secret_is_placeholder(PANG_STR("ChangeMe")));
     assert_true(pang_secret_is_placeholder(PANG_STR("default_secret_for_dev")));
-    assert_false(pang_secret_is_placeholder(PANG_STR("changeme2")));
+    assert_true(pang_secret_is_placeholder(PANG_STR("changeme2")));
+    assert_true(pang_secret_is_placeholder(PANG_STR("changeme123456")));
+    assert_true(pang_secret_is_placeholder(PANG_STR("pangolin-root")));
+    assert_true(pang_secret_is_placeholder(PANG_STR("My_Secret!Key#1")));
+    assert_false(pang_secret_is_placeholder(PANG_STR("my-secretary")));
+    assert_false(pang_secret_is_placeholder(PANG_STR("correct horse 9")));
+    assert_false(pang_secret_is_placeholder(PANG_STR("20983457")));
     assert_false(pang_secret_is_placeholder(PANG_STR("")));
     assert_int_equal(pang_secret_check(PANG_STR("0123456789abcdef0123456789abcde"), "X", &err),
                      PANG_INVALID_ARGUMENT);
