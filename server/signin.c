@@ -23,6 +23,7 @@
 enum {
     PAUSE_S = 1,      /* said when too many passwords are being tried at once */
     BEGUN_TIMES = 10, /* sign-ins that an address may begin for each failure that it may have */
+    NETWORKS_MAX = 4, /* that an account is known to sign in from */
 };
 
 typedef Pangolin__Store__V1__LastUse rec_last_use;
@@ -151,25 +152,53 @@ static void put_user(attempt *t, pang_rec_user *user)
 }
 
 /* In a record of its own: nothing else changes by it. Unchecked, two logins at once are no race. */
+static pang_code read_use(attempt *t, pang_id principal, pang_str *ret_key, rec_last_use **ret,
+                          pang_err *err)
+{
+    pang_ref ref = {.key = pang_key_last_use(&t->keys, principal)};
+    pang_record record;
+    *ret = NULL;
+    *ret_key = ref.key;
+    pang_code code = pang_keys_status(&t->keys, err);
+    if (code == PANG_OK)
+        code = pang_txn_get(t->call->txn, &ref, 1, PANG_READ_UNCHECKED, &record, err);
+    if (code != PANG_OK || record.version == 0)
+        return code;
+    return pang_record_unpack(&pangolin__store__v1__last_use__descriptor, &record, t->call->arena,
+                              ret, err);
+}
+
+/* This one first, then those of before, each once. */
+static pang_code note_network(attempt *t, const rec_last_use *before, rec_last_use *to,
+                              pang_err *err)
+{
+    pang_id *here = pang_arena_alloc(t->call->arena, sizeof *here);
+    to->networks = pang_arena_alloc_n(t->call->arena, NETWORKS_MAX, sizeof *to->networks);
+    if (here == NULL || to->networks == NULL)
+        return pang_fail_memory(err);
+    pang_code code = pang_throttle_network(t->call->client_address, here, err);
+    to->networks[to->n_networks++] = pang_bytes_of_id(here);
+    for (size_t i = 0; before != NULL && i < before->n_networks; i++)
+        if (to->n_networks < NETWORKS_MAX && !pang_id_equal(pang_id_of(before->networks[i]), *here))
+            to->networks[to->n_networks++] = before->networks[i];
+    return code;
+}
+
 static pang_code note_use(attempt *t, pang_id principal, const char *key_id, int64_t *ret_before,
                           pang_err *err)
 {
     pang_call *call = t->call;
     rec_last_use body = PANGOLIN__STORE__V1__LAST_USE__INIT, *before;
-    pang_ref ref = {.key = pang_key_last_use(&t->keys, principal)};
-    pang_record record;
-    pang_code code = pang_keys_status(&t->keys, err);
-    if (code == PANG_OK)
-        code = pang_txn_get(call->txn, &ref, 1, PANG_READ_UNCHECKED, &record, err);
-    if (code == PANG_OK && record.version != 0)
-        code = pang_record_unpack(&pangolin__store__v1__last_use__descriptor, &record, call->arena,
-                                  &before, err);
+    pang_str key;
+    pang_code code = read_use(t, principal, &key, &before, err);
+    if (code == PANG_OK && key_id == NULL && call->client_address.len > 0)
+        code = note_network(t, before, &body, err);
     if (code != PANG_OK)
         return code;
-    *ret_before = record.version != 0 ? before->used_ms : 0;
+    *ret_before = before != NULL ? before->used_ms : 0;
     body.used_ms = pang_env_wall_ms(call->server->env);
-    body.key_id = (char *)(uintptr_t)key_id;
-    pang_txn_put(call->txn, PANG_KIND_LAST_USE, ref.key, pang_record_pack(&body.base, call->arena));
+    body.key_id = key_id == NULL ? body.key_id : (char *)(uintptr_t)key_id;
+    pang_txn_put(call->txn, PANG_KIND_LAST_USE, key, pang_record_pack(&body.base, call->arena));
     return pang_manage_built(call->arena, err);
 }
 
@@ -232,6 +261,47 @@ static pang_code find_user(attempt *t, const pang_id *tenant, pang_str username,
         !pang_str_equal(pang_str_from((*ret)->username), username))
         *ret = NULL;
     return code;
+}
+
+/* Who was here with the right password before is not shut out by what others try elsewhere: only
+ * its own address counts then. */
+static pang_code is_at_home(attempt *t, const pang_rec_user *user, bool *ret, pang_err *err)
+{
+    pang_id here;
+    pang_str key;
+    rec_last_use *use = NULL;
+    *ret = false;
+    if (user == NULL || t->call->client_address.len == 0)
+        return PANG_OK;
+    pang_code code = pang_throttle_network(t->call->client_address, &here, err);
+    if (code == PANG_OK)
+        code = read_use(t, pang_id_of(user->id), &key, &use, err);
+    for (size_t i = 0; code == PANG_OK && use != NULL && i < use->n_networks; i++)
+        *ret = *ret || pang_id_equal(pang_id_of(use->networks[i]), here);
+    return code;
+}
+
+static pang_code may_try_account(attempt *t, const pang_id *tenant, pang_str username,
+                                 pang_err *err)
+{
+    pang_call *call = t->call;
+    pang_rec_user *user = NULL;
+    pang_err other;
+    bool is_home = false;
+    pang_code code = may_try(t, err);
+    unsigned wait_s = call->retry_after_s;
+    if (code != PANG_RESOURCE_EXHAUSTED || pang_signin_may_try(call, &other) != PANG_OK)
+        return code;
+    pang_code found = find_user(t, tenant, username, &user, &other);
+    if (found == PANG_OK)
+        found = is_at_home(t, user, &is_home, &other);
+    if (found == PANG_OK && is_home)
+        return PANG_OK;
+    call->retry_after_s = wait_s;
+    if (found == PANG_OK)
+        return code;
+    *err = other;
+    return found;
 }
 
 /* UNAUTHENTICATED when it does not fit. */
@@ -343,7 +413,7 @@ pang_code pang_signin_password(pang_call *call, const pang_id *tenant, pang_str 
     begin(&t, call, tenant, username);
     pang_code code = pang_manage_built(call->arena, err);
     if (code == PANG_OK)
-        code = may_try(&t, err);
+        code = may_try_account(&t, tenant, username, err);
     if (code == PANG_OK)
         code = find_user(&t, tenant, username, &user, err);
     if (code == PANG_OK && tenant == NULL && user != NULL && !user->inactive)

@@ -106,6 +106,12 @@ static pang_code identify(const pang_throttle_subject *subject, pang_id *ret, pa
     return code;
 }
 
+pang_code pang_throttle_network(pang_str address, pang_id *ret, pang_err *err)
+{
+    const pang_throttle_subject subject = {"network", address, 1};
+    return identify(&subject, ret, err);
+}
+
 /* A subject without a name (no address is known) is nobody. */
 static pang_code ask(pang_throttle *throttle, const pang_throttle_subject *subjects, size_t n,
                      pang_arena *arena, question *ret, pang_err *err)

@@ -35,6 +35,9 @@ typedef struct {
     unsigned times;   /* it may fail so many times as often as others; 0: once */
 } pang_throttle_subject;
 
+/* Stands for an address, or for its IPv6 /64. ERRORS: RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_throttle_network(pang_str address, pang_id *ret, pang_err *err);
+
 /* ERRORS: RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_throttle_open(const pang_throttle_config *config,
                                              pang_throttle **ret, pang_err *err);

@@ -293,6 +293,30 @@ def metrics_that_have_a_port_of_their_own(_):
             channel.close()
 
 
+@suite.test
+def strangers_do_not_shut_anybody_out(_):
+    """Guessing at an account from many addresses stops others' tries, and not who is at home."""
+    env = {**ENVIRONMENT, "PANGOLIN_AUTH_RATE_LIMIT": str(LIMIT),
+           "PANGOLIN_AUTH_RATE_WINDOW_SECS": "600", "PANGOLIN_TRUSTED_PROXIES": "127.0.0.1"}
+    with harness.Pangolin("auth_attacks_home", env) as it:
+        realm = Realm(it, "homes")
+
+        def login(address, password=PASSWORD, tenant=realm.id, name="admin"):
+            body = {"username": name, "password": password, "tenant-id": tenant}
+            return Caller(it, X_Forwarded_For=address).call(
+                "POST", "/api/v1/users/login", body)[0]
+
+        assert login("192.0.2.1") == 200 and login("2001:db8::1") == 200
+        got = [login("198.51.100.%d" % i, "a wrong password of it") for i in range(LIMIT + 2)]
+        assert got == [401] * LIMIT + [429] * 2, got
+        assert login("203.0.113.1") == 429, "the right password from anywhere"
+        assert login("2001:db8::2") == 200, "its network"
+        got = [login("192.0.2.1", "a wrong password of it") for _ in range(LIMIT + 1)]
+        assert got == [401] * LIMIT + [429], "a home may not guess more than others: %s" % got
+        assert login("192.0.2.1") == 429
+        assert login("203.0.113.1", name="nobody at all") == 401
+
+
 # ---- what grows ----
 
 @suite.test
