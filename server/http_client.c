@@ -141,6 +141,12 @@ pang_code pang_http_check_url(pang_str url, const char *what, pang_err *err)
     return parse_url(url, what, copy, host, err);
 }
 
+bool pang_http_is_loopback(pang_str url)
+{
+    char copy[PANG_HTTP_URL_MAX + 1], host[HOST_MAX];
+    return parse_url(url, "the address", copy, host, NULL) == PANG_OK && is_loopback_name(host);
+}
+
 void pang_http_escape(pang_buf *buf, pang_str s)
 {
     static const char digits[] = "0123456789ABCDEF";

@@ -48,6 +48,9 @@ PANG_MUST_CHECK pang_code pang_http_run(pang_http *http, const pang_http_request
  * info and fragment. ERRORS: INVALID_ARGUMENT naming `what`. */
 PANG_MUST_CHECK pang_code pang_http_check_url(pang_str url, const char *what, pang_err *err);
 
+/* Whether a good address says itself that it is this machine's. */
+bool pang_http_is_loopback(pang_str url);
+
 /* Appends s as one value of a form or query (RFC 3986, unreserved letters as they are). */
 void pang_http_escape(pang_buf *buf, pang_str s);
 

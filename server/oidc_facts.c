@@ -105,8 +105,8 @@ static pang_code read_url(const pang_provider *provider, const pang_json *docume
 /* A provider that is not on this machine must not send us to what is. */
 static bool may_name(const pang_provider *provider, pang_str url)
 {
-    return pang_str_starts(url, PANG_STR("https://")) ||
-           pang_str_starts(provider->issuer, PANG_STR("http://"));
+    return pang_http_is_loopback(provider->issuer) ||
+           (pang_str_starts(url, PANG_STR("https://")) && !pang_http_is_loopback(url));
 }
 
 static pang_code read_document(const pang_provider *provider, const pang_json *document,
@@ -127,7 +127,8 @@ static pang_code read_document(const pang_provider *provider, const pang_json *d
         return code;
     if (!may_name(provider, facts->auth_url) || !may_name(provider, facts->token_url) ||
         !may_name(provider, *ret_keys_url))
-        return bad_facts(provider, "its configuration names an address without https", err);
+        return bad_facts(
+            provider, "its configuration names an address without https, or on this machine", err);
     const pang_json *ways = pang_json_get(document, "token_endpoint_auth_methods_supported");
     facts->posts_secret = lists(ways, PANG_STR("client_secret_post")) &&
                           !lists(ways, PANG_STR("client_secret_basic"));
