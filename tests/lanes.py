@@ -45,8 +45,9 @@ LANES = [
     ("fuzz", SCRIPT, 300, [sys.executable, "tests/fuzz/run.py", "--short"]),
 ]
 LONG = [
-    ("long-bazel", BAZEL, 5400, ["--test_env=PANG_TEST_LONG=1", "--test_tag_filters=long",
-                                 "--build_tests_only", "--test_timeout=3600", "//..."]),
+    ("long-bazel", BAZEL, 5400, ["--test_env=PANG_TEST_LONG=1", "--build_tests_only",
+                                 "--test_tag_filters=long,longer,bench", "--test_timeout=3600",
+                                 "//tests/..."]),
     ("long-mutants", SCRIPT, 1800, [sys.executable, "tests/matrix/mutants.py"]),
     ("long-e2e", SCRIPT, 3600, [sys.executable, "tests/e2e/run.py", "--long"]),
     ("long-fuzz", SCRIPT, 3600, [sys.executable, "tests/fuzz/run.py", "300"]),
