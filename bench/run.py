@@ -9,10 +9,12 @@ what the kernel charged the two processes. --quick takes shorter runs and fewer 
 the bench works, not a measurement.
 """
 
+import atexit
 import datetime
 import json
 import os
 import platform
+import shutil
 import socket
 import statistics
 import subprocess
@@ -39,6 +41,16 @@ ROUNDS = 1 if QUICK else 5
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 ONE_CORE = ["taskset", "-c", "0"] if (os.cpu_count() or 1) > 1 else []
 OTHER_CORE = ["taskset", "-c", "1"] if (os.cpu_count() or 1) > 1 else []
+
+
+class Pangolin(harness.Pangolin):
+    """Keeps its folder until the bench ends: ext4 makes new files slowly for minutes after many have
+    been removed, and the next scenario would pay for it."""
+
+    def close(self):
+        self.stop()
+        if self.temporary:
+            atexit.register(shutil.rmtree, self.temporary, ignore_errors=True)
 
 
 # --- the tools ------------------------------------------------------------------------------------
@@ -215,7 +227,7 @@ def rate(result):
 def start(report):
     times, again = [], []
     for _ in range(STARTS):
-        server = harness.Pangolin("bench-start")
+        server = Pangolin("bench-start")
         try:
             server.start()
             times.append(server.ready_ms)
@@ -237,7 +249,7 @@ def resident(server):
 
 def memory(report):
     report.head("Resident memory, both processes")
-    with harness.Pangolin("bench-memory") as server:
+    with Pangolin("bench-memory") as server:
         time.sleep(1)
         idle = resident(server)
         report.row("idle", "%.1f MiB (%s)" % (sum(idle.values()), shares(idle)), "< 48 MiB")
@@ -265,7 +277,7 @@ def layers(report):
     """The same reply through each layer: what each costs is the difference."""
     report.head("Layers: 8 KiB loadTable, %d connections, closed loop" % CONNECTIONS)
     with tempfile.TemporaryDirectory(prefix="pang-bench-") as folder, \
-            harness.Pangolin("bench-layers", prefix=ONE_CORE) as server:
+            Pangolin("bench-layers", prefix=ONE_CORE) as server:
         targets = make_tables(server, "layers", HOT_TABLES)
         raw = urllib.request.urlopen(server.uri + targets[0], timeout=60)
         text = raw.read()
@@ -336,7 +348,7 @@ def wait_port(port):
 
 def hot(report):
     report.head("loadTable of %d hot tables, SQLite" % HOT_TABLES)
-    with harness.Pangolin("bench-hot", prefix=ONE_CORE) as server:
+    with Pangolin("bench-hot", prefix=ONE_CORE) as server:
         targets = make_tables(server, "hot", HOT_TABLES)
         with Meter(server=server.pid("server"), bridge=server.pid("bridge")) as meter:
             result = http_load(server.port, targets)
@@ -350,8 +362,8 @@ def hot(report):
 def signed_in(report):
     """What knowing the caller, asking for its grants and logging its reads costs a load."""
     report.head("loadTable with and without authentication, %d hot tables" % HOT_TABLES)
-    with harness.Pangolin("bench-open", prefix=ONE_CORE) as plain, \
-            harness.Pangolin("bench-signed", prefix=ONE_CORE, environment=ENVIRONMENT) as signed:
+    with Pangolin("bench-open", prefix=ONE_CORE) as plain, \
+            Pangolin("bench-signed", prefix=ONE_CORE, environment=ENVIRONMENT) as signed:
         world = World(signed.port)
         for n in range(HOT_TABLES):
             world.a.admin.ask("POST", "/v1/lake/namespaces/sales/tables",
@@ -397,7 +409,7 @@ PROPERTY = json.dumps({"requirements": [], "updates": [
 
 def zipf(report):
     report.head("loadTable of %s tables by Zipf (0.99), 5 %% commits" % format(TABLES, ","))
-    with harness.Pangolin("bench-zipf", prefix=ONE_CORE) as server:
+    with Pangolin("bench-zipf", prefix=ONE_CORE) as server:
         targets, made = fill(server, "zipf", TABLES)
         report.row("tables created on the way", "%s/s" % format(int(made), ","))
         with Meter(server=server.pid("server"), bridge=server.pid("bridge")) as meter:
@@ -414,7 +426,7 @@ def zipf(report):
 def commits(report):
     report.head("Durable commits over %d tables, synchronous=FULL, metadata files included" %
                 COMMIT_TABLES)
-    with harness.Pangolin("bench-commits", prefix=ONE_CORE) as server:
+    with Pangolin("bench-commits", prefix=ONE_CORE) as server:
         targets = make_tables(server, "commits", COMMIT_TABLES)
         with Meter(server=server.pid("server"), bridge=server.pid("bridge")) as meter:
             single = http_load(server.port, targets, connections=1, writes=100, body=PROPERTY)
@@ -434,7 +446,7 @@ def commit_row(result, meter):
 
 def big(report):
     report.head("A metadata document of 2 MiB")
-    with harness.Pangolin("bench-big", prefix=ONE_CORE) as server:
+    with Pangolin("bench-big", prefix=ONE_CORE) as server:
         call(server, "POST", "/v1/demo/namespaces", {"namespace": ["big"]})
         path = "/v1/demo/namespaces/big/tables"
         call(server, "POST", path, {"name": "t", "schema": schema(), "properties": {
