@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <stdio.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <protobuf-c/protobuf-c.h>

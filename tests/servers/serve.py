@@ -225,10 +225,10 @@ def run_rest(relay):
     spec.loader.exec_module(rest)
     passed = failed = 0
     with pangolin(relay) as server:
-        warehouse = rest.find_warehouse(server)
+        values = {"warehouse": rest.find_warehouse(server)}
         for path in sorted(path for area in REST
                            for path in glob.glob(os.path.join(rest.HERE, area, "*.rest"))):
-            failure = rest.run_script(path, server, warehouse, 1)
+            failure = rest.run_script(path, server, 1, values)
             passed, failed = passed + (not failure), failed + bool(failure)
             if failure:
                 print("FAIL  " + failure, flush=True)
