@@ -6,6 +6,7 @@ the REST scripts, and what happens when that database is away. Standard library 
 Ends with `N passed, N failed, N skipped`; a script counts as a test.
 """
 
+import base64
 import glob
 import http.client
 import importlib.util
@@ -24,10 +25,11 @@ import harness  # noqa: E402
 from relay import Relay  # noqa: E402
 
 REST = ["10-config", "20-namespaces", "30-tables", "33-commit", "35-rename", "38-transactions",
-        "40-idempotency"]
+        "40-idempotency", "80-identity", "81-lake", "85-audit"]
 WAIT_S = 30
 URL = os.environ["PANG_TEST_URL"]
 IS_MONGO = URL.startswith("mongodb:")
+KEY = base64.b64encode(os.urandom(32)).decode()
 TESTS = []
 FOLDER = tempfile.TemporaryDirectory(prefix="pang-servers-")
 
@@ -51,8 +53,10 @@ def url_of(relay, database="postgres"):
 
 
 def pangolin(relay, data="var", **environment):
-    """All on one database, so a start looks after the files of the ones before."""
+    """All on one database: a start looks after the files of the ones before, and what they sealed
+    takes their key."""
     environment = {"DATABASE_URL": url_of(relay), **environment,
+                   "PANGOLIN_ENCRYPTION_KEY": KEY,
                    "PANGOLIN_FILE_ROOTS": os.path.join(FOLDER.name, "var", "warehouse")}
     return harness.Pangolin("servers", environment, os.path.join(FOLDER.name, data))
 
