@@ -520,6 +520,21 @@ static pang_code put_parameters(reader *r, pang_str query, const char *what, pan
     return PANG_OK;
 }
 
+/* With the body "*" no field is left to the query (google.api.http). Iceberg's clients send what
+ * they like there; elsewhere it is refused, since what belongs into a body may be a secret, and
+ * addresses end in logs. At the token endpoint the RFC has it ignored. */
+static pang_code put_query(reader *r, pang_str query, pang_buf *out)
+{
+    const pang_schema_method *method = r->match->method;
+    bool has_body = method->dialect != PANG_DIALECT_ICEBERG &&
+                    pang_str_equal(r->match->binding->body, PANG_STR("*"));
+    if (!has_body)
+        return put_parameters(r, query, "query parameter", out);
+    if (query.len == 0 || method->form)
+        return PANG_OK;
+    return fail_form(r, "the request takes its fields from the body, not from the query");
+}
+
 static pang_code put_path(reader *r, pang_buf *out)
 {
     pang_code code = PANG_OK;
@@ -579,9 +594,7 @@ pang_code pang_transcode_in(const pang_schema *schema, const pang_route_match *m
 {
     reader r = {.schema = schema, .match = match, .arena = arena, .err = err};
     pang_buf out = {.arena = arena};
-    pang_code code = PANG_OK;
-    if (!match->method->form)
-        code = put_parameters(&r, request->query, "query parameter", &out);
+    pang_code code = put_query(&r, request->query, &out);
     if (code == PANG_OK && request->form)
         code = put_parameters(&r, pang_str_trim(request->body), "form parameter", &out);
     else if (code == PANG_OK)
