@@ -6,95 +6,75 @@
 
 enum { DIFFERENT_MIN = 10 };
 
-static const pang_str placeholders[] = {
-    PANG_STR_INIT("default_secret_for_dev"),
-    PANG_STR_INIT("change-me-please"),
-    PANG_STR_INIT("change-me"),
-    PANG_STR_INIT("changeme"),
-    PANG_STR_INIT("password"),
-    PANG_STR_INIT("password1"),
-    PANG_STR_INIT("password123"),
-    PANG_STR_INIT("secret"),
-    PANG_STR_INIT("test_secret"),
-    PANG_STR_INIT("your-secret-key"),
-    PANG_STR_INIT("supersecret"),
-    PANG_STR_INIT("admin"),
-    PANG_STR_INIT("admin123"),
-    PANG_STR_INIT("root"),
-    PANG_STR_INIT("pangolin"),
-    PANG_STR_INIT("12345678"),
-    PANG_STR_INIT("123456789"),
-    PANG_STR_INIT("1234567890"),
-};
-
-/* Of these and numbers are made what people type for the time being. */
+/* Of these, numbers and punctuation is made what people type for the time being. */
 static const pang_str words[] = {
-    PANG_STR_INIT("admin"),    PANG_STR_INIT("change"),  PANG_STR_INIT("changeit"),
-    PANG_STR_INIT("changeme"), PANG_STR_INIT("default"), PANG_STR_INIT("demo"),
-    PANG_STR_INIT("dev"),      PANG_STR_INIT("for"),     PANG_STR_INIT("key"),
-    PANG_STR_INIT("letmein"),  PANG_STR_INIT("me"),      PANG_STR_INIT("my"),
-    PANG_STR_INIT("pangolin"), PANG_STR_INIT("passwd"),  PANG_STR_INIT("password"),
-    PANG_STR_INIT("please"),   PANG_STR_INIT("qwerty"),  PANG_STR_INIT("root"),
-    PANG_STR_INIT("secret"),   PANG_STR_INIT("super"),   PANG_STR_INIT("supersecret"),
-    PANG_STR_INIT("test"),     PANG_STR_INIT("user"),    PANG_STR_INIT("welcome"),
-    PANG_STR_INIT("your"),
+    PANG_STR_INIT("admin"),   PANG_STR_INIT("change"),   PANG_STR_INIT("default"),
+    PANG_STR_INIT("demo"),    PANG_STR_INIT("dev"),      PANG_STR_INIT("for"),
+    PANG_STR_INIT("it"),      PANG_STR_INIT("key"),      PANG_STR_INIT("letmein"),
+    PANG_STR_INIT("me"),      PANG_STR_INIT("my"),       PANG_STR_INIT("pangolin"),
+    PANG_STR_INIT("passwd"),  PANG_STR_INIT("password"), PANG_STR_INIT("please"),
+    PANG_STR_INIT("qwerty"),  PANG_STR_INIT("root"),     PANG_STR_INIT("secret"),
+    PANG_STR_INIT("super"),   PANG_STR_INIT("test"),     PANG_STR_INIT("user"),
+    PANG_STR_INIT("welcome"), PANG_STR_INIT("your"),
 };
+enum { WORD_MAX = 31 }; /* letters of a word, at most: bits of what is remembered below */
 
 static bool is_letter(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c & 0x80) != 0;
 }
 
-static bool is_word(pang_str text)
+/* Whether text up to `at` can be cut into words and what is no letter. Bit n of `cuts` tells it of
+ * the place n bytes before. */
+static bool can_cut(pang_str text, size_t at, uint32_t cuts)
+{
+    if (!is_letter(text.ptr[at - 1]) && (cuts & 2u) != 0)
+        return true;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        size_t len = words[i].len;
+        if (len <= at && len <= WORD_MAX && (cuts & 1u << len) != 0 &&
+            pang_str_equal_nocase(pang_str_slice(text, at - len, len), words[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool begins_word(pang_str text)
 {
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (pang_str_equal_nocase(text, words[i]))
+        if (pang_str_equal_nocase(text, pang_str_slice(words[i], 0, text.len)))
             return true;
     return false;
 }
 
-/* "pangolin-root", "ChangeMe2026!": there are letters, and every run of them is one of the words.
- */
-static bool is_made_of_words(pang_str secret)
+/* "pangolin-root", "ChangeMe2026!", "changemechangemechan": the last word may be cut. */
+static bool is_made_of_words(pang_str text)
 {
-    size_t at = 0;
+    uint32_t cuts = 1;
     bool has_letters = false;
-    while (at < secret.len) {
-        size_t end = at;
-        while (end < secret.len && is_letter(secret.ptr[end]))
-            end++;
-        if (end > at && !is_word(pang_str_slice(secret, at, end - at)))
-            return false;
-        has_letters = has_letters || end > at;
-        at = end + (end == at);
+    for (size_t at = 1; at <= text.len && cuts != 0; at++) {
+        has_letters = has_letters || is_letter(text.ptr[at - 1]);
+        cuts <<= 1;
+        cuts |= can_cut(text, at, cuts);
     }
-    return has_letters;
+    bool fits = false;
+    for (size_t n = 0; n <= WORD_MAX && n <= text.len; n++)
+        fits = fits || ((cuts & 1u << n) != 0 && begins_word(pang_str_after(text, text.len - n)));
+    return has_letters && fits;
+}
+
+/* "12345678", "1234567890123". */
+static bool counts_up(pang_str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] != (char)('0' + (i + 1) % 10))
+            return false;
+    return text.len > 0;
 }
 
 bool pang_secret_is_placeholder(pang_str secret)
 {
-    for (size_t i = 0; i < sizeof placeholders / sizeof placeholders[0]; i++)
-        if (pang_str_equal_nocase(secret, placeholders[i]))
-            return true;
-    return is_made_of_words(secret);
-}
-
-/* "changemechangeme...": as long as one likes, and known to everybody. */
-static bool repeats_placeholder(pang_str secret)
-{
-    for (size_t i = 0; i < sizeof placeholders / sizeof placeholders[0]; i++) {
-        pang_str word = placeholders[i];
-        size_t at = 0;
-        while (at < secret.len) {
-            pang_str part = pang_str_slice(secret, at, word.len);
-            if (!pang_str_equal_nocase(part, pang_str_slice(word, 0, part.len)))
-                break;
-            at += part.len;
-        }
-        if (at == secret.len)
-            return true;
-    }
-    return false;
+    return is_made_of_words(secret) || counts_up(secret);
 }
 
 static size_t count_different(pang_str secret)
@@ -114,7 +94,7 @@ pang_code pang_secret_check(pang_str secret, const char *name, pang_err *err)
         return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
                          "%s is too short: %zu bytes, at least %d are needed", name, secret.len,
                          PANG_SECRET_MIN);
-    if (repeats_placeholder(secret))
+    if (pang_secret_is_placeholder(secret))
         return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "%s is a placeholder of examples", name);
     if (count_different(secret) < DIFFERENT_MIN)
         return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,

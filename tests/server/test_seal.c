@@ -254,6 +254,12 @@ static void test_secret__what_is_none(void **state)
     assert_true(pang_secret_is_placeholder(PANG_STR("changeme123456")));
     assert_true(pang_secret_is_placeholder(PANG_STR("pangolin-root")));
     assert_true(pang_secret_is_placeholder(PANG_STR("My_Secret!Key#1")));
+    assert_true(pang_secret_is_placeholder(PANG_STR("default_secret_for_dev")));
+    assert_true(pang_secret_is_placeholder(PANG_STR("supersecretpassword")));
+    assert_true(pang_secret_is_placeholder(PANG_STR("12345678")));
+    assert_true(pang_secret_is_placeholder(PANG_STR("1234567890123")));
+    assert_false(pang_secret_is_placeholder(PANG_STR("passwordless-rose")));
+    assert_false(pang_secret_is_placeholder(PANG_STR("123456788")));
     assert_false(pang_secret_is_placeholder(PANG_STR("my-secretary")));
     assert_false(pang_secret_is_placeholder(PANG_STR("correct horse 9")));
     assert_false(pang_secret_is_placeholder(PANG_STR("20983457")));
