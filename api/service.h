@@ -75,7 +75,7 @@ typedef struct pang_server_env {
     struct pang_throttle *throttle; /* server/throttle.h; NULL: nobody is refused for failing */
     int64_t session_ms;             /* life of the token of a login; 0: PANG_SESSION_MS */
     struct pang_oidc *oidc;         /* server/oidc.h; NULL: no identity providers */
-    bool evaluation;                /* nobody is told apart */
+    bool evaluation; /* no authentication: nobody is told apart, everybody may do anything */
 } pang_server_env;
 
 /* What a handler adds to the audit record of its call; all optional. Views live in the call's

@@ -163,17 +163,17 @@ static pang_code join_all(pang_dispatcher *d, pang_err *err)
 pang_code pang_dispatch_open(const pang_dispatch_config *config, pang_dispatcher **ret,
                              pang_err *err)
 {
-    pang_code code = pang_authn_check_mode(config->evaluation, config->authn, err);
+    pang_code code = pang_authn_check_mode(config->server->evaluation, config->authn, err);
     if (code != PANG_OK)
         return code;
-    if (config->evaluate == NULL && !config->evaluation)
+    if (config->evaluate == NULL && !config->server->evaluation)
         return pang_fail(err, PANG_FAILED_PRECONDITION, NULL,
                          "there is no evaluator of permissions");
     pang_dispatcher *d = calloc(1, sizeof *d);
     if (d == NULL)
         return pang_fail_memory(err);
     d->config = *config;
-    if (config->evaluation)
+    if (config->server->evaluation)
         d->config.authn = NULL;
     d->arena = pang_arena_new(START_MEMORY);
     code = d->arena == NULL ? pang_fail_memory(err) : join_all(d, err);
@@ -303,7 +303,7 @@ static pang_code enter_tenant(run *r, pang_err *err)
 static bool enter_quota(run *r, pang_err *err)
 {
     const pang_principal *who = r->call.who;
-    if (!who->is_known || who->kind == PANG_PRINCIPAL_ROOT || r->d->config.evaluation)
+    if (!who->is_known || who->kind == PANG_PRINCIPAL_ROOT || r->d->config.server->evaluation)
         return true;
     pang_code code = pang_quota_enter(r->d->config.quota, who->tenant, &r->call.retry_after_s, err);
     r->in_quota = code == PANG_OK;
@@ -411,9 +411,10 @@ static pang_code commit_success(run *r, pang_err *err)
                                  r->n_accesses, r->out, err);
     if (code != PANG_OK)
         return code;
-    /* What was only read need not be checked by a commit, which waits for the disk. */
-    return pang_txn_writes(r->call.txn) ? pang_txn_commit(r->call.txn, err)
-                                        : pang_txn_finish(r->call.txn, err);
+    /* A method that reads leaves nothing to check by a commit, which waits for the disk; one that
+     * writes may have, even where it changed nothing. */
+    bool only_read = r->route->rule->effect == PANG_EFFECT_READ && !pang_txn_writes(r->call.txn);
+    return only_read ? pang_txn_finish(r->call.txn, err) : pang_txn_commit(r->call.txn, err);
 }
 
 /* A failure, or a reply that was given before: it holds if what it was read from holds. */

@@ -69,9 +69,8 @@ typedef struct pang_route pang_route; /* a method with its rule, handler and com
 typedef struct {
     const pang_server_env *server;
     const pang_service *const *services; /* NULL at its end; production: pang_services */
-    bool evaluation;                     /* no authentication: everybody may do anything */
-    pang_authn *authn;                   /* who calls; not looked at with `evaluation` */
-    pang_evaluate_fn *evaluate;          /* NULL: allow, which needs `evaluation` */
+    pang_authn *authn;                   /* who calls; not looked at with server->evaluation */
+    pang_evaluate_fn *evaluate;          /* NULL: allow, which needs that too */
     pang_stand_fn *stand;                /* asked before `evaluate`; may be NULL */
     void *evaluate_arg;                  /* of both */
     pang_id server_id;                   /* numbers audit rows; stable over restarts */
@@ -84,7 +83,7 @@ typedef struct {
 
 /* Joins rules and handlers. ERRORS: FAILED_PRECONDITION naming the method (a handler without a
  * rule, or whose messages are not the rule's; a check on what is no field; no way to learn who
- * calls: neither `evaluation` nor authentication), RESOURCE_EXHAUSTED. */
+ * calls: neither server->evaluation nor authentication), RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_dispatch_open(const pang_dispatch_config *config,
                                              pang_dispatcher **ret, pang_err *err);
 /* REQUIRES: no request in flight. NULL is fine. */

@@ -348,19 +348,12 @@ pang_code pang_evaluate(void *arg, pang_call *call, const pang_access *access, p
     return PANG_OK;
 }
 
-/* Known, and nobody asks what was granted: evaluation mode. */
-static bool may_all(const pang_call *call)
-{
-    return call->permit == NULL && call->who->is_known &&
-           (call->server->evaluation || call->who->kind == PANG_PRINCIPAL_NONE);
-}
-
 bool pang_evaluate_may(const pang_call *call, pang_action action, const pang_grant_object *object)
 {
     pang_grant_object own = *object;
     own.tenant = call->who->tenant;
     if (call->permit == NULL)
-        return may_all(call);
+        return call->server->evaluation;
     return pang_grants_check(call->permit->grants, action, &own) == PANG_ALLOWED;
 }
 
@@ -371,7 +364,7 @@ bool pang_evaluate_lists(const pang_call *call, pang_id catalog, pang_str path)
                                 .catalog = catalog,
                                 .path = path};
     if (call->permit == NULL)
-        return may_all(call);
+        return call->server->evaluation;
     return pang_grants_check(call->permit->grants, PANG_ACT_LIST, &object) == PANG_ALLOWED;
 }
 
@@ -383,7 +376,7 @@ pang_code pang_evaluate_filter(pang_call *call, pang_id catalog, pang_str path, 
         kind = PANG_SCOPE_TENANT;
     pang_grant_object container = {
         .kind = kind, .tenant = call->who->tenant, .catalog = catalog, .path = path};
-    *ret = (pang_filter){.all = may_all(call)};
+    *ret = (pang_filter){.all = call->permit == NULL && call->server->evaluation};
     if (call->permit == NULL)
         return PANG_OK;
     return pang_grants_filter(call->permit->grants, PANG_ACT_LIST, &container, call->arena, ret,

@@ -40,11 +40,9 @@ static world *begin_world(const char *path, bool with_table)
     w->path = path;
     assert_int_equal(pang_counters_open(w->fx->schema, &w->counters, &err), PANG_OK);
     w->fx->server.counters = w->counters;
-    w->fx->server.evaluation = true;
     pang_dispatch_config config = {
         .server = &w->fx->server,
         .services = pang_services,
-        .evaluation = true,
         .server_id = {.bytes = {1}},
         .in_flight_max = 4,
         .streams_max = 1,

@@ -88,6 +88,7 @@ static void start(fixture *fx)
         .state = fx->state,
         .sealer = fx->sealer,
         .file_warehouses = pang_str_from(fx->tenants),
+        .evaluation = true,
     };
 }
 

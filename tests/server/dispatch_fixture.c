@@ -153,7 +153,6 @@ static pang_dispatch_config config_of(fixture *f, const pang_service *const *ser
     return (pang_dispatch_config){
         .server = &f->shared,
         .services = services,
-        .evaluation = true,
         .server_id = {.bytes = {1, 2, 3}},
         .in_flight_max = 4,
         .streams_max = 2,
@@ -168,9 +167,10 @@ pang_code fixture_try(fixture *f, const pang_method *with, size_t n, bool evalua
     const pang_service *const services[] = {&service, NULL};
     pang_dispatch_config config = config_of(f, services);
     pang_dispatcher *dispatcher = NULL;
-    config.evaluation = evaluation;
+    f->shared.evaluation = evaluation;
     pang_code code = pang_dispatch_open(&config, &dispatcher, err);
     pang_dispatch_close(dispatcher);
+    f->shared.evaluation = true;
     return code;
 }
 
@@ -196,7 +196,8 @@ void fixture_open(fixture *f, bool with_evaluator)
                                   .db = f->db,
                                   .schema = f->schema,
                                   .counters = f->counters,
-                                  .state = (void *)f};
+                                  .state = (void *)f,
+                                  .evaluation = true};
     f->verdict = PANG_ALLOWED;
     pang_dispatch_config config = config_of(f, services);
     config.evaluate = with_evaluator ? evaluate : NULL;

@@ -151,11 +151,11 @@ static void open_dispatcher(host *h)
                                   .db = h->db,
                                   .schema = h->schema,
                                   .counters = h->counters,
-                                  .health = h->health};
+                                  .health = h->health,
+                                  .evaluation = true};
     pang_dispatch_config config = {
         .server = &h->shared,
         .services = pang_services,
-        .evaluation = true,
         .in_flight_max = IN_FLIGHT,
         .streams_max = STREAMS,
         .timeout_ms = TIMEOUT_MS,

@@ -433,7 +433,7 @@ static void test_svc_catalog__who_is_nobody_sees_nothing(void **state)
     fixture *fx = *state;
     Pangolin__V1__ListCatalogsRequest in = PANGOLIN__V1__LIST_CATALOGS_REQUEST__INIT;
     Pangolin__V1__ListCatalogsResponse out;
-    fx->who.is_known = false;
+    fx->server.evaluation = false; /* and there is no permit */
     assert_int_equal(fx_call(fx, "ListCatalogs", &in, &out), PANG_OK);
     assert_int_equal(out.n_catalogs, 0);
 }

@@ -133,6 +133,7 @@ static void test_svc_system__counts_are_of_what_there_is(void **state)
     assert_int_equal(out.tables_count, 1);
     assert_int_equal(out.tenants_count, 1);
     fx->who.kind = PANG_PRINCIPAL_TENANT_USER; /* of no permit: it sees nothing */
+    fx->server.evaluation = false;
     out = count(fx);
     assert_string_equal(out.scope, "user");
     assert_int_equal(out.catalogs_count, 0);
@@ -213,7 +214,7 @@ static void test_svc_system__search_of_assets(void **state)
     assert_int_equal(out.n_results, 0);
     assert_int_equal(search_assets(fx, "", "", 0, 0, &out), PANG_INVALID_ARGUMENT);
     assert_int_equal(search_assets(fx, "e", "", 0, -1, &out), PANG_INVALID_ARGUMENT);
-    fx->who.is_known = false;
+    fx->server.evaluation = false; /* and there is no permit */
     assert_int_equal(search_assets(fx, "e", "", 0, 0, &out), PANG_OK);
     assert_int_equal(out.n_results, 0);
 }
