@@ -52,7 +52,6 @@ pang_str pang_key_user_names(pang_keys *keys); /* prefix, by name */
 pang_str pang_key_user_email(pang_keys *keys, pang_str email);
 pang_str pang_key_user_subject(pang_keys *keys, pang_str provider, pang_str subject); /* system */
 pang_str pang_key_user(pang_keys *keys, pang_id user);
-pang_str pang_key_users(pang_keys *keys); /* prefix */
 pang_str pang_key_last_use(pang_keys *keys, pang_id principal);
 
 /* Service users and their keys. `key_id` is the middle of pgl_<id>_<secret>. */

@@ -114,7 +114,8 @@ static pang_code refuse(pang_err *err, const char *message, const char *why)
 
 /* ---- root's from the configuration ---- */
 
-bool pang_authn_is_root(const pang_authn *authn, pang_str user, pang_str password)
+/* Takes the time of both comparisons in any case. */
+static bool is_root(const pang_authn *authn, pang_str user, pang_str password)
 {
     bool same_user = pang_str_equal_secret(user, authn->config.root_user);
     bool same_password = pang_str_equal_secret(password, authn->config.root_password);
@@ -131,7 +132,7 @@ static pang_code by_basic(pang_authn *authn, pang_str text, pang_arena *arena, p
                    : refuse(err, "wrong username or password", "Basic: no base64, or too long");
     size_t colon = pang_str_find(pair, ':');
     pang_str user = pang_str_slice(pair, 0, colon), password = pang_str_after(pair, colon + 1);
-    if (colon == pair.len || !pang_authn_is_root(authn, user, password))
+    if (colon == pair.len || !is_root(authn, user, password))
         return refuse(err, "wrong username or password", "Basic: not the configuration's root");
     *ret = (pang_principal){.name = user,
                             .is_known = true,

@@ -62,7 +62,5 @@ PANG_MUST_CHECK pang_code pang_authn_confirm(const pang_authn *authn, pang_call 
 
 /* The user id of root from the configuration, once it has logged in. */
 extern const pang_id pang_authn_root_id;
-/* True for the configuration's root; takes the time of both comparisons in any case. */
-bool pang_authn_is_root(const pang_authn *authn, pang_str user, pang_str password);
 
 #endif

@@ -182,11 +182,6 @@ void pang_asym_free(pang_asym *key)
     free(key);
 }
 
-bool pang_asym_is_p256(const pang_asym *key)
-{
-    return key->is_p256;
-}
-
 void pang_asym_get_public(const pang_asym *key, uint8_t ret_x[PANG_POINT_BYTES],
                           uint8_t ret_y[PANG_POINT_BYTES])
 {

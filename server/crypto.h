@@ -47,7 +47,6 @@ PANG_MUST_CHECK pang_code pang_asym_public(const uint8_t x[PANG_POINT_BYTES],
                                            pang_asym **ret, pang_err *err);
 /* NULL is fine. */
 void pang_asym_free(pang_asym *key);
-bool pang_asym_is_p256(const pang_asym *key);
 void pang_asym_get_public(const pang_asym *key, uint8_t ret_x[PANG_POINT_BYTES],
                           uint8_t ret_y[PANG_POINT_BYTES]); /* y: zero for Ed25519 */
 

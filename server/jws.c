@@ -17,11 +17,6 @@ static const char *const alg_names[] = {
     [PANG_ALG_HS256] = "HS256",
 };
 
-const char *pang_jws_alg_name(pang_jws_alg alg)
-{
-    return alg_names[alg];
-}
-
 pang_code pang_token_bad(pang_err *err, const char *why)
 {
     pang_code code = pang_fail(err, PANG_UNAUTHENTICATED, "NotAuthorizedException",

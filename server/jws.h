@@ -29,9 +29,6 @@ typedef struct {
     pang_str secret;      /* of HS256 */
 } pang_jws_key;
 
-/* "EdDSA" */
-const char *pang_jws_alg_name(pang_jws_alg alg);
-
 /* The signed token, in arena, NUL-terminated. REQUIRES: the key signs (EDDSA from its seed, HS256);
  * its kid needs no escape in JSON. ERRORS: RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_jws_sign(const pang_jws_key *key, pang_str payload,

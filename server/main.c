@@ -2,6 +2,7 @@
  * pangolin-server: opens everything in order, serves until a signal, closes in the reverse order.
  * The main thread is the only one that takes signals, and sleeps in sigwait until one comes.
  */
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -60,6 +61,13 @@ typedef struct {
 
 /* ---- metrics that others keep ---- */
 
+static size_t give_samples(pang_sample *to, size_t max, const pang_sample *rows, size_t n)
+{
+    assert(n <= max);
+    memcpy(to, rows, n * sizeof *rows);
+    return n;
+}
+
 static size_t sample_process(void *arg, pang_sample *samples, size_t max)
 {
     server *s = arg;
@@ -100,10 +108,7 @@ static size_t sample_store(void *arg, pang_sample *samples, size_t max)
          (double)db.cache_misses},
         {"pangolin_cache_bytes", "gauge", "Bytes in the cache", (double)db.cache_bytes},
     };
-    _Static_assert(sizeof rows / sizeof rows[0] <= PANG_SAMPLES_MAX, "room for all rows");
-    (void)max;
-    memcpy(samples, rows, sizeof rows);
-    return sizeof rows / sizeof rows[0];
+    return give_samples(samples, max, rows, sizeof rows / sizeof rows[0]);
 }
 
 static size_t sample_state(void *arg, pang_sample *samples, size_t max)
@@ -127,10 +132,7 @@ static size_t sample_state(void *arg, pang_sample *samples, size_t max)
         {"pangolin_work_failed_total", "counter", "Rounds of later work that failed",
          (double)state.rounds_failed},
     };
-    _Static_assert(sizeof rows / sizeof rows[0] <= PANG_SAMPLES_MAX, "room for all rows");
-    (void)max;
-    memcpy(samples, rows, sizeof rows);
-    return sizeof rows / sizeof rows[0];
+    return give_samples(samples, max, rows, sizeof rows / sizeof rows[0]);
 }
 
 static size_t sample_permits(void *arg, pang_sample *samples, size_t max)
@@ -148,10 +150,7 @@ static size_t sample_permits(void *arg, pang_sample *samples, size_t max)
         {"pangolin_permits_loads_total", "counter", "Grants read and compiled",
          (double)permits.loads},
     };
-    _Static_assert(sizeof rows / sizeof rows[0] <= PANG_SAMPLES_MAX, "room for all rows");
-    (void)max;
-    memcpy(samples, rows, sizeof rows);
-    return sizeof rows / sizeof rows[0];
+    return give_samples(samples, max, rows, sizeof rows / sizeof rows[0]);
 }
 
 static size_t sample_audit(void *arg, pang_sample *samples, size_t max)
@@ -171,10 +170,7 @@ static size_t sample_audit(void *arg, pang_sample *samples, size_t max)
         {"pangolin_audit_write_failures_total", "counter",
          "Audit records that failed to be written", (double)audit.failures},
     };
-    _Static_assert(sizeof rows / sizeof rows[0] <= PANG_SAMPLES_MAX, "room for all rows");
-    (void)max;
-    memcpy(samples, rows, sizeof rows);
-    return sizeof rows / sizeof rows[0];
+    return give_samples(samples, max, rows, sizeof rows / sizeof rows[0]);
 }
 
 /* ---- opening ---- */
@@ -326,7 +322,6 @@ static pang_code open_dispatcher(server *s, pang_err *err)
     pang_dispatch_config config = {
         .server = &s->shared,
         .services = pang_services,
-        .evaluation = s->shared.evaluation,
         .authn = s->credentials.authn,
         .evaluate = s->credentials.permits != NULL ? pang_evaluate : NULL,
         .stand = s->credentials.permits != NULL ? pang_evaluate_stand : NULL,

@@ -103,13 +103,9 @@ PANG_MUST_CHECK pang_code pang_oidc_end(pang_oidc *oidc, const pang_provider *pr
 
 /* ---- bearer tokens ---- */
 
-/* Who a bearer token of a configured issuer stands for. ERRORS: NOT_FOUND (none of these issuers),
- * UNAUTHENTICATED, UNAVAILABLE, RESOURCE_EXHAUSTED. */
-PANG_MUST_CHECK pang_code pang_oidc_read_bearer(pang_oidc *oidc, pang_str token,
-                                                int64_t deadline_ms, pang_arena *arena,
-                                                const pang_provider **ret_provider,
-                                                pang_somebody *ret, pang_err *err);
-/* The same for authn.h: as a principal of ours. `oidc` is the pang_oidc. */
+/* For authn.h: who a bearer token of a configured issuer stands for, as a principal of ours. `oidc`
+ * is the pang_oidc. ERRORS: NOT_FOUND (none of these issuers), UNAUTHENTICATED, UNAVAILABLE,
+ * RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_oidc_foreign(void *oidc, pang_str token, pang_arena *arena,
                                             pang_principal *ret, pang_err *err);
 

@@ -42,9 +42,8 @@ static pang_code not_ours(pang_err *err)
     return pang_fail(err, PANG_NOT_FOUND, NULL, "the token is of no configured issuer");
 }
 
-pang_code pang_oidc_read_bearer(pang_oidc *oidc, pang_str text, int64_t deadline_ms,
-                                pang_arena *arena, const pang_provider **ret_provider,
-                                pang_somebody *ret, pang_err *err)
+static pang_code read_bearer(pang_oidc *oidc, pang_str text, int64_t deadline_ms, pang_arena *arena,
+                             const pang_provider **ret_provider, pang_somebody *ret, pang_err *err)
 {
     pang_foreign_token token;
     pang_str issuer;
@@ -230,7 +229,7 @@ pang_code pang_oidc_foreign(void *arg, pang_str token, pang_arena *arena, pang_p
     pang_somebody who = {0};
     search s = {.who = &who, .arena = arena};
     int64_t deadline_ms = pang_env_mono_ms(oidc->env) + PANG_HTTP_TIMEOUT_MS;
-    pang_code code = pang_oidc_read_bearer(oidc, token, deadline_ms, arena, &s.provider, &who, err);
+    pang_code code = read_bearer(oidc, token, deadline_ms, arena, &s.provider, &who, err);
     if (code == PANG_OK)
         code = find_now(oidc, &s, err);
     if (code != PANG_OK)

@@ -58,7 +58,4 @@ PANG_MUST_CHECK pang_code pang_oidc_ask_github(pang_oidc *oidc, const pang_provi
                                                pang_arena *arena, pang_somebody *ret,
                                                pang_err *err);
 
-/* "the identity provider "x" ...": returns UNAUTHENTICATED, why is in the detail. */
-pang_code pang_oidc_refuse(const pang_provider *provider, const char *why, pang_err *err);
-
 #endif

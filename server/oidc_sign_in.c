@@ -12,7 +12,7 @@
 
 enum { CODE_MAX = 2048, TOKEN_MAX = 8192 };
 
-pang_code pang_oidc_refuse(const pang_provider *provider, const char *why, pang_err *err)
+static pang_code refuse(const pang_provider *provider, const char *why, pang_err *err)
 {
     pang_code code = pang_fail(err, PANG_UNAUTHENTICATED, "NotAuthorizedException",
                                "the answer of the identity provider \"%s\" does not hold; sign in "
@@ -123,7 +123,7 @@ static pang_code read_tokens(const pang_provider *provider, const pang_http_repl
     if (reply->status >= 500 || reply->status == 429)
         return unavailable(provider, "does not redeem codes now", err);
     if (reply->status != 200)
-        return pang_oidc_refuse(provider, "it refuses the code", err);
+        return refuse(provider, "it refuses the code", err);
     pang_code code = pang_json_parse(reply->body, arena, &json, err);
     if (code == PANG_INVALID_ARGUMENT)
         return unavailable(provider, "answers with no JSON", err);
@@ -132,9 +132,9 @@ static pang_code read_tokens(const pang_provider *provider, const pang_http_repl
     bool has_access = take_token(json, "access_token", TOKEN_MAX, &ret->access_token);
     bool has_id = take_token(json, "id_token", PANG_FOREIGN_TOKEN_MAX, &ret->id_token);
     if (provider->is_oidc && !has_id)
-        return pang_oidc_refuse(provider, "it gives no ID token", err);
+        return refuse(provider, "it gives no ID token", err);
     if (!provider->is_oidc && !has_access)
-        return pang_oidc_refuse(provider, "it gives no access token", err);
+        return refuse(provider, "it gives no access token", err);
     return PANG_OK;
 }
 
@@ -182,7 +182,7 @@ static pang_code read_id_token(pang_oidc *oidc, const pang_provider *provider,
     if (code == PANG_OK)
         code = pang_id_token_read(&rules, token.payload, arena, ret, &inner);
     if (code == PANG_UNAUTHENTICATED)
-        return pang_oidc_refuse(provider, inner.detail, err);
+        return refuse(provider, inner.detail, err);
     if (code != PANG_OK)
         *err = inner;
     return code;
@@ -197,8 +197,7 @@ static pang_code check_issuer(const pang_provider *provider, bool says_issuer, p
         return PANG_OK;
     if (pang_str_equal(iss, provider->issuer))
         return PANG_OK;
-    return pang_oidc_refuse(provider, "the answer names another issuer, or none where it must",
-                            err);
+    return refuse(provider, "the answer names another issuer, or none where it must", err);
 }
 
 static pang_code end_oidc(pang_oidc *oidc, const pang_provider *provider,
@@ -223,7 +222,7 @@ pang_code pang_oidc_end(pang_oidc *oidc, const pang_provider *provider,
 {
     tokens got = {0};
     if (code_text.len == 0 || code_text.len > CODE_MAX)
-        return pang_oidc_refuse(provider, "there is no code, or a very long one", err);
+        return refuse(provider, "there is no code, or a very long one", err);
     if (provider->is_oidc) {
         pang_code code = end_oidc(oidc, provider, sign_in, code_text, iss, arena, &got, err);
         return code == PANG_OK ? read_id_token(oidc, provider, sign_in, &got, arena, ret, err)
@@ -252,7 +251,7 @@ static pang_code ask(pang_oidc *oidc, const pang_provider *provider, pang_str ur
         return code;
     if (reply.status != 200)
         return reply.status >= 500 ? unavailable(provider, "does not tell its users now", err)
-                                   : pang_oidc_refuse(provider, "it does not tell its user", err);
+                                   : refuse(provider, "it does not tell its user", err);
     code = pang_json_parse(reply.body, arena, ret, err);
     return code == PANG_INVALID_ARGUMENT ? unavailable(provider, "answers with no JSON", err)
                                          : code;
@@ -291,13 +290,13 @@ pang_code pang_oidc_ask_github(pang_oidc *oidc, const pang_provider *provider,
     pang_somebody made = {0};
     int64_t id = 0;
     if (!is_header_safe(access_token))
-        return pang_oidc_refuse(provider, "its access token holds what no token holds", err);
+        return refuse(provider, "its access token holds what no token holds", err);
     pang_str emails_url = pang_arena_printf(arena, "%" PANG_STR_FMT "/emails",
                                             PANG_STR_ARG(provider->userinfo_url));
     pang_code code = ask(oidc, provider, provider->userinfo_url, access_token, deadline_ms, arena,
                          &user, err);
     if (code == PANG_OK && (!pang_json_to_int64(pang_json_get(user, "id"), &id) || id <= 0))
-        return pang_oidc_refuse(provider, "its user has no id", err);
+        return refuse(provider, "its user has no id", err);
     if (code == PANG_OK)
         code = ask(oidc, provider, emails_url, access_token, deadline_ms, arena, &emails, err);
     if (code != PANG_OK)

@@ -93,11 +93,6 @@ pang_trees *pang_state_trees(pang_state *state)
     return state->trees;
 }
 
-pang_documents *pang_state_documents(pang_state *state)
-{
-    return state->documents;
-}
-
 pang_objects *const *pang_state_objects(const pang_state *state)
 {
     return state->config.objects;

@@ -44,10 +44,9 @@ PANG_MUST_CHECK pang_code pang_throttle_open(const pang_throttle_config *config,
 void pang_throttle_close(pang_throttle *throttle); /* NULL is fine */
 
 /* Whether all these may try. With `look` the store is asked too (one round trip), for failures at
- * other servers. Addresses of one IPv6 /64 are one subject, in
- * every kind but "account". When the store does not answer, what
- * this server knows decides. ERRORS: RESOURCE_EXHAUSTED (reason "TooManyRequests"; *ret_wait_s: for
- * how long, else 0). A NULL throttle refuses nobody. */
+ * other servers. Addresses of one IPv6 /64 are one subject, in every kind but "account". When the
+ * store does not answer, what this server knows decides. A NULL throttle refuses nobody.
+ * ERRORS: RESOURCE_EXHAUSTED (reason "TooManyRequests"; *ret_wait_s: for how long, else 0). */
 PANG_MUST_CHECK pang_code pang_throttle_check(pang_throttle *throttle,
                                               const pang_throttle_subject *subjects, size_t n,
                                               bool look, pang_arena *arena, unsigned *ret_wait_s,

@@ -20,7 +20,7 @@ static const struct {
     {PANG_PRINCIPAL_TENANT_USER, "tenant-user"},
 };
 
-const char *pang_role_name(pang_principal_kind kind)
+static const char *role_name(pang_principal_kind kind)
 {
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
         if (roles[i].kind == kind)
@@ -28,7 +28,7 @@ const char *pang_role_name(pang_principal_kind kind)
     return "tenant-user";
 }
 
-bool pang_role_parse(pang_str name, pang_principal_kind *ret)
+static bool parse_role(pang_str name, pang_principal_kind *ret)
 {
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
         if (pang_str_equal(name, pang_str_from(roles[i].name))) {
@@ -73,7 +73,7 @@ static pang_str claims_text(const pang_token_rules *rules, const pang_claims *cl
         pang_buf_add(&out, PANG_STR("\"tenant_id\":null,"));
     else
         add_id(&out, "tenant_id", claims->tenant);
-    add_text(&out, "role", pang_str_from(pang_role_name(role)));
+    add_text(&out, "role", pang_str_from(role_name(role)));
     if (is_service)
         add_text(&out, "kind", PANG_STR("service-user"));
     pang_buf_printf(&out, "\"epoch\":%lld,\"iat\":%lld,\"exp\":%lld}", (long long)claims->epoch,
@@ -148,8 +148,7 @@ static const char *read_account(const pang_json *claims, pang_claims *ret)
     if (!pang_json_to_str(pang_json_get(claims, "username"), &ret->username) ||
         ret->username.len == 0 || ret->username.len > PANG_TOKEN_NAME_MAX)
         return "username is missing or too long";
-    if (!pang_json_to_str(pang_json_get(claims, "role"), &text) ||
-        !pang_role_parse(text, &ret->kind))
+    if (!pang_json_to_str(pang_json_get(claims, "role"), &text) || !parse_role(text, &ret->kind))
         return "role is none of ours";
     ret->is_admin = ret->kind == PANG_PRINCIPAL_TENANT_ADMIN;
     if (ret->kind == PANG_PRINCIPAL_ROOT ? !pang_json_is_null(tenant)

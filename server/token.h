@@ -45,8 +45,4 @@ PANG_MUST_CHECK pang_code pang_token_make(const pang_token_rules *rules, const p
 PANG_MUST_CHECK pang_code pang_token_read(const pang_token_rules *rules, pang_str token,
                                           pang_arena *arena, pang_claims *ret, pang_err *err);
 
-/* "tenant-admin", and back; false for a role that there is not. */
-const char *pang_role_name(pang_principal_kind kind);
-bool pang_role_parse(pang_str name, pang_principal_kind *ret);
-
 #endif

@@ -51,11 +51,6 @@ pang_str pang_key_user(pang_keys *keys, pang_id user)
     return pang_key_make(keys, "us", "i", user);
 }
 
-pang_str pang_key_users(pang_keys *keys)
-{
-    return pang_key_make(keys, "us", "/");
-}
-
 pang_str pang_key_last_use(pang_keys *keys, pang_id principal)
 {
     return pang_key_make(keys, "lu", "i", principal);

@@ -219,7 +219,6 @@ static void test_keys__ranges_of_identity_hold_their_own(void **state)
         {pang_key_tenant_names(&keys), pang_key_tenant_name(&keys, t)},
         {pang_key_tenants(&keys), pang_key_tenant(&keys, branch)},
         {pang_key_user_names(&keys), pang_key_user_name(&keys, t)},
-        {pang_key_users(&keys), pang_key_user(&keys, branch)},
         {pang_key_service_user_names(&keys), pang_key_service_user_name(&keys, t)},
         {pang_key_grants(&keys, branch), pang_key_grant(&keys, branch, other)},
         {pang_key_grant_places(&keys), pang_key_grant_place(&keys, branch)},
