@@ -71,7 +71,7 @@ typedef enum {
     PANG_ACT_EXPERIMENTAL_BRANCHING = 9, /* to make branches for trying out */
     PANG_ACT_MANAGE_DISCOVERY = 10       /* to show an asset to who may not read it */
 } pang_action;
-/* Catalogs, namespaces, tables, views and warehouses by name, all else by id. */
+/* Catalogs, namespaces, tables, views and warehouses by name, all else by id where not said. */
 typedef enum {
     PANG_RESOURCE_TENANT = 1,
     PANG_RESOURCE_CATALOG = 2,
@@ -86,7 +86,12 @@ typedef enum {
     PANG_RESOURCE_TOKEN = 11,      /* a token, or whose tokens */
     PANG_RESOURCE_SYSTEM = 12,     /* settings and counts */
     PANG_RESOURCE_ASSET = 13,      /* by its id, or by catalog, namespace and name */
-    PANG_RESOURCE_AUDIT = 14       /* an entry of the log */
+    PANG_RESOURCE_AUDIT = 14,      /* an entry of the log */
+    PANG_RESOURCE_BRANCH = 15,     /* by catalog and name; like the next four judged as its catalog */
+    PANG_RESOURCE_TAG = 16,        /* by catalog and name */
+    PANG_RESOURCE_COMMIT = 17,     /* by catalog and id */
+    PANG_RESOURCE_MERGE_OPERATION = 18, /* by id */
+    PANG_RESOURCE_CONFLICT = 19         /* by id */
 } pang_resource;
 
 typedef struct {

@@ -63,6 +63,11 @@ static const char *type_of_resource(uint32_t resource)
         [PANG_RESOURCE_SYSTEM] = "tenant",
         [PANG_RESOURCE_ASSET] = "table",
         [PANG_RESOURCE_AUDIT] = "tenant",
+        [PANG_RESOURCE_BRANCH] = "branch",
+        [PANG_RESOURCE_TAG] = "tag",
+        [PANG_RESOURCE_COMMIT] = "commit",
+        [PANG_RESOURCE_MERGE_OPERATION] = "merge_operation",
+        [PANG_RESOURCE_CONFLICT] = "conflict",
     };
     return resource < sizeof types / sizeof types[0] ? types[resource] : "";
 }

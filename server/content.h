@@ -131,6 +131,12 @@ typedef struct {
     int slot;
     pang_rec_change *changes[PANG_CHANGES_MAX];
     size_t n;
+    /* What else the commit says, set before pang_edit_end; borrowed from the arena. */
+    pang_rec_property **properties;
+    size_t n_properties;
+    pang_rec_point **parents; /* further ones, of a merge; parent_ids are their commits' */
+    ProtobufCBinaryData *parent_ids;
+    size_t n_parents;
 } pang_edit;
 
 /* NULL in *ret never. ERRORS: INVALID_ARGUMENT (the view is of the past), RESOURCE_EXHAUSTED. */

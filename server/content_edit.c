@@ -57,6 +57,7 @@ pang_code pang_edit_begin(pang_view *view, const pang_env *env, const pang_princ
         return pang_fail_memory(err);
     edit->view = view;
     edit->who = who;
+    edit->n = edit->n_properties = edit->n_parents = 0;
     edit->id = pang_id_v7(env);
     edit->slot = pang_txn_append(view->txn, pang_key_sequence(&view->keys, view->catalog));
     pang_code code = status(edit, err);
@@ -238,6 +239,12 @@ pang_code pang_edit_end(pang_edit *edit, pang_str message, pang_err *err)
     pang_str id_body = pang_record_pack(&commit.base, view->arena);
     commit.changes = edit->changes;
     commit.n_changes = edit->n;
+    commit.properties = edit->properties;
+    commit.n_properties = edit->n_properties;
+    commit.parents = edit->parents;
+    commit.n_parents = edit->n_parents;
+    commit.parent_ids = edit->parent_ids;
+    commit.n_parent_ids = edit->n_parents;
     put_numbered(edit, PANG_KIND_COMMIT, pang_key_commit(&view->keys, view->levels[0].branch, 0),
                  &commit.base);
     pang_txn_set_id(view->txn, edit->id, id_key, id_body, true);

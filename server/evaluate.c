@@ -7,12 +7,20 @@
 #include "server/evaluate.h"
 
 #include "api/keys_secrets.h"
+#include "api/keys_versions.h"
 #include "pangolin/store/v1/identity.pb-c.h"
 #include "server/content.h"
 
 enum { CATALOGS_MAX = 64 }; /* that an asset is looked for in, when only its id is given */
 
 /* ---- what an access names ---- */
+
+/* Branches, tags and commits: who may do what with them is said of their catalog. */
+static bool names_ref(const pang_access *access)
+{
+    return access->resource == PANG_RESOURCE_BRANCH || access->resource == PANG_RESOURCE_TAG ||
+           access->resource == PANG_RESOURCE_COMMIT;
+}
 
 static bool names_content(const pang_access *access)
 {
@@ -25,7 +33,7 @@ static bool names_content(const pang_access *access)
     case PANG_RESOURCE_ASSET:
         return access->n_object != 1; /* by its id */
     default:
-        return false;
+        return names_ref(access);
     }
 }
 
@@ -39,7 +47,7 @@ static pang_str text_of(const pang_access *access, size_t i)
 
 static pang_levels levels_of(const pang_access *access)
 {
-    if (access->n_object < 2)
+    if (access->n_object < 2 || names_ref(access))
         return (pang_levels){0};
     return (pang_levels){access->object[1].levels, access->object[1].n};
 }
@@ -218,7 +226,8 @@ static pang_code content_object(pang_call *call, const pang_access *access, pang
     pang_view view;
     pang_levels levels = levels_of(access);
     *ret = nowhere(call);
-    if (text_of(access, 0).len == 0 || (access->n_object > 1 && levels.n == 0))
+    size_t n = names_ref(access) ? 1 : access->n_object;
+    if (text_of(access, 0).len == 0 || (n > 1 && levels.n == 0))
         return PANG_OK;
     pang_code code = open_view(call, access, &view, err);
     if (code != PANG_OK)
@@ -229,9 +238,9 @@ static pang_code content_object(pang_call *call, const pang_access *access, pang
         return is_absence(code) ? PANG_OK : code;
     ret->catalog = view.catalog;
     ret->path = path;
-    if (access->n_object == 2)
+    if (n == 2)
         ret->kind = PANG_SCOPE_NAMESPACE;
-    if (access->n_object < 3)
+    if (n < 3)
         return PANG_OK;
     ret->kind = PANG_SCOPE_ASSET;
     return find_asset(call, &view, access, ret, err);
@@ -305,6 +314,39 @@ static pang_code asset_by_id(pang_call *call, const pang_access *access, pang_gr
     return find_by_id(call, asset, ret, err);
 }
 
+/* A merge operation, or a conflict of one, by its id: judged as the catalog it is in. */
+static pang_code merge_by_id(pang_call *call, const pang_access *access, pang_grant_object *ret,
+                             pang_err *err)
+{
+    pang_id id;
+    pang_record record;
+    pang_rec_merge_conflict *conflict;
+    pang_rec_merge_operation *operation;
+    pang_keys keys = {.arena = call->arena, .scope = call->tenant_key};
+    pang_code code = PANG_OK;
+    *ret = nowhere(call);
+    if (!pang_id_parse(text_of(access, 0), &id))
+        return PANG_OK;
+    if (access->resource == PANG_RESOURCE_CONFLICT) {
+        code = pang_txn_get_one(call->txn, pang_key_merge_conflict(&keys, id), &record, err);
+        if (code != PANG_OK || record.version == 0)
+            return code;
+        code = pang_record_unpack(&pangolin__store__v1__merge_conflict__descriptor, &record,
+                                  call->arena, &conflict, err);
+        if (code != PANG_OK)
+            return code;
+        id = pang_id_of(conflict->operation);
+    }
+    code = pang_txn_get_one(call->txn, pang_key_merge_operation(&keys, id), &record, err);
+    if (code != PANG_OK || record.version == 0)
+        return code;
+    code = pang_record_unpack(&pangolin__store__v1__merge_operation__descriptor, &record,
+                              call->arena, &operation, err);
+    if (code == PANG_OK)
+        ret->catalog = pang_id_of(operation->catalog);
+    return code;
+}
+
 /* ---- evaluating ---- */
 
 /* Whether what the object would be made in may be listed: what is not there yet cannot be. */
@@ -338,6 +380,9 @@ pang_code pang_evaluate(void *arg, pang_call *call, const pang_access *access, p
             code = content_object(call, access, &object, err);
         else if (access->resource == PANG_RESOURCE_ASSET)
             code = asset_by_id(call, access, &object, err);
+        else if (access->resource == PANG_RESOURCE_MERGE_OPERATION ||
+                 access->resource == PANG_RESOURCE_CONFLICT)
+            code = merge_by_id(call, access, &object, err);
     }
     if (code != PANG_OK)
         return code;

@@ -10,6 +10,7 @@
 #include "api/id.h"
 #include "api/storage.h"
 #include "pangolin/store/v1/records.pb-c.h"
+#include "pangolin/store/v1/versions.pb-c.h"
 
 /* The messages of proto/pangolin/store/v1/records.proto, which says what their fields mean; kinds
  * and keys are in api/keys.h. Descriptors keep their long names:
@@ -29,6 +30,11 @@ typedef Pangolin__Store__V1__Reservation pang_rec_reservation;
 typedef Pangolin__Store__V1__PendingFile pang_rec_pending_file;
 typedef Pangolin__Store__V1__Due pang_rec_due;
 typedef Pangolin__Store__V1__Due__Purge pang_rec_purge;
+typedef Pangolin__Store__V1__Branch pang_rec_branch;
+typedef Pangolin__Store__V1__ForkMark pang_rec_fork_mark;
+typedef Pangolin__Store__V1__MergeMark pang_rec_merge_mark;
+typedef Pangolin__Store__V1__MergeOperation pang_rec_merge_operation;
+typedef Pangolin__Store__V1__MergeConflict pang_rec_merge_conflict;
 
 /* The wire form, in arena, for the body of a put: the message may go at once. Empty without memory
  * (the arena is then marked as failed). */

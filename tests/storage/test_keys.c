@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "api/keys_identity.h"
+#include "api/keys_versions.h"
 
 static pang_arena *arena;
 static pang_keys keys;
@@ -175,6 +176,12 @@ static void test_keys__every_maker_makes_what_parse_reads(void **state)
         pang_key_audit_seal(&keys, 3),
         pang_key_audit_principal(&keys, branch, 3),
         pang_key_audit_resource(&keys, branch, 3),
+        pang_key_branch(&keys, branch, other),
+        pang_key_fork_mark(&keys, branch),
+        pang_key_merge_mark(&keys, branch, other),
+        pang_key_merge_operation(&keys, branch),
+        pang_key_merge_listed(&keys, branch, other),
+        pang_key_merge_conflict(&keys, branch),
         pang_key_tenant_name(&keys, t),
         pang_key_tenant(&keys, branch),
         pang_key_user_name(&keys, t),

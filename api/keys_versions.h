@@ -1,0 +1,39 @@
+/*
+ * Keys of branches, forks and merges, whose bodies are in proto/pangolin/store/v1/versions.proto.
+ * The rules are those of api/keys.h; all are of a tenant's scope.
+ * Called by the server's modules about branches, merges and their collector. Threads, lifetime: as
+ * api/keys.h; made in storage/keys_versions.c.
+ */
+#ifndef PANG_API_KEYS_VERSIONS_H
+#define PANG_API_KEYS_VERSIONS_H
+
+#include "api/keys.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Kinds of records, for their headers: as pang_catalog_kind, with which they share the numbers. */
+typedef enum {
+    PANG_KIND_BRANCH = 128,          /* bi/<catalog>/<branch>: Branch */
+    PANG_KIND_FORK_MARK = 129,       /* fk/<branch>: ForkMark */
+    PANG_KIND_MERGE_MARK = 130,      /* mm/<into>/<from>: MergeMark */
+    PANG_KIND_MERGE_OPERATION = 131, /* mo/<operation>: MergeOperation */
+    PANG_KIND_MERGE_LISTED = 132,    /* ml/<catalog>/<operation>: no body */
+    PANG_KIND_MERGE_CONFLICT = 133,  /* mc/<conflict>: MergeConflict */
+} pang_version_kind;
+
+pang_str pang_key_branch(pang_keys *keys, pang_id catalog, pang_id branch);
+pang_str pang_key_branches(pang_keys *keys, pang_id catalog); /* prefix */
+pang_str pang_key_fork_mark(pang_keys *keys, pang_id branch);
+pang_str pang_key_merge_mark(pang_keys *keys, pang_id into, pang_id from);
+pang_str pang_key_merge_marks(pang_keys *keys, pang_id into); /* prefix */
+pang_str pang_key_merge_operation(pang_keys *keys, pang_id operation);
+pang_str pang_key_merge_listed(pang_keys *keys, pang_id catalog, pang_id operation);
+pang_str pang_key_merges_listed(pang_keys *keys, pang_id catalog); /* prefix, oldest first */
+pang_str pang_key_merge_conflict(pang_keys *keys, pang_id conflict);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
