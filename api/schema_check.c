@@ -4,7 +4,7 @@
  */
 #include "api/schema_internal.h"
 
-enum { ACTION_LAST = 10, RESOURCE_LAST = 14 }; /* Action and Resource of rule.proto */
+enum { ACTION_LAST = 10, RESOURCE_LAST = 19 }; /* Action and Resource of rule.proto */
 
 static pang_code refuse(pang_err *err, pang_str of, const char *what, pang_str name)
 {
