@@ -211,36 +211,84 @@ void pang_json_release(pang_json *value)
 
 /* ---- writing text ---- */
 
-static bool print_value(pang_buf *buf, const pang_json *value, unsigned depth);
+/* Where text goes. `remembers`: elements of the document's members keep the text they print as. */
+typedef struct {
+    pang_buf buf;
+    bool remembers;
+} printer;
 
-static bool print_object(pang_buf *buf, struct json_object *object, unsigned depth)
+enum { REMEMBERED_DEPTH = 2 };
+
+/* The text of an object that is finished, kept as its user data. */
+typedef struct {
+    size_t len;
+    char text[];
+} remembered;
+
+static void forget_text(struct json_object *object, void *text)
+{
+    (void)object;
+    free(text);
+}
+
+/* What has no room for its text prints anew. */
+static void remember_text(struct json_object *object, pang_str text)
+{
+    remembered *kept = malloc(sizeof *kept + text.len);
+    if (kept == NULL)
+        return;
+    kept->len = text.len;
+    memcpy(kept->text, text.ptr, text.len);
+    json_object_set_userdata(object, kept, forget_text);
+}
+
+static bool print_value(printer *p, const pang_json *value, unsigned depth);
+
+static bool print_members(printer *p, struct json_object *object, unsigned depth)
 {
     bool first = true;
-    pang_buf_add_char(buf, '{');
+    pang_buf_add_char(&p->buf, '{');
     for (struct lh_entry *e = lh_table_head(json_object_get_object(object)); e != NULL;
          e = lh_entry_next(e)) {
         if (!first)
-            pang_buf_add_char(buf, ',');
+            pang_buf_add_char(&p->buf, ',');
         first = false;
-        pang_json_quote(buf, pang_str_from(lh_entry_k(e)));
-        pang_buf_add_char(buf, ':');
-        if (!print_value(buf, outward(lh_entry_v(e)), depth + 1))
+        pang_json_quote(&p->buf, pang_str_from(lh_entry_k(e)));
+        pang_buf_add_char(&p->buf, ':');
+        if (!print_value(p, outward(lh_entry_v(e)), depth + 1))
             return false;
     }
-    pang_buf_add_char(buf, '}');
+    pang_buf_add_char(&p->buf, '}');
     return true;
 }
 
-static bool print_array(pang_buf *buf, struct json_object *array, unsigned depth)
+static bool print_object(printer *p, struct json_object *object, unsigned depth)
 {
-    pang_buf_add_char(buf, '[');
+    size_t start = p->buf.len;
+    if (!p->remembers || depth != REMEMBERED_DEPTH)
+        return print_members(p, object, depth);
+    const remembered *kept = json_object_get_userdata(object);
+    if (kept != NULL) {
+        pang_buf_add(&p->buf, (pang_str){kept->text, kept->len});
+        return true;
+    }
+    if (!print_members(p, object, depth))
+        return false;
+    if (!p->buf.failed)
+        remember_text(object, pang_str_after(pang_buf_str(&p->buf), start));
+    return true;
+}
+
+static bool print_array(printer *p, struct json_object *array, unsigned depth)
+{
+    pang_buf_add_char(&p->buf, '[');
     for (size_t i = 0; i < json_object_array_length(array); i++) {
         if (i > 0)
-            pang_buf_add_char(buf, ',');
-        if (!print_value(buf, outward(json_object_array_get_idx(array, i)), depth + 1))
+            pang_buf_add_char(&p->buf, ',');
+        if (!print_value(p, outward(json_object_array_get_idx(array, i)), depth + 1))
             return false;
     }
-    pang_buf_add_char(buf, ']');
+    pang_buf_add_char(&p->buf, ']');
     return true;
 }
 
@@ -259,45 +307,57 @@ static void print_int(pang_buf *buf, int64_t value)
     pang_buf_add(buf, (pang_str){digits + at, sizeof digits - at});
 }
 
-static bool print_value(pang_buf *buf, const pang_json *value, unsigned depth)
+static bool print_value(printer *p, const pang_json *value, unsigned depth)
 {
     struct json_object *raw = raw_of(value);
     if (depth > PANG_JSON_DEPTH_MAX + DEPTH_SLACK)
         return false;
     switch (pang_json_type_of(value)) {
     case PANG_JSON_IS_NULL:
-        pang_buf_add(buf, PANG_STR("null"));
+        pang_buf_add(&p->buf, PANG_STR("null"));
         break;
     case PANG_JSON_IS_BOOL:
-        pang_buf_add(buf, json_object_get_boolean(raw) ? PANG_STR("true") : PANG_STR("false"));
+        pang_buf_add(&p->buf, json_object_get_boolean(raw) ? PANG_STR("true") : PANG_STR("false"));
         break;
     case PANG_JSON_IS_INT:
-        print_int(buf, json_object_get_int64(raw));
+        print_int(&p->buf, json_object_get_int64(raw));
         break;
     case PANG_JSON_IS_NUMBER:
-        pang_buf_add(buf, pang_str_from(json_object_get_userdata(raw)));
+        pang_buf_add(&p->buf, pang_str_from(json_object_get_userdata(raw)));
         break;
     case PANG_JSON_IS_STRING:
-        pang_json_quote(
-            buf, (pang_str){json_object_get_string(raw), (size_t)json_object_get_string_len(raw)});
+        pang_json_quote(&p->buf, (pang_str){json_object_get_string(raw),
+                                            (size_t)json_object_get_string_len(raw)});
         break;
     case PANG_JSON_IS_ARRAY:
-        return print_array(buf, raw, depth);
+        return print_array(p, raw, depth);
     case PANG_JSON_IS_OBJECT:
-        return print_object(buf, raw, depth);
+        return print_object(p, raw, depth);
     }
     return true;
 }
 
+static pang_code print_with(printer *p, const pang_json *value, pang_str *ret, pang_err *err)
+{
+    if (!print_value(p, value, 0))
+        return pang_fail(err, PANG_RESOURCE_EXHAUSTED, NULL, "JSON document is too deep");
+    if (p->buf.failed)
+        return pang_fail_memory(err);
+    *ret = pang_buf_str(&p->buf);
+    return PANG_OK;
+}
+
 pang_code pang_json_print(const pang_json *value, pang_arena *arena, pang_str *ret, pang_err *err)
 {
-    pang_buf buf = {.arena = arena};
-    if (!print_value(&buf, value, 0))
-        return pang_fail(err, PANG_RESOURCE_EXHAUSTED, NULL, "JSON document is too deep");
-    if (buf.failed)
-        return pang_fail_memory(err);
-    *ret = pang_buf_str(&buf);
-    return PANG_OK;
+    printer p = {.buf = {.arena = arena}};
+    return print_with(&p, value, ret, err);
+}
+
+pang_code pang_json_print_again(const pang_json *value, pang_arena *arena, pang_str *ret,
+                                pang_err *err)
+{
+    printer p = {.buf = {.arena = arena}, .remembers = true};
+    return print_with(&p, value, ret, err);
 }
 
 /* ---- looking ---- */
@@ -593,12 +653,20 @@ pang_json *pang_json_copy(const pang_json *value, pang_arena *arena)
 
 /* ---- changing ---- */
 
+/* What the object printed as is not what it will. */
+static void forget(struct json_object *object)
+{
+    if (json_object_get_userdata(object) != NULL)
+        json_object_set_userdata(object, NULL, NULL);
+}
+
 bool pang_json_set(pang_json *object, const char *name, pang_json *value)
 {
     if (value == NULL || value == object || pang_json_type_of(object) != PANG_JSON_IS_OBJECT)
         return false;
     struct json_object *held = json_object_get(inward(value));
     struct lh_table *table = json_object_get_object(object);
+    forget(object);
     struct lh_entry *entry = lh_table_lookup_entry_w_hash(table, name, lh_get_hash(table, name));
     if (entry == NULL) {
         if (insert(object, name, held))
@@ -654,8 +722,10 @@ bool pang_json_replace(pang_json *array, size_t i, pang_json *value)
 
 void pang_json_remove(pang_json *object, const char *name)
 {
-    if (pang_json_type_of(object) == PANG_JSON_IS_OBJECT)
-        json_object_object_del(object, name);
+    if (pang_json_type_of(object) != PANG_JSON_IS_OBJECT)
+        return;
+    forget(object);
+    json_object_object_del(object, name);
 }
 
 void pang_json_remove_at(pang_json *array, size_t i)

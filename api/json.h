@@ -86,6 +86,11 @@ PANG_MUST_CHECK pang_code pang_json_parse(pang_str source, pang_arena *arena, pa
 /* The tree as text without white space, in arena. ERRORS: RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_json_print(const pang_json *value, pang_arena *arena, pang_str *ret,
                                           pang_err *err);
+/* The same for a document of which a later state will be printed, too: objects that are elements of
+ * its members (value.member[i]) keep their text while they live, and a document that shares them
+ * prints them by copying it. REQUIRES: nothing inside of those objects changes any more. */
+PANG_MUST_CHECK pang_code pang_json_print_again(const pang_json *value, pang_arena *arena,
+                                                pang_str *ret, pang_err *err);
 /* A count of the caller's own, so that a tree outlives the arena it was made in; given back with
  * release. Counts are not made for threads: all trees that share a value belong to one at a time.
  * NULL is fine. */

@@ -74,11 +74,12 @@ def build():
 def http_load(port, targets, **options):
     arguments = ["--port", str(port)]
     own = options.pop("own", False)
+    cores = options.pop("cores", OTHER_CORE)
     options.setdefault("connections", CONNECTIONS)
     options.setdefault("seconds", SECONDS)
     for name, value in options.items():
         arguments += ["--" + name, str(value)]
-    done = subprocess.run([*OTHER_CORE, tool("http_load"), *arguments, *(["--own"] if own else [])],
+    done = subprocess.run([*cores, tool("http_load"), *arguments, *(["--own"] if own else [])],
                           input="\n".join(targets) + "\n", stdout=subprocess.PIPE, text=True,
                           timeout=options["seconds"] + 60, check=True)
     return json.loads(done.stdout)
@@ -426,17 +427,23 @@ def zipf(report):
 def commits(report):
     report.head("Durable commits over %d tables, synchronous=FULL, metadata files included" %
                 COMMIT_TABLES)
-    with Pangolin("bench-commits", prefix=ONE_CORE) as server:
+    commits_on(report, "one core", ONE_CORE, OTHER_CORE)
+    commits_on(report, "all cores, the generator's too", [], [])
+
+
+def commits_on(report, where, cores, generator):
+    with Pangolin("bench-commits", prefix=cores) as server:
         targets = make_tables(server, "commits", COMMIT_TABLES)
         with Meter(server=server.pid("server"), bridge=server.pid("bridge")) as meter:
-            single = http_load(server.port, targets, connections=1, writes=100, body=PROPERTY)
-        report.row("one at a time", commit_row(single, meter))
+            single = http_load(server.port, targets, connections=1, writes=100, body=PROPERTY,
+                               cores=generator)
+        report.row("%s, one at a time" % where, commit_row(single, meter))
         with Meter(server=server.pid("server"), bridge=server.pid("bridge")) as meter:
             many = http_load(server.port, targets, own=True, writes=100, body=PROPERTY,
-                             connections=COMMIT_TABLES)
-        report.row("%d at a time, each its table" % COMMIT_TABLES, commit_row(many, meter),
-                   "> 3,000/s")
-        report.row("ratio", "%.1f" % (many["rate"] / single["rate"]), "> 5")
+                             connections=COMMIT_TABLES, cores=generator)
+        report.row("%s, %d at a time, each its table" % (where, COMMIT_TABLES),
+                   commit_row(many, meter), "> 3,000/s")
+        report.row("%s, ratio" % where, "%.1f" % (many["rate"] / single["rate"]), "> 5")
 
 
 def commit_row(result, meter):

@@ -260,7 +260,7 @@ pang_code pang_next_write(pang_call *call, pang_next *next, pang_str base, pang_
     pang_id *document;
     pang_view *view = next->table->view;
     const pang_env *env = call->server->env;
-    pang_code code = pang_json_print(next->document, call->arena, &next->text, err);
+    pang_code code = pang_json_print_again(next->document, call->arena, &next->text, err);
     if (code == PANG_OK)
         code = pang_model_file_name(next->document, base, env, call->arena, &file, err);
     if (code == PANG_OK)

@@ -226,6 +226,36 @@ static void test_json__trees_die_with_the_arena(void **state)
     }
 }
 
+static const char *print_again(pang_arena *arena, const pang_json *value)
+{
+    pang_str text;
+    pang_err err;
+    assert_int_equal(pang_json_print_again(value, arena, &text, &err), PANG_OK);
+    return text.ptr;
+}
+
+/* A later state shares elements with the one before, which keep their text; one that is written to
+ * all the same prints as it is. */
+static void test_json__what_was_printed_is_printed_again(void **state)
+{
+    pang_arena *arena = *state;
+    static const char first[] =
+        "{\"v\":2,\"list\":[{\"a\":1},{\"b\":[2]}],\"m\":{\"x\":{\"y\":0}}}";
+    pang_json *one = parse(arena, first);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(print_again(arena, one), first);
+    pang_json *two = pang_json_object(arena), *list = pang_json_array(arena);
+    pang_json *element = pang_json_get(one, "list");
+    assert_true(pang_json_append(list, pang_json_at(element, 1)));
+    assert_true(pang_json_append(list, pang_json_at(element, 0)));
+    assert_true(pang_json_set(two, "list", list));
+    assert_string_equal(print_again(arena, two), "{\"list\":[{\"b\":[2]},{\"a\":1}]}");
+    assert_true(pang_json_set(pang_json_at(list, 1), "a", pang_json_int(7, arena)));
+    pang_json_remove(pang_json_at(list, 0), "b");
+    assert_string_equal(print_again(arena, two), "{\"list\":[{},{\"a\":7}]}");
+    assert_string_equal(print(arena, two), "{\"list\":[{},{\"a\":7}]}");
+}
+
 static void test_json__depth_is_bounded_when_printing(void **state)
 {
     pang_json *inner = pang_json_array(*state);
@@ -252,6 +282,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_json__a_copy_stands_alone_and_parts_may_be_shared,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_json__trees_die_with_the_arena, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_json__what_was_printed_is_printed_again, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_json__depth_is_bounded_when_printing, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
