@@ -9,13 +9,14 @@
 #ifndef PANG_SERVER_MANIFEST_H
 #define PANG_SERVER_MANIFEST_H
 
-#include "api/arena.h"
+#include "api/env.h"
 #include "api/json.h"
 
 enum {
     PANG_MANIFESTS_MAX = 100000,     /* in one list */
     PANG_FILES_MAX = 4000000,        /* in one manifest */
     PANG_PARTITION_FIELDS_MAX = 256, /* as PANG_MODEL_FIELDS_MAX */
+    PANG_MANIFEST_ASSIGNED = -1,     /* a number of a row that writing its list gives */
 };
 
 /* What a manifest list says of a partition field. */
@@ -27,17 +28,18 @@ typedef struct {
 typedef enum { PANG_MANIFEST_DATA = 0, PANG_MANIFEST_DELETES = 1 } pang_manifest_content;
 
 /* One row of a manifest list. Numbers that a version 1 list lacks are as the specification says to
- * read them: 0, or -1 for counts that are not known. */
+ * read them: 0, or -1 for counts that are not known. Rows of new manifests have
+ * PANG_MANIFEST_ASSIGNED for the three that the list's own snapshot gives. */
 typedef struct {
     pang_str path;
     int64_t length;
     int32_t spec_id;
     pang_manifest_content content;
-    int64_t sequence, min_sequence;
-    int64_t snapshot_id; /* that added it */
+    int64_t sequence, min_sequence; /* of the manifest; the least of its live entries' */
+    int64_t snapshot_id;            /* that added it */
     int32_t added_files, existing_files, deleted_files;
     int64_t added_rows, existing_rows, deleted_rows;
-    const pang_manifest_bounds *partitions; /* NULL: none */
+    const pang_manifest_bounds *partitions; /* in the order of the spec; NULL: not said */
     size_t n_partitions;
     pang_str key_metadata; /* ptr NULL: none */
     bool has_first_row_id;
@@ -58,11 +60,12 @@ typedef enum {
 /* A value of a partition field, and how a manifest holds it. */
 typedef enum {
     PANG_VALUE_NULL,
-    PANG_VALUE_BOOLEAN,
-    PANG_VALUE_INT, /* int, long, date, time, timestamps: number */
-    PANG_VALUE_FLOAT,
+    PANG_VALUE_BOOLEAN, /* number: 0 or 1 */
+    PANG_VALUE_INT,     /* int, long, date, time, timestamps: number */
+    PANG_VALUE_FLOAT,   /* real, as below */
     PANG_VALUE_DOUBLE,
-    PANG_VALUE_BYTES, /* string, binary, fixed, uuid, decimal: text */
+    PANG_VALUE_BYTES, /* string, binary, fixed, uuid, decimal (unscaled, big-endian two's
+                         complement, as few bytes as hold it): text */
 } pang_value_type;
 typedef struct {
     pang_value_type type;
@@ -70,6 +73,8 @@ typedef struct {
     double real;
     pang_str text;
 } pang_value;
+/* One value: a float is its double, all NaN are one, and null is null. */
+bool pang_value_equal(const pang_value *a, const pang_value *b);
 
 /* By column id: sizes, counts. */
 typedef struct {
@@ -82,13 +87,13 @@ typedef struct {
     pang_str bound;
 } pang_column_bound;
 
-/* One entry of a manifest. */
+/* One entry of a manifest. Lists by column and others may be absent (NULL) or empty (not NULL). */
 typedef struct {
     pang_entry_status status;
     bool has_snapshot_id, has_sequence, has_file_sequence; /* false: inherited from the list */
     int64_t snapshot_id, sequence, file_sequence;
     pang_file_content content;
-    pang_str path, format; /* "PARQUET", as spelt */
+    pang_str path, format;       /* "PARQUET", as spelt */
     const pang_value *partition; /* in the order of the manifest's spec */
     size_t n_partition;
     int64_t record_count, file_size;
@@ -119,12 +124,15 @@ typedef struct {
     int format_version;
     int32_t spec_id, schema_id;
     pang_manifest_content content;
-    pang_str schema, spec; /* JSON: the schema; the spec's fields, an array */
+    pang_str schema, spec;    /* JSON: the schema; the spec's fields, an array. Empty: not said */
+    const int32_t *partition; /* field ids of the entries' partition values, in their order */
+    size_t n_partition;
 } pang_manifest_head;
 
 /* Entries in the order of the file; return false to stop. The entry and what it points to live
  * until the callback returns. `list` is the manifest's row: what entries inherit (snapshot id,
- * sequence numbers, first row ids) is filled in from it; NULL: nothing is. */
+ * sequence numbers, first row ids) is filled in from it; NULL: nothing is. The head is there before
+ * the first entry; it borrows from the file and the arena. ERRORS: as pang_manifest_list_read. */
 typedef bool pang_manifest_entry_fn(void *arg, const pang_manifest_entry *entry);
 PANG_MUST_CHECK pang_code pang_manifest_read(pang_str file, const pang_manifest *list,
                                              pang_arena *arena, pang_manifest_head *ret_head,
@@ -141,23 +149,28 @@ typedef enum {
     PANG_CODEC_ZSTANDARD,
 } pang_codec;
 
-/* A manifest file's bytes. `schema` is the table's schema (for the partition types and the header),
- * `spec` the partition spec ({"spec-id","fields"}); entries are written as they stand, absent
- * numbers as null. ret_row: counts, bounds and the least sequence number for the list, all but
- * path, length, sequence and snapshot id. ERRORS: INVALID_ARGUMENT, RESOURCE_EXHAUSTED. */
+/* A manifest to be written. `schema` is a table's schema (for the partition's types and the head)
+ * that has the spec's source columns: when a manifest is written again, the one in its head is the
+ * safe choice. Where it lacks one, the type is told by transform and values. `spec` is the
+ * partition spec ({"spec-id","fields"}). Entries are written as they stand, absent numbers as null.
+ */
 typedef struct {
     int format_version;
     pang_manifest_content content;
     const pang_json *schema, *spec;
     pang_codec codec;
-    const pang_manifest_entry *const *entries;
+    const pang_manifest_entry *const *entries; /* partition: in the order of the spec's fields */
     size_t n;
 } pang_manifest_new;
-PANG_MUST_CHECK pang_code pang_manifest_write(const pang_manifest_new *manifest, pang_arena *arena,
-                                              pang_str *ret, pang_manifest *ret_row,
-                                              pang_err *err);
+/* Its bytes. ret_row: the row for the list, all but `path`: length, counts, bounds; the snapshot
+ * id, the sequence number, and the least one where no live entry has its own, are
+ * PANG_MANIFEST_ASSIGNED. ERRORS: INVALID_ARGUMENT (a value or number that schema, spec or version
+ * do not take), RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_manifest_write(const pang_manifest_new *manifest,
+                                              const pang_env *env, pang_arena *arena, pang_str *ret,
+                                              pang_manifest *ret_row, pang_err *err);
 
-/* A manifest list's bytes. */
+/* A manifest list to be written. */
 typedef struct {
     int format_version;
     pang_codec codec;
@@ -167,8 +180,12 @@ typedef struct {
     const pang_manifest *manifests;
     size_t n;
 } pang_manifest_list_new;
+/* Its bytes. Gives the numbers that are PANG_MANIFEST_ASSIGNED, and in version 3 first row ids to
+ * data manifests without: *ret_next_row_id (may be NULL) is the first one that is left.
+ * ERRORS: as pang_manifest_write; also counts that are not known, which only version 1 takes. */
 PANG_MUST_CHECK pang_code pang_manifest_list_write(const pang_manifest_list_new *list,
-                                                   pang_arena *arena, pang_str *ret,
+                                                   const pang_env *env, pang_arena *arena,
+                                                   pang_str *ret, int64_t *ret_next_row_id,
                                                    pang_err *err);
 
 #endif
