@@ -106,6 +106,9 @@ void pang_txn_set_id(pang_txn *txn, pang_id id, pang_str id_key, pang_str id_bod
  * advance. Runs in commit, or when the arena is reset. False without memory (fn has then run). */
 bool pang_txn_on_lost(pang_txn *txn, void (*fn)(void *arg), void *arg);
 
+/* The wall clock of the store's environment, for deadlines that bodies hold. */
+int64_t pang_txn_wall_ms(const pang_txn *txn);
+
 /* True when there is anything to commit. */
 bool pang_txn_writes(const pang_txn *txn);
 /* Ends a transaction that wrote nothing: validates what only a cache answered for. Also to be

@@ -9,6 +9,7 @@
  * Reading at a sequence S: the current record if it is not newer than S, else the history row with
  * the least `until` above S. Reading through: that on each level, the branch first, then its
  * bases; a tombstone is an answer and ends the search.
+ * What a ref stands for is in server/refs.h.
  * Writing: only on the branch itself. The ref's version is checked and never written, so that
  * writers of different tables do not fight.
  */
@@ -53,6 +54,10 @@ typedef struct {
     } levels[PANG_LEVELS_MAX];
     size_t n_levels;
     bool writable;
+    pang_str ref_name; /* what it shows: the text that named the branch, tag, commit or time; empty
+                          for a point */
+    pang_rec_ref *ref; /* the branch's or tag's record; NULL for a commit, time or point */
+    bool merging;      /* set by what may write a protected branch: merges */
     pang_rec_catalog *settings; /* NULL until pang_view_settings */
 } pang_view;
 
@@ -139,7 +144,8 @@ typedef struct {
     size_t n_parents;
 } pang_edit;
 
-/* NULL in *ret never. ERRORS: INVALID_ARGUMENT (the view is of the past), RESOURCE_EXHAUSTED. */
+/* NULL in *ret never. ERRORS: INVALID_ARGUMENT (the view is of the past), PERMISSION_DENIED (the
+ * branch is protected, and view->merging is not set), RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_edit_begin(pang_view *view, const pang_env *env,
                                           const pang_principal *who, pang_edit **ret,
                                           pang_err *err);

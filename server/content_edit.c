@@ -52,6 +52,11 @@ pang_code pang_edit_begin(pang_view *view, const pang_env *env, const pang_princ
         return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
                          "\"%" PANG_STR_FMT "\" cannot be written: it is no branch",
                          PANG_STR_ARG(view->prefix));
+    if (view->ref != NULL && view->ref->is_protected && !view->merging)
+        return pang_fail(err, PANG_PERMISSION_DENIED, "ForbiddenException",
+                         "branch \"%" PANG_STR_FMT
+                         "\" is protected: write to another branch and merge it",
+                         PANG_STR_ARG(view->ref_name));
     pang_edit *edit = pang_arena_alloc(view->arena, sizeof *edit);
     if (edit == NULL)
         return pang_fail_memory(err);

@@ -16,6 +16,7 @@
 #include "server/content.h"
 
 enum { PANG_REF_NAME_MAX = 255 /* bytes */ };
+#define PANG_MAIN_REF PANG_STR("main")
 
 /* What a text names by its form. */
 typedef enum { PANG_REF_NAME, PANG_REF_COMMIT, PANG_REF_TIME } pang_ref_form;
@@ -24,7 +25,7 @@ pang_ref_form pang_ref_form_of(pang_str text);
 PANG_MUST_CHECK pang_code pang_ref_name_check(const char *what, pang_str name, pang_err *err);
 
 /* The ref of a name, checked by the commit; *ret is NULL when there is none. A branch or tag whose
- * deadline has passed is none. */
+ * deadline has passed is none, though its record is there still. */
 PANG_MUST_CHECK pang_code pang_ref_find(pang_view *view, pang_str name, pang_rec_ref **ret,
                                         pang_err *err);
 /* What never changes of a branch id, hidden ones too. Main has a record made up here. ERRORS:
@@ -59,7 +60,7 @@ PANG_MUST_CHECK pang_code pang_commit_at_time(pang_view *view, int64_t time_ms,
                                               pang_commit_row *ret, pang_err *err);
 /* Walks the commits that the view shows from the newest one down, or from below `before` when that
  * is not 0, over all its levels. Return false to stop. Bodies live until the callback returns.
- * Scans in bounded pieces; the last number is where to go on. */
+ * Scans in bounded pieces; `fn` may read from the store. */
 typedef bool pang_commit_fn(void *arg, const pang_commit_row *row);
 PANG_MUST_CHECK pang_code pang_commit_walk(pang_view *view, uint64_t before, pang_commit_fn *fn,
                                            void *arg, pang_err *err);

@@ -222,6 +222,11 @@ void pang_txn_set_id(pang_txn *txn, pang_id id, pang_str id_key, pang_str id_bod
     txn->id_kept = kept;
 }
 
+int64_t pang_txn_wall_ms(const pang_txn *txn)
+{
+    return pang_env_wall_ms(pang_db_store(txn->db)->env);
+}
+
 bool pang_txn_writes(const pang_txn *txn)
 {
     return txn->n_puts + txn->n_deletes + txn->n_slotted + txn->n_appends + txn->n_adds > 0 ||
