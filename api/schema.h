@@ -119,7 +119,7 @@ typedef struct {
     pang_tenant_source tenant;
     pang_effect effect;
     pang_dialect dialect;
-    bool is_public, waits;
+    bool is_public, waits, parks;
     pang_str audit;
     pang_audit_class audit_class;
     uint32_t success;    /* HTTP status, never 0 */

@@ -93,8 +93,8 @@ typedef struct pang_call {
     const pang_server_env *server;
     const pang_schema_method *method;
     const pang_principal *who;
-    pang_txn *txn;       /* begun by the dispatcher, committed or finished by it; NULL in streams
-                            and in methods without a tenant */
+    pang_txn *txn;       /* begun by the dispatcher, committed or finished by it (in streams by
+                            pang_stream_begin); NULL in methods without a tenant */
     pang_arena *arena;   /* the attempt's: reset before the handler runs again */
     int64_t deadline_ms; /* on the mono clock */
     pang_str request_id;
@@ -129,9 +129,14 @@ PANG_MUST_CHECK pang_code pang_stream_send(pang_stream *stream, const void *out,
 /* Waits for the next request of a client stream; *ret is NULL at its end. It lives until the next
  * receive. */
 PANG_MUST_CHECK pang_code pang_stream_receive(pang_stream *stream, const void **ret, pang_err *err);
-/* Memory of the current message: reset by the next receive. call->arena lasts as long as the
- * stream, so what is made for each message does not belong there. */
+/* Memory of the current message: reset by the next receive of a stream of requests. call->arena
+ * lasts until the next begin, so what is made for each message does not belong there. */
 pang_arena *pang_stream_arena(pang_stream *stream);
+/* Begins the next piece of a stream's work in the tenant of its message: call->arena is reset,
+ * call->txn is a new one, and whether the caller still stands and may is asked anew. The handler
+ * ends a piece by pang_txn_finish. REQUIRES: a message was received. ERRORS: ABORTED (begin again),
+ * UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND, the store's. */
+PANG_MUST_CHECK pang_code pang_stream_begin(pang_stream *stream, pang_err *err);
 typedef pang_code pang_stream_handler(pang_call *call, pang_stream *stream, pang_err *err);
 
 typedef struct {

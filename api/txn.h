@@ -57,6 +57,12 @@ typedef struct {
 } pang_db_stats;
 void pang_db_get_stats(pang_db *db, pang_db_stats *ret);
 
+/* Waiting for commits that take a number of a sequence. Take a mark, look, and wait if there was
+ * nothing: a commit of this handle that landed after the mark was taken ends the wait at once.
+ * Those of other servers do not; nor is what ends a wait always of this very sequence. */
+uint32_t pang_db_mark(pang_db *db, pang_str sequence);
+void pang_db_wait(pang_db *db, pang_str sequence, uint32_t mark, int64_t most_ms);
+
 /* Begins. `scope` is borrowed from the arena's lifetime on. NULL without memory. */
 pang_txn *pang_txn_begin(pang_db *db, pang_str scope, int64_t deadline_ms, pang_arena *arena);
 

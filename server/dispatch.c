@@ -36,6 +36,7 @@ struct pang_route {
     const pang_authz_plan *plan;
     const ProtobufCFieldDescriptor *idempotency; /* the request's field; NULL: none */
     bool has_txn, audits, waits, exempt;
+    bool parks; /* holds a thread for long: counted among the streams */
     size_t body_max;
     int64_t time_ms;
 };
@@ -60,6 +61,7 @@ typedef struct {
     const pang_access *accesses;
     size_t n_accesses;
     bool is_permitted, in_quota;
+    bool is_open; /* a stream whose beginning was audited */
     char scope[SCOPE_BYTES];
     char request_id[PANG_ID_TEXT + 1]; /* when the client sent none */
 } run;
@@ -95,10 +97,13 @@ static pang_code check_row(const pang_schema_method *rule, const pang_method *ro
         return bad_method(rule->path, "has a handler for other messages", err);
     if (is_stream(rule) != (row->stream != NULL) || is_stream(rule) == (row->handle != NULL))
         return bad_method(rule->path, "has a handler of the wrong kind", err);
-    /* A stream that asks who calls would have to end with the caller's token and grants. */
-    if (is_stream(rule) && (rule->effect != PANG_EFFECT_READ ||
-                            rule->audit_class != PANG_AUDIT_NONE || !rule->is_public))
-        return bad_method(rule->path, "is a stream that writes, is audited or is not public", err);
+    bool only_reads = rule->effect == PANG_EFFECT_READ && (rule->audit_class == PANG_AUDIT_NONE ||
+                                                           rule->audit_class == PANG_AUDIT_READ);
+    if (is_stream(rule) && !only_reads)
+        return bad_method(rule->path, "is a stream that writes", err);
+    /* Who calls is kept beside the first message. */
+    if (rule->client_streaming && !rule->is_public)
+        return bad_method(rule->path, "is a stream of requests and not public", err);
     return PANG_OK;
 }
 
@@ -112,6 +117,7 @@ static void fill_limits(const pang_dispatcher *d, pang_route *route)
     route->waits = rule->waits || rule->effect == PANG_EFFECT_WRITE || route->audits ||
                    is_stream(rule) || (route->has_txn && !is_local) ||
                    (!rule->is_public && pang_authn_waits(d->config.authn));
+    route->parks = is_stream(rule) || rule->parks;
     route->exempt = rule->is_public && !route->has_txn;
     route->body_max = rule->body_limit < d->config.body_max ? rule->body_limit
                                                             : d->config.body_max + BODY_SLACK;
@@ -251,7 +257,7 @@ pang_code pang_dispatch_admit(pang_dispatcher *d, const pang_route *route, pang_
                                         "this server does not serve the method");
     if (!count_in(&d->in_flight, max))
         return refuse_load(d, answer);
-    if (is_stream(route->rule) && !count_in(&d->streams, d->config.streams_max)) {
+    if (route->parks && !count_in(&d->streams, d->config.streams_max)) {
         atomic_fetch_sub(&d->in_flight, 1);
         return refuse_load(d, answer);
     }
@@ -260,7 +266,7 @@ pang_code pang_dispatch_admit(pang_dispatcher *d, const pang_route *route, pang_
 
 void pang_dispatch_leave(pang_dispatcher *d, const pang_route *route)
 {
-    if (is_stream(route->rule))
+    if (route->parks)
         atomic_fetch_sub(&d->streams, 1);
     atomic_fetch_sub(&d->in_flight, 1);
 }
@@ -518,6 +524,24 @@ static pang_code run_unary(run *r, pang_err *err)
     return code;
 }
 
+/* What is not in the commit of the call itself is written to the audit log now. */
+static pang_code audit_end(run *r, pang_code code, pang_err *err)
+{
+    bool denied = code == PANG_PERMISSION_DENIED || (code == PANG_NOT_FOUND && !r->is_permitted);
+    if (r->call.who == NULL || (r->is_open && !denied))
+        return code;
+    const pang_audit_outcome outcome = {
+        .request = r->request,
+        .accesses = r->accesses,
+        .n_accesses = r->n_accesses,
+        .code = code,
+        .denied = denied,
+        .waits = r->route->waits,
+        .has_txn = r->route->has_txn,
+    };
+    return pang_audit_ended(&r->call, &outcome, err);
+}
+
 /* ---- streams ---- */
 
 pang_arena *pang_stream_arena(pang_stream *stream)
@@ -531,7 +555,51 @@ pang_code pang_stream_send(pang_stream *stream, const void *out, pang_err *err)
     return transport->ops->send(transport, out, err);
 }
 
-/* Permissions are asked again for every message: a stream may outlive a grant. */
+/* The log tells of a stream when it begins: it may last for days. */
+static pang_code audit_opening(run *r, pang_err *err)
+{
+    if (r->is_open)
+        return PANG_OK;
+    pang_code code = audit_end(r, PANG_OK, err);
+    r->is_open = code == PANG_OK;
+    return code;
+}
+
+pang_code pang_stream_begin(pang_stream *stream, pang_err *err)
+{
+    run *r = stream->r;
+    pang_call *call = &r->call;
+    int64_t now_ms = pang_env_mono_ms(call->server->env);
+    pang_arena_reset(call->arena);
+    call->txn = NULL;
+    if (call->who->expires_ms != 0 && pang_env_wall_ms(call->server->env) >= call->who->expires_ms)
+        return pang_fail(err, PANG_UNAUTHENTICATED, "NotAuthorizedException",
+                         "the credential has ended");
+    int64_t until_ms = now_ms + r->route->time_ms;
+    if (call->deadline_ms < until_ms)
+        until_ms = call->deadline_ms;
+    call->txn = pang_txn_begin(call->server->db, call->tenant_key, until_ms, call->arena);
+    if (call->txn == NULL)
+        return pang_fail_memory(err);
+    pang_code code = authorize(r, err);
+    r->is_permitted = code == PANG_OK;
+    if (code == PANG_OK)
+        return audit_opening(r, err);
+    return confirm(r, code, err);
+}
+
+/* No message reaches a handler that its sender may not send. Judging in a tenant reads the store,
+ * so it is done in a piece of work. */
+static pang_code judge_message(pang_stream *stream, pang_err *err)
+{
+    if (!stream->r->route->has_txn)
+        return authorize(stream->r, err);
+    pang_code code = PANG_ABORTED;
+    for (unsigned tries = 0; code == PANG_ABORTED && tries < PANG_TXN_TRIES; tries++)
+        code = pang_stream_begin(stream, err);
+    return code == PANG_ABORTED ? give_up(stream->r, err) : code;
+}
+
 pang_code pang_stream_receive(pang_stream *stream, const void **ret, pang_err *err)
 {
     run *r = stream->r;
@@ -539,7 +607,8 @@ pang_code pang_stream_receive(pang_stream *stream, const void **ret, pang_err *e
     pang_str packed;
     bool end = false;
     pang_code code = transport->ops->receive(transport, &packed, &end, err);
-    pang_arena_reset(r->request->arena);
+    if (r->route->rule->client_streaming)
+        pang_arena_reset(r->request->arena);
     if (code != PANG_OK)
         return code;
     if (end) {
@@ -548,7 +617,7 @@ pang_code pang_stream_receive(pang_stream *stream, const void **ret, pang_err *e
     }
     code = bind_message(r, packed, err);
     if (code == PANG_OK)
-        code = authorize(r, err);
+        code = judge_message(stream, err);
     if (code == PANG_OK)
         *ret = r->in;
     return code;
@@ -594,23 +663,6 @@ static void log_failure(const run *r, const pang_err *err, int64_t us)
         PANG_LOG_NUMBER("us", us),
     };
     pang_log(level, "call failed", fields, sizeof fields / sizeof fields[0]);
-}
-
-/* What is not in the commit of the call itself is written to the audit log now. */
-static pang_code audit_end(run *r, pang_code code, pang_err *err)
-{
-    if (r->call.who == NULL)
-        return code;
-    const pang_audit_outcome outcome = {
-        .request = r->request,
-        .accesses = r->accesses,
-        .n_accesses = r->n_accesses,
-        .code = code,
-        .denied = code == PANG_PERMISSION_DENIED || (code == PANG_NOT_FOUND && !r->is_permitted),
-        .waits = r->route->waits,
-        .has_txn = r->route->has_txn,
-    };
-    return pang_audit_ended(&r->call, &outcome, err);
 }
 
 static pang_code run_and_audit(run *r, pang_code code, pang_err *err)

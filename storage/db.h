@@ -96,6 +96,22 @@ void pang_group_done(pang_group *group);
 /* Applies the commit, together with those of other callers. Sets its outcome. */
 void pang_group_commit(pang_group *group, pang_commit *commit);
 
+/* ---- bell.c ---- */
+
+enum { PANG_BELLS = 64 };
+
+/* Rung by each commit that took a number of a sequence whose hash ends alike. */
+typedef struct {
+    pthread_mutex_t lock; /* guards rung */
+    pthread_cond_t heard;
+    uint32_t rung;
+} pang_bell;
+
+/* False without memory. */
+bool pang_bells_init(pang_bell bells[PANG_BELLS]);
+void pang_bells_done(pang_bell bells[PANG_BELLS]);
+void pang_bells_ring(pang_bell bells[PANG_BELLS], const pang_str *sequences, size_t n);
+
 /* ---- txn.c ---- */
 
 struct pang_db {
@@ -104,6 +120,7 @@ struct pang_db {
     bool exclusive;    /* what is cached is so, and needs no validation */
     pang_cache cache;
     pang_group group;
+    pang_bell bells[PANG_BELLS];
     atomic_uint_fast64_t commits, aborted, failed, unknown, gets, scans;
 };
 #define PANG_DB_MAGIC 0x50444230u

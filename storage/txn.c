@@ -37,6 +37,11 @@ pang_code pang_db_open(pang_store *store, const pang_db_config *config, pang_db 
         free(db);
         return pang_fail_memory(err);
     }
+    if (!pang_bells_init(db->bells)) {
+        pang_group_done(&db->group);
+        free(db);
+        return pang_fail_memory(err);
+    }
     pang_cache_init(&db->cache, c->cache_bytes == 0 ? PANG_DB_CACHE_BYTES : c->cache_bytes,
                     store->env);
     db->magic = PANG_DB_MAGIC;
@@ -52,6 +57,7 @@ void pang_db_close(pang_db *db)
         return;
     assert(db->magic == PANG_DB_MAGIC);
     pang_group_done(&db->group);
+    pang_bells_done(db->bells);
     pang_cache_done(&db->cache);
     pang_store_close(db->store);
     free(db);
@@ -414,6 +420,8 @@ static void send(pang_txn *txn, pang_commit *c)
         drop_slotted(db, c);
     if (c->outcome != PANG_COMMIT_UNKNOWN)
         mark_changes(db, c, pang_cache_end_change);
+    if (c->outcome == PANG_COMMIT_OK)
+        pang_bells_ring(db->bells, c->appends, c->n_appends);
 }
 
 static pang_code conclude(pang_txn *txn, const pang_commit *c, pang_err *err)
