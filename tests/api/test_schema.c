@@ -103,7 +103,7 @@ static const upb_EnumDef *enum_of(const char *message, const char *field)
 
 /* The names behind the prefix, 1 and on. */
 static const struct {
-    const char *message, *field, *prefix, *names[16];
+    const char *message, *field, *prefix, *names[24];
 } rule_enums[] = {
     {"pangolin.v1.Rule",
      "tenant",
