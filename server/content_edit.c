@@ -101,11 +101,26 @@ static pang_code add_change(pang_edit *edit, const pang_content *at, const pang_
     return PANG_OK;
 }
 
+/* What an asset's next state keeps of the one it follows: since when the branch has it, and that
+ * others could reach it, as they can whatever was read through a base. */
+static pang_rec_content carried(const pang_content *at, const pang_rec_content *next)
+{
+    pang_rec_content ret = *next;
+    if (!pang_content_exists(at) ||
+        !pang_id_equal(pang_id_of(at->body->asset), pang_id_of(next->asset)))
+        return ret;
+    ret.shared = next->shared || at->body->shared || !at->own;
+    if (at->own)
+        ret.created_at = at->body->created_at != 0 ? at->body->created_at : at->sequence;
+    return ret;
+}
+
 /* Replaces what a name stands for. */
 static pang_code put_content(pang_edit *edit, const pang_content *at, const pang_rec_content *next,
                              pang_err *err)
 {
     pang_view *view = edit->view;
+    pang_rec_content body = carried(at, next);
     pang_id branch = view->levels[0].branch;
     pang_code code = add_change(edit, at, next, err);
     if (code != PANG_OK)
@@ -119,7 +134,7 @@ static pang_code put_content(pang_edit *edit, const pang_content *at, const pang
             pang_key_history(&view->keys, branch, at->name.space, at->name.path, at->name.name, 0),
             &old.base);
     }
-    put(edit, PANG_KIND_CONTENT, at->key, &next->base);
+    put(edit, PANG_KIND_CONTENT, at->key, &body.base);
     return status(edit, err);
 }
 
@@ -217,13 +232,13 @@ pang_code pang_edit_move(pang_edit *edit, const pang_content *from, const pang_c
                          pang_err *err)
 {
     assert(pang_content_exists(from) && !pang_content_exists(to));
-    pang_rec_content gone = *from->body;
+    pang_rec_content gone = *from->body, moved = carried(from, from->body);
     gone.dropped = true;
     pang_code code = put_content(edit, from, &gone, err);
     if (code == PANG_OK)
-        code = put_content(edit, to, from->body, err);
+        code = put_content(edit, to, &moved, err);
     if (code == PANG_OK)
-        code = put_asset(edit, to, from->body, false, false, err);
+        code = put_asset(edit, to, &moved, false, false, err);
     add_epoch(edit, to);
     return code == PANG_OK ? status(edit, err) : code;
 }

@@ -21,6 +21,7 @@ typedef struct entry {
     pang_documents *owner;
     pang_id id;
     pang_shape shape;
+    pang_overlay overlay;
     unsigned references;
     bool cached;
     size_t len;
@@ -55,10 +56,16 @@ static entry **chain_of(pang_documents *documents, pang_id id)
     return &documents->chains[at & (CHAINS - 1)];
 }
 
-static entry *find(pang_documents *documents, pang_id id, pang_shape shape)
+static bool same_overlay(pang_overlay a, pang_overlay b)
+{
+    return a.shared == b.shared && pang_id_equal(a.paths_of, b.paths_of);
+}
+
+static entry *find(pang_documents *documents, pang_id id, pang_shape shape, pang_overlay overlay)
 {
     entry *e = *chain_of(documents, id);
-    while (e != NULL && (e->shape != shape || !pang_id_equal(e->id, id)))
+    while (e != NULL &&
+           (e->shape != shape || !pang_id_equal(e->id, id) || !same_overlay(e->overlay, overlay)))
         e = e->chain;
     return e;
 }
@@ -123,11 +130,11 @@ static void release(void *arg)
     pthread_mutex_unlock(&owner->lock);
 }
 
-bool pang_documents_find(pang_documents *documents, pang_id id, pang_shape shape, pang_arena *arena,
-                         pang_str *ret)
+bool pang_documents_find(pang_documents *documents, pang_id id, pang_shape shape,
+                         pang_overlay overlay, pang_arena *arena, pang_str *ret)
 {
     pthread_mutex_lock(&documents->lock);
-    entry *e = find(documents, id, shape);
+    entry *e = find(documents, id, shape, overlay);
     if (e != NULL) {
         e->references++;
         documents->stats.hits++;
@@ -145,7 +152,8 @@ bool pang_documents_find(pang_documents *documents, pang_id id, pang_shape shape
     return true;
 }
 
-void pang_documents_keep(pang_documents *documents, pang_id id, pang_shape shape, pang_str text)
+void pang_documents_keep(pang_documents *documents, pang_id id, pang_shape shape,
+                         pang_overlay overlay, pang_str text)
 {
     if (text.len > documents->max_bytes / LARGEST_PART)
         return;
@@ -155,13 +163,14 @@ void pang_documents_keep(pang_documents *documents, pang_id id, pang_shape shape
     *e = (entry){.owner = documents,
                  .id = id,
                  .shape = shape,
+                 .overlay = overlay,
                  .references = 1,
                  .cached = true,
                  .len = text.len};
     if (text.len > 0)
         memcpy(e->text, text.ptr, text.len);
     pthread_mutex_lock(&documents->lock);
-    if (find(documents, id, shape) != NULL) {
+    if (find(documents, id, shape, overlay) != NULL) {
         pthread_mutex_unlock(&documents->lock);
         free(e);
         return;

@@ -20,15 +20,23 @@ typedef enum {
     PANG_REFS_ONLY, /* of its snapshots only those that a ref names */
 } pang_shape;
 
+/* What the catalog says over a stored document in its replies: server/shared.h. */
+typedef struct {
+    bool shared;      /* the properties that stop engines from cleaning up */
+    pang_id paths_of; /* the branch whose own paths are named; nil: none are */
+} pang_overlay;
+#define PANG_NO_OVERLAY ((pang_overlay){0})
+
 /* Keeps at most max_bytes, the least recently used go first. NULL without memory. */
 pang_documents *pang_documents_new(size_t max_bytes);
 void pang_documents_free(pang_documents *documents); /* NULL is fine */
 
 /* On a hit *ret borrows until the arena is reset. */
-bool pang_documents_find(pang_documents *documents, pang_id id, pang_shape shape, pang_arena *arena,
-                         pang_str *ret);
+bool pang_documents_find(pang_documents *documents, pang_id id, pang_shape shape,
+                         pang_overlay overlay, pang_arena *arena, pang_str *ret);
 /* Keeps a copy. What is larger than an eighth of the cache, or finds no memory, is not kept. */
-void pang_documents_keep(pang_documents *documents, pang_id id, pang_shape shape, pang_str text);
+void pang_documents_keep(pang_documents *documents, pang_id id, pang_shape shape,
+                         pang_overlay overlay, pang_str text);
 
 typedef struct {
     uint64_t documents, bytes, hits, misses;

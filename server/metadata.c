@@ -54,7 +54,7 @@ static pang_code load_record(pang_view *view, pang_state *state, pang_id id, pan
                          PANG_STR_ARG(ref.key));
     code = pang_metadata_unpack(state, &record, view->arena, &body, ret, err);
     if (code == PANG_OK)
-        pang_documents_keep(state->documents, id, PANG_WHOLE, *ret);
+        pang_documents_keep(state->documents, id, PANG_WHOLE, PANG_NO_OVERLAY, *ret);
     return code;
 }
 
@@ -71,7 +71,7 @@ static pang_code reduce(pang_view *view, pang_state *state, pang_id id, pang_str
     if (reduced != document)
         code = pang_json_print(reduced, view->arena, ret, err);
     if (code == PANG_OK)
-        pang_documents_keep(state->documents, id, PANG_REFS_ONLY, *ret);
+        pang_documents_keep(state->documents, id, PANG_REFS_ONLY, PANG_NO_OVERLAY, *ret);
     return code;
 }
 
@@ -81,16 +81,47 @@ pang_code pang_metadata_load(pang_view *view, pang_state *state, const pang_rec_
     pang_id id = pang_id_of(body->document);
     pang_str whole = {0};
     pang_code code = PANG_OK;
-    if (pang_documents_find(state->documents, id, shape, view->arena, ret))
+    if (pang_documents_find(state->documents, id, shape, PANG_NO_OVERLAY, view->arena, ret))
         return PANG_OK;
-    if (shape == PANG_WHOLE ||
-        !pang_documents_find(state->documents, id, PANG_WHOLE, view->arena, &whole))
+    if (shape == PANG_WHOLE || !pang_documents_find(state->documents, id, PANG_WHOLE,
+                                                    PANG_NO_OVERLAY, view->arena, &whole))
         code = load_record(view, state, id, &whole, err);
     if (code == PANG_OK && shape == PANG_REFS_ONLY)
         return reduce(view, state, id, whole, ret, err);
     if (code == PANG_OK)
         *ret = whole;
     return code;
+}
+
+static pang_code lay_over(pang_view *view, pang_state *state, const pang_rec_content *body,
+                          pang_shape shape, pang_overlay overlay, pang_str text, pang_str *ret,
+                          pang_err *err)
+{
+    *ret = text;
+    if (pang_overlay_is_none(overlay))
+        return PANG_OK;
+    pang_code code = pang_overlay_splice(overlay, text, view->arena, ret, err);
+    if (code == PANG_OK)
+        pang_documents_keep(state->documents, pang_id_of(body->document), shape, overlay, *ret);
+    return code;
+}
+
+pang_code pang_metadata_overlay(pang_view *view, pang_state *state, const pang_rec_content *body,
+                                pang_overlay overlay, pang_str text, pang_str *ret, pang_err *err)
+{
+    return lay_over(view, state, body, PANG_WHOLE, overlay, text, ret, err);
+}
+
+pang_code pang_metadata_show(pang_view *view, pang_state *state, const pang_rec_content *body,
+                             pang_shape shape, pang_overlay overlay, pang_str *ret, pang_err *err)
+{
+    pang_str text;
+    if (!pang_overlay_is_none(overlay) &&
+        pang_documents_find(state->documents, pang_id_of(body->document), shape, overlay,
+                            view->arena, ret))
+        return PANG_OK;
+    pang_code code = pang_metadata_load(view, state, body, shape, &text, err);
+    return code == PANG_OK ? lay_over(view, state, body, shape, overlay, text, ret, err) : code;
 }
 
 pang_code pang_metadata_stat(pang_view *view, pang_state *state, const pang_rec_content *body,
@@ -146,7 +177,7 @@ static pang_code put_record(pang_view *view, pang_state *state, const pang_env *
     body.gzip = gzip;
     pang_str key = pang_key_metadata(&view->keys, view->catalog, *id);
     pang_txn_put(view->txn, PANG_KIND_METADATA, key, pang_record_pack(&body.base, view->arena));
-    pang_documents_keep(state->documents, *id, PANG_WHOLE, text);
+    pang_documents_keep(state->documents, *id, PANG_WHOLE, PANG_NO_OVERLAY, text);
     *ret_id = id;
     *ret_key = key;
     return pang_keys_status(&view->keys, err);

@@ -15,6 +15,7 @@
 #include "server/content.h"
 #include "server/documents.h"
 #include "server/model.h"
+#include "server/shared.h"
 #include "server/state.h"
 
 /* The document that a table's content names. Hot: no parse, no decompression, no copy.
@@ -22,6 +23,15 @@
 PANG_MUST_CHECK pang_code pang_metadata_load(pang_view *view, pang_state *state,
                                              const pang_rec_content *body, pang_shape shape,
                                              pang_str *ret, pang_err *err);
+/* The same with an overlay, as replies show it: as hot once it was shown so. */
+PANG_MUST_CHECK pang_code pang_metadata_show(pang_view *view, pang_state *state,
+                                             const pang_rec_content *body, pang_shape shape,
+                                             pang_overlay overlay, pang_str *ret, pang_err *err);
+/* Lays the overlay over the whole text of the document that `body` names, and keeps it for loads.
+ */
+PANG_MUST_CHECK pang_code pang_metadata_overlay(pang_view *view, pang_state *state,
+                                                const pang_rec_content *body, pang_overlay overlay,
+                                                pang_str text, pang_str *ret, pang_err *err);
 /* Looks whether its file is still there, where that can be asked without a network.
  * ERRORS: NOT_FOUND "Failed to open input stream for file: ...". */
 PANG_MUST_CHECK pang_code pang_metadata_stat(pang_view *view, pang_state *state,

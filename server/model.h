@@ -97,11 +97,13 @@ typedef struct {
     bool gzip;         /* the name says so ("....gz.metadata.json"): compress the text */
 } pang_model_file;
 
-/* A fresh name for the document's file: the directory from its properties or location, the number
- * one above that of base_location (0 when that is empty or has none). */
+/* A fresh name for the document's file: the directory from its properties, else `folder`, or where
+ * that is empty from its location; the number one above that of base_location (0 when that is empty
+ * or has none). */
 PANG_MUST_CHECK pang_code pang_model_file_name(const pang_json *document, pang_str base_location,
-                                               const pang_env *env, pang_arena *arena,
-                                               pang_model_file *ret, pang_err *err);
+                                               pang_str folder, const pang_env *env,
+                                               pang_arena *arena, pang_model_file *ret,
+                                               pang_err *err);
 /* True when a metadata file of this name is gzip: ".gz.metadata.json" and ".metadata.json.gz".
  * The reader goes by the magic bytes too. */
 bool pang_model_is_gzip_name(pang_str location);

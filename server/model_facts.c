@@ -178,7 +178,7 @@ static int64_t number_of(pang_str location)
     return number;
 }
 
-pang_code pang_model_file_name(const pang_json *document, pang_str base_location,
+pang_code pang_model_file_name(const pang_json *document, pang_str base_location, pang_str folder,
                                const pang_env *env, pang_arena *arena, pang_model_file *ret,
                                pang_err *err)
 {
@@ -188,8 +188,8 @@ pang_code pang_model_file_name(const pang_json *document, pang_str base_location
     bool own_dir = pang_model_property(document, PANG_STR("write.metadata.path"), &dir);
     (void)pang_model_property(document, PANG_STR("write.metadata.compression-codec"), &codec);
     if (!own_dir || dir.len == 0) {
-        dir = pang_model_text(document, "location");
-        own_dir = false;
+        own_dir = folder.len > 0;
+        dir = own_dir ? folder : pang_model_text(document, "location");
     }
     while (dir.len > 1 && dir.ptr[dir.len - 1] == '/')
         dir.len--;

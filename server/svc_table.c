@@ -58,14 +58,6 @@ pang_code pang_raw_json(ProtobufCBinaryData field, const char *what, pang_arena 
 
 /* ---- ETags ---- */
 
-char *pang_table_etag(pang_arena *arena, const pang_rec_content *body, pang_shape shape)
-{
-    char id[PANG_ID_HEX + 1];
-    pang_id_hex(pang_id_of(body->document), id);
-    pang_str text = pang_arena_printf(arena, "\"%s-%s\"", id, shape == PANG_WHOLE ? "all" : "refs");
-    return (char *)(uintptr_t)text.ptr;
-}
-
 /* Weak comparison against a list of tags. */
 static bool matches(const char *if_none_match, const char *etag)
 {
@@ -99,6 +91,7 @@ static pang_code load_table(pang_call *call, const void *request, void *reply, p
     pang_view view;
     pang_table table;
     pang_shape shape = PANG_WHOLE;
+    pang_overlay overlay;
     pang_str text;
     pang_code code = shape_of(in->snapshots, &shape, err);
     if (code == PANG_OK)
@@ -107,20 +100,22 @@ static pang_code load_table(pang_call *call, const void *request, void *reply, p
     /* A file that is gone is told before any tag holds. */
     if (code == PANG_OK)
         code = pang_metadata_stat(&view, state, table.content.body, err);
+    if (code == PANG_OK)
+        code = pang_overlay_of(&view, &table.content, &overlay, err);
     if (code != PANG_OK)
         return code;
-    out->etag = pang_table_etag(call->arena, table.content.body, shape);
-    if (out->etag == NULL)
+    char *etag = pang_table_etag(call->arena, table.content.body, shape, overlay);
+    if (etag == NULL)
         return pang_fail_memory(err);
-    out->not_modified = matches(in->if_none_match, out->etag);
+    out->not_modified = matches(in->if_none_match, etag);
+    out->etag = etag;
     if (out->not_modified)
         return PANG_OK;
-    code = pang_metadata_load(&view, state, table.content.body, shape, &text, err);
-    if (code != PANG_OK)
-        return code;
-    out->metadata_location = table.content.body->metadata_location;
-    out->metadata = pang_bytes_of(text);
-    return PANG_OK;
+    code = pang_metadata_show(&view, state, table.content.body, shape, overlay, &text, err);
+    if (code == PANG_OK)
+        code = pang_table_reply_Load(call, table.content.body, overlay, text, out, err);
+    out->etag = etag;
+    return code;
 }
 
 static pang_code table_exists(pang_call *call, const void *request, void *reply, pang_err *err)

@@ -1,7 +1,7 @@
 /*
- * The table service's inside: what its files share. svc_table.c reads, svc_table_create.c makes
- * and registers, svc_table_commit.c commits, svc_table_drop.c drops and renames.
- * Called by those alone. Threads and lifetime: as the call's.
+ * The table service's inside: what its files share. svc_table.c reads, svc_table_reply.c fills
+ * replies, svc_table_create.c makes and registers, svc_table_commit.c commits, svc_table_drop.c
+ * drops and renames. Called by those alone. Threads and lifetime: as the call's.
  */
 #ifndef PANG_SERVER_SVC_TABLE_H
 #define PANG_SERVER_SVC_TABLE_H
@@ -32,8 +32,19 @@ PANG_MUST_CHECK pang_code pang_table_find(pang_call *call, const char *prefix, c
 /* "ns.t" */
 const char *pang_table_shown(const pang_table *table);
 
-/* The ETag of a document in a shape; NULL without memory. */
-char *pang_table_etag(pang_arena *arena, const pang_rec_content *body, pang_shape shape);
+/* The ETag of a document in a shape, with an overlay; NULL without memory. */
+char *pang_table_etag(pang_arena *arena, const pang_rec_content *body, pang_shape shape,
+                      pang_overlay overlay);
+/* Fills the reply of a load, create, commit or register: where the metadata is, `text` of it
+ * (overlaid already), tag and configuration. ERRORS: RESOURCE_EXHAUSTED. */
+#define PANG_TABLE_REPLY(Name)                                                                     \
+    PANG_MUST_CHECK pang_code pang_table_reply_##Name(                                             \
+        pang_call *call, const pang_rec_content *body, pang_overlay overlay, pang_str text,        \
+        struct Pangolin__V1__##Name##TableResponse *out, pang_err *err)
+PANG_TABLE_REPLY(Load);
+PANG_TABLE_REPLY(Create);
+PANG_TABLE_REPLY(Commit);
+PANG_TABLE_REPLY(Register);
 
 /* A document on its way into the catalog. */
 typedef struct {
@@ -41,6 +52,7 @@ typedef struct {
     pang_json *document;
     pang_claim claim;
     pang_rec_content body; /* of the table from now on */
+    pang_overlay overlay;  /* of replies about it */
     pang_str text;         /* the document as it will be stored */
 } pang_next;
 
@@ -73,13 +85,13 @@ PANG_MUST_CHECK pang_code pang_next_put(pang_next *next, pang_edit *edit, pang_e
 PANG_MUST_CHECK pang_code pang_raw_json(ProtobufCBinaryData field, const char *what,
                                         pang_arena *arena, pang_json **ret, pang_err *err);
 
-/* What an idempotent call keeps to answer again: the document's id. */
+/* What an idempotent call keeps to answer again: the document's id and the overlay. */
 PANG_MUST_CHECK pang_code pang_keep_document(pang_call *call, const pang_rec_content *body,
-                                             pang_err *err);
-/* The document that an earlier run kept, and its file. */
+                                             pang_overlay overlay, pang_err *err);
+/* The document that an earlier run kept, and its file; *ret_text is overlaid. */
 PANG_MUST_CHECK pang_code pang_kept_document(pang_call *call, const char *prefix, pang_str kept,
-                                             pang_rec_content *ret_body, pang_str *ret_text,
-                                             pang_err *err);
+                                             pang_rec_content *ret_body, pang_overlay *ret_overlay,
+                                             pang_str *ret_text, pang_err *err);
 
 /* Handlers and replays, for the method table in svc_table.c. */
 pang_handler pang_create_table, pang_register_table, pang_commit_table, pang_commit_transaction,

@@ -35,27 +35,26 @@ static pang_code parse_part(ProtobufCBinaryData requirements, ProtobufCBinaryDat
     return code;
 }
 
-/* For the audit log: what brings no data changes the table's description alone. */
-static bool brings_data(const pang_json *updates)
+static bool has_action(const pang_json *updates, pang_str wanted)
 {
     for (size_t i = 0; i < pang_json_size(updates); i++) {
         pang_str action;
         if (pang_json_to_str(pang_json_get(pang_json_at(updates, i), "action"), &action) &&
-            pang_str_equal_nocase(action, PANG_STR("add-snapshot")))
+            pang_str_equal_nocase(action, wanted))
             return true;
     }
     return false;
 }
 
+/* For the audit log: what brings no data changes the table's description alone. */
+static bool brings_data(const pang_json *updates)
+{
+    return has_action(updates, PANG_STR("add-snapshot"));
+}
+
 static bool names_location(const pang_json *updates)
 {
-    for (size_t i = 0; i < pang_json_size(updates); i++) {
-        pang_str action;
-        if (pang_json_to_str(pang_json_get(pang_json_at(updates, i), "action"), &action) &&
-            pang_str_equal_nocase(action, PANG_STR("set-location")))
-            return true;
-    }
-    return false;
+    return has_action(updates, PANG_STR("set-location"));
 }
 
 /* ---- what the table is ---- */
@@ -124,6 +123,22 @@ static pang_code run_model(pang_call *call, part *p, pang_str default_location, 
     return PANG_OK;
 }
 
+/* Engines remove a snapshot's files once this commit has landed, and know one branch only. So of a
+ * shared table the catalog alone removes snapshots; of another one, only while no ref is made. */
+static pang_code check_expiry(part *p, pang_err *err)
+{
+    if (!has_action(p->updates, PANG_STR("remove-snapshots")))
+        return PANG_OK;
+    if (!p->next.overlay.shared)
+        return pang_fork_mark_renew(p->table.view, err);
+    return pang_fail(
+        err, PANG_INVALID_ARGUMENT, "ValidationException",
+        "Cannot remove snapshots of table %s: other branches, tags or commits share its "
+        "files. Let the catalog expire them: POST .../tables/%" PANG_STR_FMT
+        "/maintenance {\"job_type\": \"expire_snapshots\"}",
+        pang_table_shown(&p->table), PANG_STR_ARG(p->table.name));
+}
+
 /* Everything of one table but its change in the commit. */
 static pang_code build(pang_call *call, part *p, pang_err *err)
 {
@@ -141,9 +156,12 @@ static pang_code build(pang_call *call, part *p, pang_err *err)
         code = run_model(call, p, default_location, err);
     if (code != PANG_OK || !p->changed)
         return code;
-    if (exists)
+    if (exists) {
         base = pang_str_from(p->table.content.body->metadata_location);
-    code = pang_next_places(call, &p->next, err);
+        code = check_expiry(p, err);
+    }
+    if (code == PANG_OK)
+        code = pang_next_places(call, &p->next, err);
     if (code == PANG_OK && !exists)
         code = pang_next_prepare(call, &p->next, err);
     if (code == PANG_OK)
@@ -183,15 +201,6 @@ static pang_code save_one(pang_call *call, part *p, pang_err *err)
     return code;
 }
 
-static pang_code fill_commit(pang_call *call, const pang_rec_content *body, pang_str text,
-                             Pangolin__V1__CommitTableResponse *out, pang_err *err)
-{
-    out->metadata_location = body->metadata_location;
-    out->metadata = pang_bytes_of(text);
-    out->etag = pang_table_etag(call->arena, body, PANG_WHOLE);
-    return out->etag == NULL ? pang_fail_memory(err) : PANG_OK;
-}
-
 pang_code pang_commit_table(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     const Pangolin__V1__CommitTableRequest *in = request;
@@ -213,8 +222,13 @@ pang_code pang_commit_table(pang_call *call, const void *request, void *reply, p
         code = pang_metadata_load(&view, call->server->state, &p.next.body, PANG_WHOLE,
                                   &p.next.text, err);
     if (code == PANG_OK)
-        code = pang_keep_document(call, &p.next.body, err);
-    return code == PANG_OK ? fill_commit(call, &p.next.body, p.next.text, reply, err) : code;
+        code = pang_keep_document(call, &p.next.body, p.next.overlay, err);
+    if (code == PANG_OK)
+        code = pang_metadata_overlay(&view, call->server->state, &p.next.body, p.next.overlay,
+                                     p.next.text, &p.next.text, err);
+    return code == PANG_OK ? pang_table_reply_Commit(call, &p.next.body, p.next.overlay,
+                                                     p.next.text, reply, err)
+                           : code;
 }
 
 pang_code pang_replay_commit(pang_call *call, const void *request, pang_str kept, void *reply,
@@ -222,9 +236,10 @@ pang_code pang_replay_commit(pang_call *call, const void *request, pang_str kept
 {
     const Pangolin__V1__CommitTableRequest *in = request;
     pang_rec_content body;
+    pang_overlay overlay;
     pang_str text;
-    pang_code code = pang_kept_document(call, in->prefix, kept, &body, &text, err);
-    return code == PANG_OK ? fill_commit(call, &body, text, reply, err) : code;
+    pang_code code = pang_kept_document(call, in->prefix, kept, &body, &overlay, &text, err);
+    return code == PANG_OK ? pang_table_reply_Commit(call, &body, overlay, text, reply, err) : code;
 }
 
 /* ---- many tables ---- */

@@ -109,7 +109,12 @@ static pang_code save(pang_call *call, creation *c, const char *verb, pang_err *
         code = pang_edit_end(
             edit, pang_arena_printf(call->arena, "%s table %s", verb, pang_table_shown(&c->table)),
             err);
-    return code == PANG_OK ? pang_keep_document(call, &c->next.body, err) : code;
+    if (code == PANG_OK)
+        code = pang_keep_document(call, &c->next.body, c->next.overlay, err);
+    return code == PANG_OK
+               ? pang_metadata_overlay(&c->view, call->server->state, &c->next.body,
+                                       c->next.overlay, c->next.text, &c->next.text, err)
+               : code;
 }
 
 pang_code pang_create_table(pang_call *call, const void *request, void *reply, pang_err *err)
@@ -129,18 +134,17 @@ pang_code pang_create_table(pang_call *call, const void *request, void *reply, p
         return code;
     if (in->stage_create) {
         code = pang_json_print(c.next.document, call->arena, &c.next.text, err);
+        if (code == PANG_OK && !pang_overlay_is_none(c.next.overlay))
+            code = pang_overlay_splice(c.next.overlay, c.next.text, call->arena, &c.next.text, err);
         out->metadata = pang_bytes_of(c.next.text);
         return code;
     }
     code = pang_next_write(call, &c.next, (pang_str){0}, err);
     if (code == PANG_OK)
         code = save(call, &c, "create", err);
-    if (code != PANG_OK)
-        return code;
-    out->metadata_location = c.next.body.metadata_location;
-    out->metadata = pang_bytes_of(c.next.text);
-    out->etag = pang_table_etag(call->arena, &c.next.body, PANG_WHOLE);
-    return out->etag == NULL ? pang_fail_memory(err) : PANG_OK;
+    return code == PANG_OK
+               ? pang_table_reply_Create(call, &c.next.body, c.next.overlay, c.next.text, out, err)
+               : code;
 }
 
 pang_code pang_replay_create(pang_call *call, const void *request, pang_str kept, void *reply,
@@ -149,14 +153,10 @@ pang_code pang_replay_create(pang_call *call, const void *request, pang_str kept
     const Pangolin__V1__CreateTableRequest *in = request;
     Pangolin__V1__CreateTableResponse *out = reply;
     pang_rec_content body;
+    pang_overlay overlay;
     pang_str text;
-    pang_code code = pang_kept_document(call, in->prefix, kept, &body, &text, err);
-    if (code != PANG_OK)
-        return code;
-    out->metadata_location = body.metadata_location;
-    out->metadata = pang_bytes_of(text);
-    out->etag = pang_table_etag(call->arena, &body, PANG_WHOLE);
-    return out->etag == NULL ? pang_fail_memory(err) : PANG_OK;
+    pang_code code = pang_kept_document(call, in->prefix, kept, &body, &overlay, &text, err);
+    return code == PANG_OK ? pang_table_reply_Create(call, &body, overlay, text, out, err) : code;
 }
 
 /* ---- register ---- */
@@ -208,12 +208,9 @@ pang_code pang_register_table(pang_call *call, const void *request, void *reply,
         code = pang_next_adopt(call, &c.next, pang_str_from(in->metadata_location), err);
     if (code == PANG_OK)
         code = save(call, &c, "register", err);
-    if (code != PANG_OK)
-        return code;
-    out->metadata_location = c.next.body.metadata_location;
-    out->metadata = pang_bytes_of(c.next.text);
-    out->etag = pang_table_etag(call->arena, &c.next.body, PANG_WHOLE);
-    return out->etag == NULL ? pang_fail_memory(err) : PANG_OK;
+    return code == PANG_OK ? pang_table_reply_Register(call, &c.next.body, c.next.overlay,
+                                                       c.next.text, out, err)
+                           : code;
 }
 
 pang_code pang_replay_register(pang_call *call, const void *request, pang_str kept, void *reply,
@@ -222,12 +219,8 @@ pang_code pang_replay_register(pang_call *call, const void *request, pang_str ke
     const Pangolin__V1__RegisterTableRequest *in = request;
     Pangolin__V1__RegisterTableResponse *out = reply;
     pang_rec_content body;
+    pang_overlay overlay;
     pang_str text;
-    pang_code code = pang_kept_document(call, in->prefix, kept, &body, &text, err);
-    if (code != PANG_OK)
-        return code;
-    out->metadata_location = body.metadata_location;
-    out->metadata = pang_bytes_of(text);
-    out->etag = pang_table_etag(call->arena, &body, PANG_WHOLE);
-    return out->etag == NULL ? pang_fail_memory(err) : PANG_OK;
+    pang_code code = pang_kept_document(call, in->prefix, kept, &body, &overlay, &text, err);
+    return code == PANG_OK ? pang_table_reply_Register(call, &body, overlay, text, out, err) : code;
 }

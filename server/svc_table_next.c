@@ -52,8 +52,9 @@ pang_code pang_next_begin(pang_call *call, pang_table *table, pang_next *ret, pa
                              pang_table_shown(table), body->n_reserved);
         for (size_t i = 0; i < body->n_reserved; i++)
             ret->claim.held[ret->claim.n_held++] = pang_str_from(body->reserved[i]);
-        return PANG_OK;
+        return pang_overlay_of(table->view, &table->content, &ret->overlay, err);
     }
+    ret->overlay.paths_of = pang_view_paths_of(table->view);
     pang_id *asset = pang_arena_alloc(call->arena, sizeof *asset);
     if (asset == NULL)
         return pang_fail_memory(err);
@@ -254,15 +255,30 @@ static pang_code fill_body(pang_next *next, pang_arena *arena, pang_str location
     return fill_reserved(next, arena, err);
 }
 
+/* Where the branch's own metadata files go; empty: beside the table's. */
+static pang_code own_folder(const pang_next *next, pang_arena *arena, pang_str *ret, pang_err *err)
+{
+    pang_model_facts facts;
+    if (pang_id_is_nil(next->overlay.paths_of))
+        return PANG_OK;
+    pang_model_facts_of(next->document, &facts);
+    pang_str folder = pang_branch_folder(facts.location, next->overlay.paths_of, arena);
+    *ret = pang_arena_printf(arena, "%" PANG_STR_FMT "/metadata", PANG_STR_ARG(folder));
+    return folder.len == 0 || ret->len == 0 ? pang_fail_memory(err) : PANG_OK;
+}
+
 pang_code pang_next_write(pang_call *call, pang_next *next, pang_str base, pang_err *err)
 {
     pang_model_file file = {0};
     pang_id *document;
+    pang_str folder = {0};
     pang_view *view = next->table->view;
     const pang_env *env = call->server->env;
-    pang_code code = pang_json_print_again(next->document, call->arena, &next->text, err);
+    pang_code code = own_folder(next, call->arena, &folder, err);
     if (code == PANG_OK)
-        code = pang_model_file_name(next->document, base, env, call->arena, &file, err);
+        code = pang_json_print_again(next->document, call->arena, &next->text, err);
+    if (code == PANG_OK)
+        code = pang_model_file_name(next->document, base, folder, env, call->arena, &file, err);
     if (code == PANG_OK)
         code = pang_metadata_write(view, call->server->state, env, &file, next->text, &document,
                                    err);
@@ -287,15 +303,37 @@ pang_code pang_next_put(pang_next *next, pang_edit *edit, pang_err *err)
 
 /* ---- answers to a repeated request ---- */
 
-pang_code pang_keep_document(pang_call *call, const pang_rec_content *body, pang_err *err)
+/* What is kept: the document, whether it was shown as shared, whose paths it named. */
+enum { KEPT_SHARED = sizeof(pang_id), KEPT_PATHS, KEPT = KEPT_PATHS + sizeof(pang_id) };
+
+pang_code pang_keep_document(pang_call *call, const pang_rec_content *body, pang_overlay overlay,
+                             pang_err *err)
 {
-    if (!pang_arena_copy(call->arena, pang_str_of(body->document), &call->keep))
+    char *kept = pang_arena_alloc_text(call->arena, KEPT);
+    if (kept == NULL)
         return pang_fail_memory(err);
+    pang_id document = pang_id_of(body->document);
+    memcpy(kept, &document, sizeof document);
+    kept[KEPT_SHARED] = overlay.shared ? 1 : 0;
+    memcpy(kept + KEPT_PATHS, &overlay.paths_of, sizeof overlay.paths_of);
+    call->keep = (pang_str){kept, KEPT};
     return PANG_OK;
 }
 
+/* Before there were overlays the document alone was kept. */
+static pang_overlay kept_overlay(pang_str kept)
+{
+    pang_overlay ret = PANG_NO_OVERLAY;
+    if (kept.len != KEPT)
+        return ret;
+    ret.shared = kept.ptr[KEPT_SHARED] != 0;
+    memcpy(&ret.paths_of, kept.ptr + KEPT_PATHS, sizeof ret.paths_of);
+    return ret;
+}
+
 pang_code pang_kept_document(pang_call *call, const char *prefix, pang_str kept,
-                             pang_rec_content *ret_body, pang_str *ret_text, pang_err *err)
+                             pang_rec_content *ret_body, pang_overlay *ret_overlay,
+                             pang_str *ret_text, pang_err *err)
 {
     pang_view view;
     pang_record record;
@@ -304,7 +342,8 @@ pang_code pang_kept_document(pang_call *call, const char *prefix, pang_str kept,
     if (code != PANG_OK)
         return code;
     *ret_body = (pang_rec_content)PANGOLIN__STORE__V1__CONTENT__INIT;
-    ret_body->document = pang_bytes_of(kept);
+    ret_body->document = pang_bytes_of(pang_str_slice(kept, 0, sizeof(pang_id)));
+    *ret_overlay = kept_overlay(kept);
     pang_ref ref = {
         .key = pang_key_metadata(&view.keys, view.catalog, pang_id_of(ret_body->document)),
         .immutable = true,
@@ -315,7 +354,9 @@ pang_code pang_kept_document(pang_call *call, const char *prefix, pang_str kept,
     if (code == PANG_OK)
         code = pang_metadata_unpack(call->server->state, &record, call->arena, &stored, ret_text,
                                     err);
-    if (code == PANG_OK)
-        ret_body->metadata_location = stored->location;
-    return code;
+    if (code != PANG_OK)
+        return code;
+    ret_body->metadata_location = stored->location;
+    return pang_metadata_overlay(&view, call->server->state, ret_body, *ret_overlay, *ret_text,
+                                 ret_text, err);
 }

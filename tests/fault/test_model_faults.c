@@ -70,7 +70,7 @@ static pang_code commit(pang_arena *arena, const pang_env *env, pang_str *ret_te
     if (code == PANG_OK)
         code = pang_model_refs_only(outcome.document, arena, &less, err);
     if (code == PANG_OK)
-        code = pang_model_file_name(less, change.base_location, env, arena, &file, err);
+        code = pang_model_file_name(less, change.base_location, (pang_str){0}, env, arena, &file, err);
     return code == PANG_OK ? pang_json_print(outcome.document, arena, ret_text, err) : code;
 }
 

@@ -43,14 +43,19 @@ static void test_documents__what_is_kept_is_found_by_id_and_shape(void **state)
     (void)state;
     pang_documents *docs = pang_documents_new(1 << 20);
     pang_str text;
-    pang_documents_keep(docs, id_of(1), PANG_WHOLE, PANG_STR("whole"));
-    pang_documents_keep(docs, id_of(1), PANG_REFS_ONLY, PANG_STR("refs"));
-    pang_documents_keep(docs, id_of(1), PANG_WHOLE, PANG_STR("again"));
-    assert_true(pang_documents_find(docs, id_of(1), PANG_WHOLE, arena, &text));
+    pang_documents_keep(docs, id_of(1), PANG_WHOLE, PANG_NO_OVERLAY, PANG_STR("whole"));
+    pang_documents_keep(docs, id_of(1), PANG_REFS_ONLY, PANG_NO_OVERLAY, PANG_STR("refs"));
+    pang_documents_keep(docs, id_of(1), PANG_WHOLE, PANG_NO_OVERLAY, PANG_STR("again"));
+    assert_true(pang_documents_find(docs, id_of(1), PANG_WHOLE, PANG_NO_OVERLAY, arena, &text));
     assert_true(pang_str_equal(text, PANG_STR("whole")));
-    assert_true(pang_documents_find(docs, id_of(1), PANG_REFS_ONLY, arena, &text));
+    assert_true(pang_documents_find(docs, id_of(1), PANG_REFS_ONLY, PANG_NO_OVERLAY, arena, &text));
     assert_true(pang_str_equal(text, PANG_STR("refs")));
-    assert_false(pang_documents_find(docs, id_of(257), PANG_WHOLE, arena, &text));
+    assert_false(pang_documents_find(docs, id_of(257), PANG_WHOLE, PANG_NO_OVERLAY, arena, &text));
+    pang_overlay shared = {.shared = true}, paths = {.shared = true, .paths_of = id_of(9)};
+    pang_documents_keep(docs, id_of(1), PANG_WHOLE, shared, PANG_STR("shared"));
+    assert_false(pang_documents_find(docs, id_of(1), PANG_WHOLE, paths, arena, &text));
+    assert_true(pang_documents_find(docs, id_of(1), PANG_WHOLE, shared, arena, &text));
+    assert_true(pang_str_equal(text, PANG_STR("shared")));
     pang_arena_reset(arena);
     pang_documents_free(docs);
 }
@@ -63,16 +68,17 @@ static void test_documents__the_least_used_go_and_readers_keep_theirs(void **sta
     char body[10 * 1024];
     pang_str first, other;
     memset(body, 'a', sizeof body);
-    pang_documents_keep(docs, id_of(0), PANG_WHOLE, (pang_str){body, sizeof body});
-    pang_documents_keep(docs, id_of(1), PANG_WHOLE, (pang_str){body, sizeof body});
-    assert_true(pang_documents_find(docs, id_of(0), PANG_WHOLE, arena, &first));
+    pang_documents_keep(docs, id_of(0), PANG_WHOLE, PANG_NO_OVERLAY, (pang_str){body, sizeof body});
+    pang_documents_keep(docs, id_of(1), PANG_WHOLE, PANG_NO_OVERLAY, (pang_str){body, sizeof body});
+    assert_true(pang_documents_find(docs, id_of(0), PANG_WHOLE, PANG_NO_OVERLAY, arena, &first));
     for (unsigned i = 2; i < 30; i++)
-        pang_documents_keep(docs, id_of(i), PANG_WHOLE, (pang_str){body, sizeof body});
+        pang_documents_keep(docs, id_of(i), PANG_WHOLE, PANG_NO_OVERLAY,
+                            (pang_str){body, sizeof body});
     pang_documents_get_stats(docs, &stats);
     assert_true(stats.bytes <= 100 * 1024);
     assert_int_equal(stats.documents, 9);
-    assert_false(pang_documents_find(docs, id_of(0), PANG_WHOLE, arena, &other));
-    assert_true(pang_documents_find(docs, id_of(29), PANG_WHOLE, arena, &other));
+    assert_false(pang_documents_find(docs, id_of(0), PANG_WHOLE, PANG_NO_OVERLAY, arena, &other));
+    assert_true(pang_documents_find(docs, id_of(29), PANG_WHOLE, PANG_NO_OVERLAY, arena, &other));
     assert_int_equal(first.len, sizeof body);
     assert_int_equal(first.ptr[sizeof body - 1], 'a');
     pang_arena_reset(arena);
@@ -86,8 +92,9 @@ static void test_documents__use_keeps_a_document(void **state)
     char body[10 * 1024] = {0};
     pang_str text;
     for (unsigned i = 0; i < 40; i++) {
-        pang_documents_keep(docs, id_of(i), PANG_WHOLE, (pang_str){body, sizeof body});
-        assert_true(pang_documents_find(docs, id_of(0), PANG_WHOLE, arena, &text));
+        pang_documents_keep(docs, id_of(i), PANG_WHOLE, PANG_NO_OVERLAY,
+                            (pang_str){body, sizeof body});
+        assert_true(pang_documents_find(docs, id_of(0), PANG_WHOLE, PANG_NO_OVERLAY, arena, &text));
     }
     pang_arena_reset(arena);
     pang_documents_free(docs);
@@ -99,8 +106,8 @@ static void test_documents__one_that_is_too_large_is_not_kept(void **state)
     pang_documents *docs = pang_documents_new(8 * 1024);
     char body[2 * 1024] = {0};
     pang_str text;
-    pang_documents_keep(docs, id_of(1), PANG_WHOLE, (pang_str){body, sizeof body});
-    assert_false(pang_documents_find(docs, id_of(1), PANG_WHOLE, arena, &text));
+    pang_documents_keep(docs, id_of(1), PANG_WHOLE, PANG_NO_OVERLAY, (pang_str){body, sizeof body});
+    assert_false(pang_documents_find(docs, id_of(1), PANG_WHOLE, PANG_NO_OVERLAY, arena, &text));
     pang_documents_free(docs);
 }
 
@@ -113,8 +120,9 @@ static void *read_and_write(void *arg)
         pang_id id = id_of(i % 50);
         pang_str text;
         memset(body, (int)('a' + i % 50 % 26), sizeof body);
-        if (!pang_documents_find(docs, id, PANG_WHOLE, own, &text))
-            pang_documents_keep(docs, id, PANG_WHOLE, (pang_str){body, sizeof body});
+        if (!pang_documents_find(docs, id, PANG_WHOLE, PANG_NO_OVERLAY, own, &text))
+            pang_documents_keep(docs, id, PANG_WHOLE, PANG_NO_OVERLAY,
+                                (pang_str){body, sizeof body});
         else if (text.ptr[4095] != body[4095])
             return NULL;
         if (i % 7 == 0)

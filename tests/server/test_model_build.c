@@ -136,9 +136,9 @@ static void test_model_build__file_names(void **state)
                                                          cases[i].properties)
                                            .ptr);
         pang_str base = pang_str_from(cases[i].base);
-        assert_int_equal(pang_model_file_name(doc, base, &m->env, m->arena, &file, &m->err),
+        assert_int_equal(pang_model_file_name(doc, base, (pang_str){0}, &m->env, m->arena, &file, &m->err),
                          PANG_OK);
-        assert_int_equal(pang_model_file_name(doc, base, &m->env, m->arena, &other, &m->err),
+        assert_int_equal(pang_model_file_name(doc, base, (pang_str){0}, &m->env, m->arena, &other, &m->err),
                          PANG_OK);
         size_t fixed = strlen(cases[i].prefix) + strlen(cases[i].suffix);
         if (!pang_str_starts(file.location, pang_str_from(cases[i].prefix)) ||

@@ -1,0 +1,208 @@
+/*
+ * server/shared.c: which tables are shared, what replies say of them, and which commits are
+ * refused.
+ */
+#include "tests/server/catalog_fixture.h"
+
+#include <string.h>
+
+#include "api/json.h"
+#include "server/metadata.h"
+#include "server/shared.h"
+
+typedef Pangolin__V1__CreateTableResponse create_out;
+typedef Pangolin__V1__LoadTableResponse load_out;
+typedef Pangolin__V1__CommitTableResponse commit_out;
+
+#define SET_PROPERTY(name, value)                                                                  \
+    "[{\"action\":\"set-properties\",\"updates\":{\"" name "\":\"" value "\"}}]"
+#define ADD_SNAPSHOT                                                                               \
+    "[{\"action\":\"add-snapshot\",\"snapshot\":{\"snapshot-id\":1,\"sequence-number\":1,"         \
+    "\"timestamp-ms\":1,\"manifest-list\":\"file:/no/such\",\"summary\":{\"operation\":"           \
+    "\"append\"},\"schema-id\":0}}]"
+#define REMOVE_SNAPSHOT "[{\"action\":\"remove-snapshots\",\"snapshot-ids\":[1]}]"
+
+static void ok(fixture *fx, pang_code code)
+{
+    if (code != PANG_OK)
+        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
+}
+
+static int setup(void **state)
+{
+    fx_setup(state);
+    ok(*state, fx_create_namespace(*state, "ns"));
+    return 0;
+}
+
+/* As when a branch or tag is made of main as it is now. */
+static void fork_main(fixture *fx)
+{
+    uint64_t now;
+    pang_txn *txn = fx_begin(fx);
+    pang_view view = fx_view(fx, txn);
+    ok(fx, pang_view_sequence(&view, &now, &fx->err));
+    ok(fx, pang_fork_mark_raise(txn, &view.keys, view.levels[0].branch, now, &fx->err));
+    ok(fx, pang_txn_commit(txn, &fx->err));
+}
+
+static const char *property(fixture *fx, ProtobufCBinaryData metadata, const char *name)
+{
+    pang_json *tree;
+    pang_str value;
+    ok(fx, pang_json_parse(pang_str_of(metadata), fx->arena, &tree, &fx->err));
+    return pang_model_property(tree, pang_str_from(name), &value)
+               ? pang_arena_cstr(fx->arena, value)
+               : "";
+}
+
+static void expect_overlay(fixture *fx, ProtobufCBinaryData metadata, bool shared)
+{
+    const char *want = shared ? "false" : "";
+    assert_string_equal(property(fx, metadata, "gc.enabled"), want);
+    assert_string_equal(property(fx, metadata, "write.metadata.delete-after-commit.enabled"), want);
+}
+
+static load_out load(fixture *fx, const char *name)
+{
+    load_out out = PANGOLIN__V1__LOAD_TABLE_RESPONSE__INIT;
+    ok(fx, fx_load_table(fx, "ns", name, &out));
+    return out;
+}
+
+static void test_shared__what_was_there_at_a_fork_is_shared_for_good(void **state)
+{
+    fixture *fx = *state;
+    ok(fx, fx_create_table(fx, "ns", "old", NULL));
+    ok(fx, fx_commit(fx, "ns", "old", "[]", SET_PROPERTY("a", "b"), NULL));
+    expect_overlay(fx, load(fx, "old").metadata, false);
+    fork_main(fx);
+    ok(fx, fx_create_table(fx, "ns", "new", NULL));
+    load_out old = load(fx, "old"), new = load(fx, "new");
+    expect_overlay(fx, old.metadata, true);
+    expect_overlay(fx, new.metadata, false);
+    assert_int_equal(old.n_config, 2);
+    assert_int_equal(new.n_config, 0);
+    assert_string_equal(property(fx, old.metadata, "a"), "b");
+    ok(fx, fx_commit(fx, "ns", "old", "[]", SET_PROPERTY("a", "c"), NULL));
+    ok(fx, fx_commit(fx, "ns", "new", "[]", SET_PROPERTY("a", "c"), NULL));
+    expect_overlay(fx, load(fx, "old").metadata, true);
+    expect_overlay(fx, load(fx, "new").metadata, false);
+}
+
+static void
+test_shared__a_reply_of_a_commit_says_what_a_load_says_and_the_file_does_not(void **state)
+{
+    fixture *fx = *state;
+    commit_out made;
+    pang_location at;
+    pang_str file;
+    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    load_out before = load(fx, "t");
+    fork_main(fx);
+    load_out after = load(fx, "t");
+    assert_string_equal(before.metadata_location, after.metadata_location);
+    assert_string_not_equal(before.etag, after.etag);
+    ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("gc.enabled", "true"), &made));
+    expect_overlay(fx, made.metadata, true);
+    assert_int_equal(made.n_config, 2);
+    assert_string_equal(made.config[0]->key, "s3.delete-enabled");
+    assert_string_equal(made.config[1]->key, "rest-catalog-purge");
+    after = load(fx, "t");
+    assert_string_equal(made.etag, after.etag);
+    assert_true(pang_str_equal(pang_str_of(made.metadata), pang_str_of(after.metadata)));
+    ok(fx,
+       pang_location_parse(pang_str_from(made.metadata_location), "x", fx->arena, &at, &fx->err));
+    ok(fx, pang_metadata_read_file(fx->state, &at, fx->arena, &file, &fx->err));
+    assert_string_equal(property(fx, pang_bytes_of(file), "gc.enabled"), "true");
+}
+
+static void test_shared__only_the_catalog_removes_snapshots_of_a_shared_table(void **state)
+{
+    fixture *fx = *state;
+    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    ok(fx, fx_commit(fx, "ns", "t", "[]", ADD_SNAPSHOT, NULL));
+    fork_main(fx);
+    assert_int_equal(fx_commit(fx, "ns", "t", "[]", REMOVE_SNAPSHOT, NULL), PANG_INVALID_ARGUMENT);
+    assert_non_null(strstr(fx->err.message, "tables/t/maintenance"));
+    ok(fx, fx_create_table(fx, "ns", "alone", NULL));
+    ok(fx, fx_commit(fx, "ns", "alone", "[]", ADD_SNAPSHOT, NULL));
+    ok(fx, fx_commit(fx, "ns", "alone", "[]", REMOVE_SNAPSHOT, NULL));
+}
+
+/* A ref that is made while snapshots are removed: one of the two runs again and sees the other. */
+static void test_shared__a_fork_and_an_expiry_do_not_pass_each_other(void **state)
+{
+    fixture *fx = *state;
+    uint64_t now;
+    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    ok(fx, fx_commit(fx, "ns", "t", "[]", ADD_SNAPSHOT, NULL));
+    pang_txn *fork = fx_begin(fx);
+    pang_view view = fx_view(fx, fork);
+    ok(fx, pang_view_sequence(&view, &now, &fx->err));
+    ok(fx, pang_fork_mark_raise(fork, &view.keys, view.levels[0].branch, now, &fx->err));
+    ok(fx, fx_commit(fx, "ns", "t", "[]", REMOVE_SNAPSHOT, NULL));
+    assert_int_equal(pang_txn_commit(fork, &fx->err), PANG_ABORTED);
+    pang_txn *expiry = fx_begin(fx);
+    view = fx_view(fx, expiry);
+    ok(fx, pang_fork_mark_renew(&view, &fx->err));
+    fork_main(fx);
+    assert_int_equal(pang_txn_commit(expiry, &fx->err), PANG_ABORTED);
+}
+
+static void expect_splice(fixture *fx, pang_overlay overlay, const char *document, const char *want)
+{
+    pang_str made;
+    ok(fx, pang_overlay_splice(overlay, pang_str_from(document), fx->arena, &made, &fx->err));
+    if (!pang_str_equal(made, pang_str_from(want)))
+        fail_msg("%.*s instead of %s", (int)made.len, made.ptr, want);
+}
+
+#define STOPS "\"gc.enabled\":\"false\",\"write.metadata.delete-after-commit.enabled\":\"false\""
+
+static void test_shared__an_overlay_replaces_its_properties_and_nothing_else(void **state)
+{
+    fixture *fx = *state;
+    pang_overlay shared = {.shared = true};
+    expect_splice(fx, shared, "{\"location\":\"s3://b/t\", \"x\" : 12345678901234567890123}",
+                  "{\"properties\":{" STOPS "},\"location\":\"s3://b/t\", \"x\" : "
+                  "12345678901234567890123}");
+    expect_splice(fx, shared, "{\"a\":1}", "{\"properties\":{" STOPS "},\"a\":1}");
+    expect_splice(fx, shared, " {\"properties\" : {}, \"z\":[1, 2]}",
+                  " {\"properties\" : {" STOPS "}, \"z\":[1, 2]}");
+    expect_splice(fx, shared,
+                  "{\"properties\":{\"gc.enabled\":\"true\",\"k\":\"\\u00e9\",\"gc\":\"1\"}}",
+                  "{\"properties\":{\"k\":\"\\u00e9\",\"gc\":\"1\"," STOPS "}}");
+    expect_splice(fx, shared, "{\"snapshots\":[{\"properties\":{}}],\"properties\":{}}",
+                  "{\"snapshots\":[{\"properties\":{}}],\"properties\":{" STOPS "}}");
+}
+
+#define FOLDER "s3://b/t/branches/0a000000-0000-0000-0000-000000000000"
+
+static void test_shared__paths_of_a_branch_stand_where_the_table_names_none(void **state)
+{
+    fixture *fx = *state;
+    pang_overlay paths = {.paths_of = {{10}}};
+    expect_splice(fx, paths, "{\"location\":\"s3://b/t/\",\"properties\":{\"k\":\"v\"}}",
+                  "{\"location\":\"s3://b/t/\",\"properties\":{\"k\":\"v\",\"write.data.path\":"
+                  "\"" FOLDER "/data\",\"write.metadata.path\":\"" FOLDER "/metadata\"}}");
+    expect_splice(fx, paths,
+                  "{\"properties\":{\"write.folder-storage.path\":\"s3://c\"},"
+                  "\"location\":\"s3://b/t\"}",
+                  "{\"properties\":{\"write.folder-storage.path\":\"s3://c\",\"write.metadata."
+                  "path\":\"" FOLDER "/metadata\"},\"location\":\"s3://b/t\"}");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(test_shared__##name, setup, fx_teardown)
+        TEST(what_was_there_at_a_fork_is_shared_for_good),
+        TEST(a_reply_of_a_commit_says_what_a_load_says_and_the_file_does_not),
+        TEST(only_the_catalog_removes_snapshots_of_a_shared_table),
+        TEST(a_fork_and_an_expiry_do_not_pass_each_other),
+        TEST(an_overlay_replaces_its_properties_and_nothing_else),
+        TEST(paths_of_a_branch_stand_where_the_table_names_none),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
