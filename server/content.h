@@ -10,8 +10,9 @@
  * the least `until` above S. Reading through: that on each level, the branch first, then its
  * bases; a tombstone is an answer and ends the search.
  * What a ref stands for is in server/refs.h.
- * Writing: only on the branch itself. The ref's version is checked and never written, so that
- * writers of different tables do not fight.
+ * Writing: only on the branch itself. What is written says since when the asset is on the branch,
+ * and that it is shared where it came through a base. The ref's version is checked and never
+ * written, so that writers of different tables do not fight.
  */
 #ifndef PANG_SERVER_CONTENT_H
 #define PANG_SERVER_CONTENT_H
@@ -108,6 +109,15 @@ bool pang_content_exists(const pang_content *content);
 PANG_MUST_CHECK pang_code pang_content_get(pang_view *view, pang_content *contents, size_t n,
                                            pang_err *err);
 
+/* Where an asset is. */
+typedef struct {
+    pang_rec_asset *body; /* NULL: it was never here */
+    uint64_t sequence;    /* of the commit that put it there, or dropped it */
+} pang_asset_at;
+/* By their ids, as names are read: n in one round trip. What was dropped says so. */
+PANG_MUST_CHECK pang_code pang_asset_find(pang_view *view, const pang_id *assets, size_t n,
+                                          pang_asset_at *ret, pang_err *err);
+
 /* Rows of a list, in the order of keys; what does not exist is not shown. Return false to stop. */
 typedef bool pang_content_row_fn(void *arg, const pang_content *row);
 typedef struct {
@@ -152,6 +162,9 @@ PANG_MUST_CHECK pang_code pang_edit_begin(pang_view *view, const pang_env *env,
 /* The name, which stood for nothing, stands for a new asset. */
 PANG_MUST_CHECK pang_code pang_edit_create(pang_edit *edit, const pang_content *at,
                                            const pang_rec_content *body, pang_err *err);
+/* As create, for an asset that was here before, or on another branch: it keeps its id. */
+PANG_MUST_CHECK pang_code pang_edit_adopt(pang_edit *edit, const pang_content *at,
+                                          const pang_rec_content *body, pang_err *err);
 /* The name's asset changes. */
 PANG_MUST_CHECK pang_code pang_edit_update(pang_edit *edit, const pang_content *at,
                                            const pang_rec_content *body, pang_err *err);
@@ -161,6 +174,10 @@ PANG_MUST_CHECK pang_code pang_edit_drop(pang_edit *edit, const pang_content *at
 /* The asset changes its name; `to` stood for nothing. */
 PANG_MUST_CHECK pang_code pang_edit_move(pang_edit *edit, const pang_content *from,
                                          const pang_content *to, pang_err *err);
+/* The same for one that changes with it. */
+PANG_MUST_CHECK pang_code pang_edit_move_as(pang_edit *edit, const pang_content *from,
+                                            const pang_content *to, const pang_rec_content *body,
+                                            pang_err *err);
 /* Writes the commit's own record. `message` says what was done, for people. */
 PANG_MUST_CHECK pang_code pang_edit_end(pang_edit *edit, pang_str message, pang_err *err);
 

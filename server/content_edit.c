@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "api/keys_identity.h"
-#include "server/content.h"
+#include "server/refs.h"
 
 #define NAMESPACE PANGOLIN__STORE__V1__KIND__KIND_NAMESPACE
 #define TABLE PANGOLIN__STORE__V1__KIND__KIND_TABLE
@@ -178,7 +178,14 @@ static pang_code put_asset(pang_edit *edit, const pang_content *at, const pang_r
     return status(edit, err);
 }
 
-/* There is one more of a kind on the branch and in the tenant, or one less: for those who count. */
+/* Tables on several branches are one to whoever counts a tenant's: main's count. */
+static bool is_main(const pang_view *view)
+{
+    return view->n_levels == 1 && pang_str_equal(view->ref_name, PANG_MAIN_REF);
+}
+
+/* There is one more of a kind on the branch, and in the tenant, or one less: for those who count.
+ */
 static void add_count(pang_edit *edit, Pangolin__Store__V1__Kind kind, int64_t amount)
 {
     static const char letters[] = {[NAMESPACE] = 'n', [TABLE] = 't', [VIEW] = 'v', [GENERIC] = 'g'};
@@ -186,6 +193,8 @@ static void add_count(pang_edit *edit, Pangolin__Store__V1__Kind kind, int64_t a
     pang_txn *txn = edit->view->txn;
     pang_id branch = edit->view->levels[0].branch;
     pang_txn_add(txn, pang_key_content_count(keys, branch, letters[kind]), amount);
+    if (!is_main(edit->view))
+        return;
     if (kind == NAMESPACE)
         pang_txn_add(txn, pang_key_count(keys, PANG_COUNT_NAMESPACES), amount);
     if (kind == TABLE)
@@ -198,16 +207,30 @@ static void add_epoch(pang_edit *edit, const pang_content *at)
                  pang_key_epoch(&edit->view->keys, edit->view->levels[0].branch, at->name.path), 1);
 }
 
-pang_code pang_edit_create(pang_edit *edit, const pang_content *at, const pang_rec_content *body,
-                           pang_err *err)
+static pang_code create(pang_edit *edit, const pang_content *at, const pang_rec_content *body,
+                        bool is_new, pang_err *err)
 {
     assert(!pang_content_exists(at));
-    pang_code code = put_content(edit, at, body, err);
+    pang_rec_content next = *body;
+    next.created_at = 0;
+    pang_code code = put_content(edit, at, &next, err);
     if (code == PANG_OK)
-        code = put_asset(edit, at, body, false, true, err);
+        code = put_asset(edit, at, &next, false, is_new, err);
     add_epoch(edit, at);
     add_count(edit, body->kind, 1);
     return code == PANG_OK ? status(edit, err) : code;
+}
+
+pang_code pang_edit_create(pang_edit *edit, const pang_content *at, const pang_rec_content *body,
+                           pang_err *err)
+{
+    return create(edit, at, body, true, err);
+}
+
+pang_code pang_edit_adopt(pang_edit *edit, const pang_content *at, const pang_rec_content *body,
+                          pang_err *err)
+{
+    return create(edit, at, body, false, err);
 }
 
 pang_code pang_edit_update(pang_edit *edit, const pang_content *at, const pang_rec_content *body,
@@ -228,19 +251,25 @@ pang_code pang_edit_drop(pang_edit *edit, const pang_content *at, bool purge, pa
     return code == PANG_OK ? put_asset(edit, at, &gone, true, false, err) : code;
 }
 
-pang_code pang_edit_move(pang_edit *edit, const pang_content *from, const pang_content *to,
-                         pang_err *err)
+pang_code pang_edit_move_as(pang_edit *edit, const pang_content *from, const pang_content *to,
+                            const pang_rec_content *body, pang_err *err)
 {
     assert(pang_content_exists(from) && !pang_content_exists(to));
-    pang_rec_content gone = *from->body, moved = carried(from, from->body);
+    pang_rec_content next = carried(from, body), gone = *from->body;
     gone.dropped = true;
     pang_code code = put_content(edit, from, &gone, err);
     if (code == PANG_OK)
-        code = put_content(edit, to, &moved, err);
+        code = put_content(edit, to, &next, err);
     if (code == PANG_OK)
-        code = put_asset(edit, to, &moved, false, false, err);
+        code = put_asset(edit, to, &next, false, false, err);
     add_epoch(edit, to);
     return code == PANG_OK ? status(edit, err) : code;
+}
+
+pang_code pang_edit_move(pang_edit *edit, const pang_content *from, const pang_content *to,
+                         pang_err *err)
+{
+    return pang_edit_move_as(edit, from, to, from->body, err);
 }
 
 pang_code pang_edit_end(pang_edit *edit, pang_str message, pang_err *err)
