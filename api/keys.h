@@ -106,11 +106,13 @@ pang_str pang_key_asset_history(pang_keys *keys, pang_id branch, pang_id asset, 
 /* A metadata document: immutable, named by an id of its own. */
 pang_str pang_key_metadata(pang_keys *keys, pang_id catalog, pang_id document);
 
-/* The counter of a namespace: whoever creates in it adds one. */
+/* The counter of a namespace: whoever creates in it adds one. With a catalog's id and the empty path
+ * that of its refs. */
 pang_str pang_key_epoch(pang_keys *keys, pang_id branch, pang_str path);
 
 /* Counters: how many there are, of a branch namespaces ('n'), tables ('t'), views ('v') and other
- * assets ('g'), of a catalog branches ('b'). */
+ * assets ('g'), commits ('c') and those of them that let go of files ('x'); of a catalog branches
+ * ('b'). */
 pang_str pang_key_content_count(pang_keys *keys, pang_id owner, char what);
 
 /* System scope. `canonical` is pang_location.canonical or an ancestor's; it stands unescaped, as

@@ -1,10 +1,9 @@
 /*
- * Branches: how refs come and go. A branch is made by one commit that writes a name (rf), what never
- * changes of its id (bi) and, on what it is made from, how far that was forked at (fk); nothing is
- * copied, unless it is partial. It ends by its name: the id stays, hidden, for whatever reads
- * through it.
- * Called by svc_branch.c, svc_tag.c, due.c and by merges, whose rebase gives a name a new branch.
- * Threads: as the transaction's. Lifetime: results live in the view's arena.
+ * Branches: how refs come and go. A branch is made by one commit that writes a name (rf), what
+ * never changes of its id (bi) and, on what it is made from, how far that was forked at (fk);
+ * nothing is copied, unless it is partial. It ends by its name: the id stays, hidden, for whatever
+ * reads through it. Called by svc_branch.c, svc_tag.c, due.c and by merges, whose rebase gives a
+ * name a new branch. Threads: as the transaction's. Lifetime: results live in the view's arena.
  *
  * Rules:
  *  1. Whoever makes a ref at a point goes through pang_branch_make or pang_tag_make: they leave the
@@ -77,9 +76,25 @@ PANG_MUST_CHECK pang_code pang_branch_swing(pang_view *view, const pang_env *env
  * NOT_FOUND, the store's. */
 PANG_MUST_CHECK pang_code pang_branch_hide(pang_view *view, const pang_env *env, pang_id branch,
                                            pang_err *err);
-/* Ends a ref: its name is free, a branch is hidden, and what it holds of its own counts no more. */
+/* Ends a ref: its name is free, a branch is hidden, and what was done on it counts no more for the
+ * tenant. Protection is the caller's to look at. */
 PANG_MUST_CHECK pang_code pang_ref_end(pang_view *view, const pang_env *env, pang_str name,
                                        const pang_rec_ref *ref, pang_err *err);
+
+/* The branch `ref`, named `from`, is named `to` and says what `ref` says. ERRORS: INVALID_ARGUMENT
+ * (name), ALREADY_EXISTS, the store's. */
+PANG_MUST_CHECK pang_code pang_branch_rename(pang_view *view, const pang_env *env, pang_str from,
+                                             pang_str to, const pang_rec_ref *ref, pang_err *err);
+/* The ref says from now on what `ref` says. */
+PANG_MUST_CHECK pang_code pang_ref_change(pang_view *view, pang_str name, const pang_rec_ref *ref,
+                                          pang_err *err);
+
+/* There is work at the deadline, which ends the branch unless it has another one by then. */
+PANG_MUST_CHECK pang_code pang_branch_expire_at(pang_view *view, const pang_env *env,
+                                                pang_id branch, int64_t deadline_ms, pang_err *err);
+/* That work. `view` need not show anything: its transaction, arena, keys and catalog are used. */
+PANG_MUST_CHECK pang_code pang_branch_expire(pang_view *view, const pang_env *env, pang_id branch,
+                                             pang_err *err);
 
 /* No commit to the branch lands before this one. *ret_sequence is the catalog's last number, beyond
  * which there is nothing on the branch; may be NULL. */
@@ -87,5 +102,12 @@ PANG_MUST_CHECK pang_code pang_branch_hold(pang_view *view, pang_id branch, uint
                                            pang_err *err);
 /* See rule 2; `view` is of the branch that is written. */
 void pang_branch_let_go(pang_view *view);
+
+/* server/branch_copy.c: copies what is selected of `source`, which shows one state, to the branch
+ * of that id, which is new; of pang_branch_make alone. */
+PANG_MUST_CHECK pang_code pang_branch_copy(pang_view *source, const pang_env *env,
+                                           const pang_principal *who,
+                                           const pang_branch_options *options, pang_id branch,
+                                           pang_id *ret_commit, pang_err *err);
 
 #endif

@@ -296,6 +296,7 @@ pang_code pang_edit_end(pang_edit *edit, pang_str message, pang_err *err)
     commit.n_parent_ids = edit->n_parents;
     put_numbered(edit, PANG_KIND_COMMIT, pang_key_commit(&view->keys, view->levels[0].branch, 0),
                  &commit.base);
+    pang_txn_add(view->txn, pang_key_content_count(&view->keys, view->levels[0].branch, 'c'), 1);
     pang_txn_set_id(view->txn, edit->id, id_key, id_body, true);
     return status(edit, err);
 }

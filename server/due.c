@@ -5,6 +5,7 @@
  */
 #include "server/state_internal.h"
 
+#include "server/branches.h"
 #include "server/ended.h"
 #include "server/locations.h"
 #include "server/metadata.h"
@@ -124,6 +125,16 @@ static pang_code purge(piece *p, pang_err *err)
     return PANG_OK;
 }
 
+/* A deadline that was put off has a piece of work of its own. */
+static pang_code expire(pang_txn *txn, void *arg, pang_err *err)
+{
+    piece *p = arg;
+    pang_view view = {.txn = txn, .arena = p->arena, .catalog = pang_id_of(p->due->catalog)};
+    view.keys = (pang_keys){.arena = p->arena, .scope = pang_str_from(p->due->scope)};
+    pang_txn_delete(txn, p->key);
+    return pang_branch_expire(&view, p->state->config.env, pang_id_of(p->due->branch), err);
+}
+
 static pang_code run_in(piece *p, pang_err *err)
 {
     pang_code code = PANG_OK;
@@ -131,6 +142,9 @@ static pang_code run_in(piece *p, pang_err *err)
         return pang_sweep_run(p->state, p->key, p->due, p->arena, err);
     if (p->due->ended != NULL)
         return pang_ended_run(p->state, p->key, p->due, p->arena, err);
+    if (p->due->branch_expires)
+        return pang_txn_run(p->state->config.db, pang_str_from(p->due->scope), PANG_NO_DEADLINE,
+                            p->arena, expire, p, err);
     p->release = pang_arena_alloc_n(p->arena, p->due->n_release, sizeof *p->release);
     if (p->release == NULL)
         return pang_fail_memory(err);

@@ -507,14 +507,16 @@ static pang_code update_catalog(pang_call *call, const void *request, void *repl
 /* ---- delete ---- */
 
 /* Ends what one branch holds: its counts are taken off the tenant's, its tables' places later. */
-static pang_code end_branch(pang_call *call, const pang_rec_catalog *body, pang_id branch,
+static pang_code end_branch(pang_call *call, const pang_rec_catalog *body, const pang_rec_ref *ref,
                             bool cascade, pang_err *err)
 {
     int64_t counts[4];
+    pang_id branch = pang_id_of(ref->branch);
     int64_t keep = body->retention_ms > body->undrop_ms ? body->retention_ms : body->undrop_ms;
     pang_code code = hold_counts(call, branch, "tvgn", counts, err);
     int64_t assets = counts[0] + counts[1] + counts[2];
-    if (code == PANG_OK && !cascade && assets != 0)
+    /* Less than none: what a branch was made with was dropped there. */
+    if (code == PANG_OK && !cascade && assets > 0)
         return pang_fail(err, PANG_FAILED_PRECONDITION, PANG_CONFLICT_REASON,
                          "catalog \"%.200s\" holds %lld tables, views and other assets: delete "
                          "them first, or ask for cascade",
@@ -523,7 +525,9 @@ static pang_code end_branch(pang_call *call, const pang_rec_catalog *body, pang_
         return code;
     pang_identity_count(call, PANG_COUNT_TABLES, -counts[0]);
     pang_identity_count(call, PANG_COUNT_NAMESPACES, -counts[3]);
-    return counts[0] != 0 ? pang_ended_put(call, pang_id_of(body->id), branch, keep, err) : PANG_OK;
+    return counts[0] != 0 || ref->n_bases > 0
+               ? pang_ended_put(call, pang_id_of(body->id), branch, keep, err)
+               : PANG_OK;
 }
 
 static pang_code end_refs(pang_call *call, const pang_rec_catalog *body, bool cascade,
@@ -533,8 +537,10 @@ static pang_code end_refs(pang_call *call, const pang_rec_catalog *body, bool ca
     pang_record *rows = NULL;
     size_t n = 0;
     int64_t branches = 0;
-    pang_code code = pang_manage_all(call, pang_key_refs(&keys, pang_id_of(body->id)), REFS_MAX,
-                                     &rows, &n, err);
+    pang_id id = pang_id_of(body->id);
+    pang_code code = pang_counter_hold(call, pang_key_epoch(&keys, id, (pang_str){0}), NULL, err);
+    if (code == PANG_OK)
+        code = pang_manage_all(call, pang_key_refs(&keys, id), REFS_MAX, &rows, &n, err);
     for (size_t i = 0; code == PANG_OK && i < n; i++) {
         pang_rec_ref *ref;
         code = pang_record_unpack(&pangolin__store__v1__ref__descriptor, &rows[i], call->arena,
@@ -543,7 +549,7 @@ static pang_code end_refs(pang_call *call, const pang_rec_catalog *body, bool ca
         if (code != PANG_OK || ref->kind != PANGOLIN__STORE__V1__REF__KIND__KIND_BRANCH)
             continue;
         branches++;
-        code = end_branch(call, body, pang_id_of(ref->branch), cascade, err);
+        code = end_branch(call, body, ref, cascade, err);
     }
     pang_identity_count(call, PANG_COUNT_BRANCHES, -branches);
     return code;

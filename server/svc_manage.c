@@ -105,6 +105,72 @@ char *pang_manage_time(int64_t ms, pang_arena *arena)
     return (char *)(uintptr_t)text.ptr;
 }
 
+/* REQUIRES: n digits. */
+static int number_at(const char *text, size_t n)
+{
+    int number = 0;
+    for (size_t i = 0; i < n; i++)
+        number = 10 * number + (text[i] - '0');
+    return number;
+}
+
+/* True when text begins as the form: d is a digit, T is T or a blank, all else itself. */
+static bool has_form(const char *text, const char *form)
+{
+    for (size_t i = 0; form[i] != '\0'; i++) {
+        bool good = form[i] == 'd'   ? text[i] >= '0' && text[i] <= '9'
+                    : form[i] == 'T' ? text[i] == 'T' || text[i] == 't' || text[i] == ' '
+                                     : text[i] == form[i];
+        if (!good)
+            return false;
+    }
+    return true;
+}
+
+static bool parse_zone(const char *text, int *ret_minutes)
+{
+    static const char form[] = "dd:dd";
+    *ret_minutes = 0;
+    if (strcmp(text, "Z") == 0 || strcmp(text, "z") == 0)
+        return true;
+    if ((text[0] != '+' && text[0] != '-') || !has_form(text + 1, form) ||
+        text[sizeof form] != '\0')
+        return false;
+    int hours = number_at(text + 1, 2), minutes = number_at(text + 4, 2);
+    *ret_minutes = (text[0] == '-' ? -1 : 1) * (60 * hours + minutes);
+    return hours <= 23 && minutes <= 59;
+}
+
+bool pang_manage_parse_time(const char *text, int64_t *ret_ms)
+{
+    static const char form[] = "dddd-dd-ddTdd:dd:dd";
+    int zone, ms = 0, scale = 100;
+    if (!has_form(text, form))
+        return false;
+    struct tm utc = {
+        .tm_year = number_at(text, 4) - 1900,
+        .tm_mon = number_at(text + 5, 2) - 1,
+        .tm_mday = number_at(text + 8, 2),
+        .tm_hour = number_at(text + 11, 2),
+        .tm_min = number_at(text + 14, 2),
+        .tm_sec = number_at(text + 17, 2),
+    };
+    if (utc.tm_year < 70 || utc.tm_mon < 0 || utc.tm_mon > 11 || utc.tm_mday < 1 ||
+        utc.tm_mday > 31 || utc.tm_hour > 23 || utc.tm_min > 59 || utc.tm_sec > 60)
+        return false;
+    text += sizeof form - 1;
+    if (*text == '.') {
+        if (text[1] < '0' || text[1] > '9')
+            return false;
+        for (text++; *text >= '0' && *text <= '9'; text++, scale /= 10)
+            ms += (*text - '0') * scale;
+    }
+    if (!parse_zone(text, &zone))
+        return false;
+    *ret_ms = ((int64_t)timegm(&utc) - 60 * (int64_t)zone) * 1000 + ms;
+    return true;
+}
+
 pang_code pang_manage_built(const pang_arena *arena, pang_err *err)
 {
     return pang_arena_failed(arena) ? pang_fail_memory(err) : PANG_OK;

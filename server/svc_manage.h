@@ -28,6 +28,9 @@ PANG_MUST_CHECK pang_code pang_manage_name(const char *field, const char *value,
 PANG_MUST_CHECK pang_code pang_manage_text(const char *field, const char *value, pang_err *err);
 PANG_MUST_CHECK pang_code pang_manage_id(const char *field, const char *value, pang_id *ret,
                                          pang_err *err);
+/* A time as RFC 3339 has it, of 1970 or later; digits below a millisecond are dropped. False for
+ * anything else. */
+bool pang_manage_parse_time(const char *text, int64_t *ret_ms);
 /* "user "0190..." does not exist": foreign and absent alike. Returns NOT_FOUND. */
 pang_code pang_manage_absent(const char *kind, const char *id, pang_err *err);
 

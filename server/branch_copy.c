@@ -1,0 +1,166 @@
+/*
+ * Partial branches: what was selected is copied, with the namespaces that it is in, by one commit
+ * on the new branch. A copy is a record: the same asset, the same document, the same files, which
+ * are shared from then on. All else is absent there, since there is nothing to read through.
+ */
+#include "server/branches.h"
+
+#include <string.h>
+
+#define NOT_FOUND_REASON "NotFoundException"
+
+/* What is copied, each name once. */
+typedef struct {
+    pang_view *source;
+    pang_content *list; /* of the source; PANG_CHANGES_MAX */
+    size_t n;
+    pang_code code;
+    pang_err *err;
+} copies;
+
+static bool has(const copies *c, pang_name name)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (c->list[i].name.space == name.space &&
+            pang_str_equal(c->list[i].name.path, name.path) &&
+            pang_str_equal(c->list[i].name.name, name.name))
+            return true;
+    return false;
+}
+
+static bool add(copies *c, const pang_content *content)
+{
+    if (c->code != PANG_OK || has(c, content->name))
+        return c->code == PANG_OK;
+    if (c->n == PANG_CHANGES_MAX) {
+        c->code = pang_fail(c->err, PANG_INVALID_ARGUMENT, "BadRequestException",
+                            "assets: more than %d are selected, with their namespaces",
+                            PANG_CHANGES_MAX);
+        return false;
+    }
+    c->list[c->n++] = *content;
+    return true;
+}
+
+/* The callback's row lives on in the view's arena, but for its name's path, which is the query's.
+ */
+static bool add_row(void *arg, const pang_content *row)
+{
+    return add(arg, row);
+}
+
+static pang_code fail_absent(const char *as, pang_err *err)
+{
+    return pang_fail(err, PANG_NOT_FOUND, NOT_FOUND_REASON, "assets: \"%.500s\" does not exist",
+                     as);
+}
+
+/* The namespaces that it is in, all levels. */
+static pang_code add_namespaces(copies *c, pang_levels levels, const char *as, pang_err *err)
+{
+    if (levels.n == 0)
+        return fail_absent(as, err);
+    pang_content *contents = pang_arena_alloc_n(c->source->arena, levels.n, sizeof *contents);
+    if (contents == NULL)
+        return pang_fail_memory(err);
+    for (size_t i = 0; i < levels.n; i++)
+        contents[i].name = pang_name_of_namespace(&c->source->keys,
+                                                  (pang_levels){levels.names, i + 1});
+    pang_code code = pang_content_get(c->source, contents, levels.n, err);
+    for (size_t i = 0; code == PANG_OK && i < levels.n; i++) {
+        if (!pang_content_exists(&contents[i]))
+            return fail_absent(as, err);
+        (void)add(c, &contents[i]);
+    }
+    return code == PANG_OK ? c->code : code;
+}
+
+static pang_code add_all(copies *c, pang_levels levels, pang_err *err)
+{
+    pang_str after;
+    pang_content_query query = {
+        .space = PANG_SPACE_ASSET,
+        .path = pang_key_path(&c->source->keys, levels.names, levels.n),
+        .limit = PANG_CHANGES_MAX + 1,
+    };
+    pang_code code = pang_content_list(c->source, &query, add_row, c, &after, err);
+    return code == PANG_OK ? c->code : code;
+}
+
+static pang_code add_one(copies *c, const pang_selected *selected, const char *as, pang_err *err)
+{
+    pang_content content = {
+        .name = pang_name_of_asset(&c->source->keys, selected->levels, selected->name)};
+    pang_code code = pang_content_get(c->source, &content, 1, err);
+    if (code != PANG_OK)
+        return code;
+    if (!pang_content_exists(&content))
+        return fail_absent(as, err);
+    (void)add(c, &content);
+    return c->code;
+}
+
+static pang_code gather(copies *c, const pang_branch_options *options, pang_err *err)
+{
+    pang_code code = PANG_OK;
+    for (size_t i = 0; code == PANG_OK && i < options->n_selected; i++) {
+        const pang_selected *one = &options->selected[i];
+        code = add_namespaces(c, one->levels, options->selected_as[i], err);
+        if (code == PANG_OK)
+            code = one->name.len == 0 ? add_all(c, one->levels, err)
+                                      : add_one(c, one, options->selected_as[i], err);
+    }
+    return code;
+}
+
+/* The branch is new: nothing of it needs to be read. */
+static pang_view view_of(const pang_view *source, pang_id branch, pang_str name)
+{
+    pang_view target = *source;
+    target.levels[0].branch = branch;
+    target.levels[0].at = PANG_NOW;
+    target.n_levels = 1;
+    target.writable = true;
+    target.ref = NULL;
+    target.ref_name = name;
+    return target;
+}
+
+static pang_code copy(pang_edit *edit, const pang_content *from, pang_err *err)
+{
+    pang_view *view = edit->view;
+    pang_rec_content body = *from->body;
+    pang_content at = {.name = from->name};
+    at.key = pang_key_content(&view->keys, view->levels[0].branch, at.name.space, at.name.path,
+                              at.name.name);
+    body.shared = body.kind != PANGOLIN__STORE__V1__KIND__KIND_NAMESPACE;
+    body.created_at = body.written_at = 0;
+    body.written_ms = 0;
+    pang_code code = pang_keys_status(&view->keys, err);
+    return code == PANG_OK ? pang_edit_create(edit, &at, &body, err) : code;
+}
+
+pang_code pang_branch_copy(pang_view *source, const pang_env *env, const pang_principal *who,
+                           const pang_branch_options *options, pang_id branch, pang_id *ret_commit,
+                           pang_err *err)
+{
+    pang_edit *edit;
+    pang_view target = view_of(source, branch, options->name);
+    copies c = {.source = source, .err = err};
+    c.list = pang_arena_alloc_n(source->arena, PANG_CHANGES_MAX, sizeof *c.list);
+    if (c.list == NULL)
+        return pang_fail_memory(err);
+    pang_code code = gather(&c, options, err);
+    if (code == PANG_OK)
+        code = pang_edit_begin(&target, env, who, &edit, err);
+    for (size_t i = 0; code == PANG_OK && i < c.n; i++)
+        code = copy(edit, &c.list[i], err);
+    if (code != PANG_OK)
+        return code;
+    *ret_commit = edit->id;
+    return pang_edit_end(edit,
+                         pang_arena_printf(source->arena,
+                                           "create branch %" PANG_STR_FMT " with %zu names",
+                                           PANG_STR_ARG(options->name), c.n),
+                         err);
+}
