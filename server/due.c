@@ -9,6 +9,7 @@
 #include "server/ended.h"
 #include "server/locations.h"
 #include "server/metadata.h"
+#include "server/shared.h"
 #include "server/sweep.h"
 
 enum {
@@ -73,10 +74,29 @@ typedef struct {
     bool retry; /* put it off instead of ending it */
 } piece;
 
+/* A ref that was made since may read the dropped table: then its places are its own again, and what
+ * becomes of its files is the collector's to say. */
+static pang_code keep_what_is_read(piece *p, pang_txn *txn, bool *ret, pang_err *err)
+{
+    pang_keys keys = {.arena = p->arena, .scope = pang_str_from(p->due->scope)};
+    pang_code code = pang_forked_since(txn, &keys, pang_id_of(p->due->branch), p->due->since,
+                                       PANG_READ_CHECKED, ret, err);
+    if (code != PANG_OK || !*ret)
+        return code;
+    return pang_locations_keep(txn, p->arena, pang_id_of(p->due->asset), p->release,
+                               p->due->n_release, err);
+}
+
 static pang_code seize(pang_txn *txn, void *arg, pang_err *err)
 {
     piece *p = arg;
-    return pang_locations_seize(txn, p->arena, pang_id_of(p->due->asset), p->release,
+    bool kept = false;
+    pang_code code = keep_what_is_read(p, txn, &kept, err);
+    p->owned = false;
+    if (code != PANG_OK || kept)
+        return code;
+    return pang_locations_seize(txn, p->arena, pang_id_of(p->due->asset),
+                                pang_env_wall_ms(p->state->config.env), p->release,
                                 p->due->n_release, &p->owned, err);
 }
 
@@ -84,6 +104,10 @@ static pang_code end(pang_txn *txn, void *arg, pang_err *err)
 {
     piece *p = arg;
     const pang_env *env = p->state->config.env;
+    bool kept = false;
+    pang_code code = keep_what_is_read(p, txn, &kept, err);
+    if (code != PANG_OK)
+        return code;
     pang_txn_delete(txn, p->key);
     if (p->retry) {
         p->due->attempts++;

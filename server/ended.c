@@ -90,7 +90,8 @@ static pang_code end_table(ending *e, pang_txn *txn, const pang_rec_content *bod
     due.asset = body->asset;
     due.release = body->reserved;
     due.n_release = body->n_reserved;
-    pang_code code = pang_locations_drop(&view, body, until, err);
+    due.since = UINT64_MAX; /* no ref of the catalog is left */
+    pang_code code = pang_locations_drop(&view, body, UINT64_MAX, until, err);
     return code == PANG_OK ? pang_due_put(txn, e->arena, env, until, &due, err) : code;
 }
 

@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "server/shared.h"
+
 #define LIVE PANGOLIN__STORE__V1__RESERVATION__STATE__STATE_LIVE
 #define DROPPED PANGOLIN__STORE__V1__RESERVATION__STATE__STATE_DROPPED
 #define STAGED PANGOLIN__STORE__V1__RESERVATION__STATE__STATE_STAGED
@@ -251,6 +253,20 @@ static pang_code read_around(pang_claim *claim, pang_str canonical, pang_record 
     return PANG_OK;
 }
 
+/* A dropped table's place is not free while a ref that was made since may read the table. */
+static pang_code check_unread(pang_claim *claim, const pang_rec_reservation *old, bool *may,
+                              pang_err *err)
+{
+    bool forked = false;
+    pang_keys keys = {.arena = claim->view->arena, .scope = pang_str_from(old->scope)};
+    if (old->state != DROPPED || !*may)
+        return PANG_OK;
+    pang_code code = pang_forked_since(claim->view->txn, &keys, pang_id_of(old->branch), old->since,
+                                       PANG_READ_CHECKED, &forked, err);
+    *may = !forked;
+    return code;
+}
+
 /* Whether the claim may have the place, by what is recorded there and above. */
 static pang_code judge(pang_claim *claim, const pang_record *records, size_t n, pang_placing *ret,
                        pang_err *err)
@@ -269,7 +285,8 @@ static pang_code judge(pang_claim *claim, const pang_record *records, size_t n, 
             return PANG_OK;
         }
         bool asks = false, may = may_take(claim, old, &asks);
-        if (may && asks)
+        code = check_unread(claim, old, &may, err);
+        if (code == PANG_OK && may && asks)
             code = claim->may_take_over(claim->may_arg, old, &may, err);
         if (code != PANG_OK)
             return code;
@@ -326,8 +343,8 @@ static pang_code read_reservation(pang_txn *txn, pang_arena *arena, pang_str can
                               err);
 }
 
-pang_code pang_locations_drop(pang_view *view, const pang_rec_content *body, int64_t deadline_ms,
-                              pang_err *err)
+pang_code pang_locations_drop(pang_view *view, const pang_rec_content *body, uint64_t since,
+                              int64_t deadline_ms, pang_err *err)
 {
     for (size_t i = 0; i < body->n_reserved; i++) {
         pang_rec_reservation *held;
@@ -339,6 +356,7 @@ pang_code pang_locations_drop(pang_view *view, const pang_rec_content *body, int
         if (held == NULL || !same_id(held->asset, pang_id_of(body->asset)))
             continue;
         held->state = DROPPED;
+        held->since = since;
         held->deadline_ms = deadline_ms;
         pang_txn_put(view->txn, PANG_KIND_RESERVATION, key,
                      pang_record_pack(&held->base, view->arena));
@@ -346,13 +364,13 @@ pang_code pang_locations_drop(pang_view *view, const pang_rec_content *body, int
     return PANG_OK;
 }
 
-static bool is_dropped(const pang_rec_reservation *held, pang_id asset)
+static bool is_over(const pang_rec_reservation *held, pang_id asset, int64_t now_ms)
 {
     return held != NULL && same_id(held->asset, asset) &&
-           (held->state == DROPPED || held->state == PURGING);
+           ((held->state == DROPPED && held->deadline_ms <= now_ms) || held->state == PURGING);
 }
 
-pang_code pang_locations_seize(pang_txn *txn, pang_arena *arena, pang_id asset,
+pang_code pang_locations_seize(pang_txn *txn, pang_arena *arena, pang_id asset, int64_t now_ms,
                                const pang_str *canonicals, size_t n, bool *ret_owned, pang_err *err)
 {
     pang_rec_reservation *held[PANG_RESERVED_MAX];
@@ -362,13 +380,32 @@ pang_code pang_locations_seize(pang_txn *txn, pang_arena *arena, pang_id asset,
         pang_code code = read_reservation(txn, arena, canonicals[i], &keys[i], &held[i], err);
         if (code != PANG_OK)
             return code;
-        *ret_owned = is_dropped(held[i], asset);
+        *ret_owned = is_over(held[i], asset, now_ms);
     }
     for (size_t i = 0; *ret_owned && i < n; i++) {
         if (held[i]->state == PURGING)
             continue;
         held[i]->state = PURGING;
         pang_txn_put(txn, PANG_KIND_RESERVATION, keys[i], pang_record_pack(&held[i]->base, arena));
+    }
+    return PANG_OK;
+}
+
+pang_code pang_locations_keep(pang_txn *txn, pang_arena *arena, pang_id asset,
+                              const pang_str *canonicals, size_t n, pang_err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        pang_rec_reservation *held;
+        pang_str key;
+        pang_code code = read_reservation(txn, arena, canonicals[i], &key, &held, err);
+        if (code != PANG_OK)
+            return code;
+        if (held == NULL || !same_id(held->asset, asset) ||
+            (held->state != DROPPED && held->state != PURGING))
+            continue;
+        held->state = LIVE;
+        held->deadline_ms = 0;
+        pang_txn_put(txn, PANG_KIND_RESERVATION, key, pang_record_pack(&held->base, arena));
     }
     return PANG_OK;
 }

@@ -70,14 +70,19 @@ typedef enum {
 PANG_MUST_CHECK pang_code pang_location_reserve(pang_claim *claim, const pang_location *at,
                                                 pang_placing *ret, pang_err *err);
 
-/* The asset was dropped: its reservations last until `deadline_ms`. */
+/* The asset, made by commit `since` of its branch, was dropped: its reservations last until
+ * `deadline_ms`, and for as long as a ref that was made meanwhile may read it. */
 PANG_MUST_CHECK pang_code pang_locations_drop(pang_view *view, const pang_rec_content *body,
-                                              int64_t deadline_ms, pang_err *err);
+                                              uint64_t since, int64_t deadline_ms, pang_err *err);
 /* Before a purged table's files go: nobody takes its places any more. *ret_owned: they are all
- * still of the dropped asset; if not, nothing was changed and its files may be somebody's. */
+ * still of the dropped asset, and not for longer than `now_ms`; if not, nothing was changed and its
+ * files may be somebody's, or the table came back. */
 PANG_MUST_CHECK pang_code pang_locations_seize(pang_txn *txn, pang_arena *arena, pang_id asset,
-                                               const pang_str *canonicals, size_t n,
+                                               int64_t now_ms, const pang_str *canonicals, size_t n,
                                                bool *ret_owned, pang_err *err);
+/* The dropped asset is there, on its branch or for a ref that reads it: its places are its own. */
+PANG_MUST_CHECK pang_code pang_locations_keep(pang_txn *txn, pang_arena *arena, pang_id asset,
+                                              const pang_str *canonicals, size_t n, pang_err *err);
 /* Ends what is still of this asset and is being purged, or is dropped or staged and past its
  * deadline. */
 PANG_MUST_CHECK pang_code pang_locations_release(pang_txn *txn, pang_arena *arena, pang_id asset,

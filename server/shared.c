@@ -56,18 +56,29 @@ pang_code pang_fork_mark_renew(pang_view *view, pang_err *err)
 
 /* ---- shared or not ---- */
 
-pang_code pang_shared_on(pang_txn *txn, pang_keys *keys, pang_id branch,
-                         const pang_rec_content *body, uint64_t sequence, bool *ret, pang_err *err)
+uint64_t pang_since(const pang_rec_content *body, uint64_t sequence)
+{
+    return body->created_at != 0 ? body->created_at : sequence;
+}
+
+pang_code pang_forked_since(pang_txn *txn, pang_keys *keys, pang_id branch, uint64_t since,
+                            pang_read_mode mode, bool *ret, pang_err *err)
 {
     pang_rec_fork_mark *mark;
     pang_str key;
-    uint64_t since = body->created_at != 0 ? body->created_at : sequence;
+    pang_code code = read_mark(txn, keys, branch, mode, &key, &mark, err);
+    *ret = mark != NULL && since <= mark->sequence;
+    return code;
+}
+
+pang_code pang_shared_on(pang_txn *txn, pang_keys *keys, pang_id branch,
+                         const pang_rec_content *body, uint64_t sequence, bool *ret, pang_err *err)
+{
     *ret = true;
     if (body->shared)
         return PANG_OK;
-    pang_code code = read_mark(txn, keys, branch, PANG_READ_UNCHECKED, &key, &mark, err);
-    *ret = mark != NULL && since <= mark->sequence;
-    return code;
+    return pang_forked_since(txn, keys, branch, pang_since(body, sequence), PANG_READ_UNCHECKED,
+                             ret, err);
 }
 
 pang_code pang_shared_look(pang_view *view, const pang_content *content, bool *ret, pang_err *err)
@@ -77,6 +88,12 @@ pang_code pang_shared_look(pang_view *view, const pang_content *content, bool *r
         return PANG_OK;
     return pang_shared_on(view->txn, &view->keys, view->levels[0].branch, content->body,
                           content->sequence, ret, err);
+}
+
+int64_t pang_undrop_life(const pang_rec_catalog *settings, bool purged)
+{
+    return !purged && settings->retention_ms > settings->undrop_ms ? settings->retention_ms
+                                                                   : settings->undrop_ms;
 }
 
 /* ---- the overlay ---- */

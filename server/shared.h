@@ -24,12 +24,24 @@ PANG_MUST_CHECK pang_code pang_shared_on(pang_txn *txn, pang_keys *keys, pang_id
                                          const pang_rec_content *body, uint64_t sequence, bool *ret,
                                          pang_err *err);
 
+/* Whether another ref was made at a point of the branch at or after `since`, the number of the
+ * commit that made a table there. Checked by the commit when `mode` says so. */
+PANG_MUST_CHECK pang_code pang_forked_since(pang_txn *txn, pang_keys *keys, pang_id branch,
+                                            uint64_t since, pang_read_mode mode, bool *ret,
+                                            pang_err *err);
+/* The number of the commit that made what `content` shows. */
+uint64_t pang_since(const pang_rec_content *body, uint64_t sequence);
+
 /* From the commit on, what the branch holds at `sequence` is shared. ERRORS: the store's. */
 PANG_MUST_CHECK pang_code pang_fork_mark_raise(pang_txn *txn, pang_keys *keys, pang_id branch,
                                                uint64_t sequence, pang_err *err);
 /* For a commit after which an engine removes files of a table that is not shared: it does not land
  * if the mark is raised meanwhile, and who raises it meanwhile runs again. ERRORS: the store's. */
 PANG_MUST_CHECK pang_code pang_fork_mark_renew(pang_view *view, pang_err *err);
+
+/* How long a dropped table can come back: one that was not purged for as long as history names it.
+ */
+int64_t pang_undrop_life(const pang_rec_catalog *settings, bool purged);
 
 /* What replies about a table say over its document. */
 PANG_MUST_CHECK pang_code pang_overlay_of(pang_view *view, const pang_content *content,

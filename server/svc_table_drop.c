@@ -24,6 +24,7 @@ static pang_code put_due(pang_call *call, pang_table *table, bool purge, int64_t
     due.asset = body->asset;
     due.release = body->reserved;
     due.n_release = body->n_reserved;
+    due.since = pang_since(body, table->content.sequence);
     files.metadata_key = pang_arena_cstr(call->arena, key);
     files.location = body->metadata_location;
     if (due.scope == NULL || files.metadata_key == NULL)
@@ -33,18 +34,21 @@ static pang_code put_due(pang_call *call, pang_table *table, bool purge, int64_t
     return pang_due_put(call->txn, call->arena, call->server->env, due_ms, &due, err);
 }
 
-/* The location of a table that was not purged is kept as long as history can name it. */
+/* Files and places of a shared table stay: other refs read them, and the collector alone knows when
+ * none does any more. */
 static pang_code end_locations(pang_call *call, pang_table *table, bool purge, pang_err *err)
 {
     pang_rec_catalog *settings;
-    pang_code code = pang_view_settings(table->view, &settings, err);
-    if (code != PANG_OK)
+    bool shared = false;
+    pang_code code = pang_shared_look(table->view, &table->content, &shared, err);
+    if (code == PANG_OK && !shared)
+        code = pang_view_settings(table->view, &settings, err);
+    if (code != PANG_OK || shared)
         return code;
-    int64_t life = settings->undrop_ms;
-    if (!purge && settings->retention_ms > life)
-        life = settings->retention_ms;
-    int64_t due_ms = pang_env_wall_ms(call->server->env) + life;
-    code = pang_locations_drop(table->view, table->content.body, due_ms, err);
+    int64_t due_ms = pang_env_wall_ms(call->server->env) + pang_undrop_life(settings, purge);
+    code = pang_locations_drop(table->view, table->content.body,
+                               pang_since(table->content.body, table->content.sequence), due_ms,
+                               err);
     return code == PANG_OK ? put_due(call, table, purge, due_ms, err) : code;
 }
 

@@ -113,7 +113,7 @@ static pang_code end_table(sweeping *s, pang_txn *txn, const pang_record *row, p
         return pang_fail_memory(err);
     for (size_t i = 0; i < body->n_reserved; i++)
         places[i] = pang_str_from(body->reserved[i]);
-    code = pang_locations_drop(&view, body, 0, err);
+    code = pang_locations_drop(&view, body, UINT64_MAX, 0, err);
     if (code == PANG_OK)
         code = pang_locations_release(txn, s->arena, pang_id_of(body->asset), 1, places,
                                       body->n_reserved, err);

@@ -5,6 +5,7 @@
 #include "tests/server/catalog_fixture.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "api/json.h"
 #include "server/metadata.h"
@@ -150,6 +151,72 @@ static void test_shared__a_fork_and_an_expiry_do_not_pass_each_other(void **stat
     assert_int_equal(pang_txn_commit(expiry, &fx->err), PANG_ABORTED);
 }
 
+static bool is_there(const char *location)
+{
+    return access(fx_path(location), F_OK) == 0;
+}
+
+/* Later work, after all times that a dropped table can come back. */
+static void work_later(fixture *fx)
+{
+    fx->ahead_ms += INT64_C(40) * 24 * 60 * 60 * 1000;
+    pang_state_work(fx->state, &fx->err);
+    assert_int_equal(fx->err.code, PANG_OK);
+}
+
+/* Creates a table at another's place by name. */
+static pang_code create_at(fixture *fx, const char *location)
+{
+    Pangolin__V1__CreateTableRequest in = PANGOLIN__V1__CREATE_TABLE_REQUEST__INIT;
+    create_out out = PANGOLIN__V1__CREATE_TABLE_RESPONSE__INIT;
+    in.prefix = fx_text(fx, FX_PREFIX);
+    in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
+    in.name = fx_text(fx, "other");
+    in.schema = fx_bytes(FX_SCHEMA);
+    in._location_case = PANGOLIN__V1__CREATE_TABLE_REQUEST___LOCATION_LOCATION;
+    in.location = fx_text(fx, "%s", location);
+    return fx_call(fx, "CreateTable", &in, &out);
+}
+
+static void test_shared__a_purge_of_a_shared_table_is_a_tombstone(void **state)
+{
+    fixture *fx = *state;
+    create_out made;
+    ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fork_main(fx);
+    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    work_later(fx);
+    assert_true(is_there(made.metadata_location));
+    assert_int_equal(create_at(fx, fx_text(fx, "%s/ns/t", fx->warehouse)), PANG_INVALID_ARGUMENT);
+}
+
+/* A ref may be made of the state before the drop, while the table can come back. */
+static void test_shared__a_fork_after_the_drop_keeps_the_files_and_the_place(void **state)
+{
+    fixture *fx = *state;
+    create_out made;
+    ok(fx, fx_create_table(fx, "ns", "t", &made));
+    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fork_main(fx);
+    assert_int_equal(create_at(fx, fx_text(fx, "%s/ns/t", fx->warehouse)), PANG_INVALID_ARGUMENT);
+    work_later(fx);
+    work_later(fx);
+    assert_true(is_there(made.metadata_location));
+    assert_int_equal(create_at(fx, fx_text(fx, "%s/ns/t", fx->warehouse)), PANG_INVALID_ARGUMENT);
+}
+
+static void test_shared__a_purge_of_another_table_takes_its_files_and_frees_its_place(void **state)
+{
+    fixture *fx = *state;
+    create_out made;
+    fork_main(fx);
+    ok(fx, fx_create_table(fx, "ns", "t", &made));
+    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    work_later(fx);
+    assert_false(is_there(made.metadata_location));
+    ok(fx, create_at(fx, fx_text(fx, "%s/ns/t", fx->warehouse)));
+}
+
 static void expect_splice(fixture *fx, pang_overlay overlay, const char *document, const char *want)
 {
     pang_str made;
@@ -201,6 +268,9 @@ int main(void)
         TEST(a_reply_of_a_commit_says_what_a_load_says_and_the_file_does_not),
         TEST(only_the_catalog_removes_snapshots_of_a_shared_table),
         TEST(a_fork_and_an_expiry_do_not_pass_each_other),
+        TEST(a_purge_of_a_shared_table_is_a_tombstone),
+        TEST(a_fork_after_the_drop_keeps_the_files_and_the_place),
+        TEST(a_purge_of_another_table_takes_its_files_and_frees_its_place),
         TEST(an_overlay_replaces_its_properties_and_nothing_else),
         TEST(paths_of_a_branch_stand_where_the_table_names_none),
     };
