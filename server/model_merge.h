@@ -1,6 +1,6 @@
 /*
  * Model: merging two documents of a table, all but its files. Schemas by field id, specs and orders
- * by content, properties, name mappings, refs and statistics by name; no I/O.
+ * by content, properties, name mappings, refs and keys by name; no I/O.
  * Called by merge_table.c. Threads, lifetime and messages: as model.h.
  */
 #ifndef PANG_SERVER_MODEL_MERGE_H
@@ -12,14 +12,21 @@ typedef struct {
     pang_json *document; /* the target's with what the source changed; its snapshots are the
                             target's. NULL when there are conflicts */
     bool changed;        /* false: the document is the target's own */
-    const pang_id_pair *specs, *orders, *columns; /* source to merged; what is the same is left out */
+    pang_json *updates;  /* what makes the document out of the target's, as a commit's updates:
+                            who adds a snapshot adds its updates behind them */
+    int64_t last_column; /* what last-column-id must be at least once the source's data is there */
+    const pang_id_pair *specs, *orders,
+        *columns; /* source to merged; what is the same is left out */
     size_t n_specs, n_orders, n_columns;
     const pang_conflict *conflicts;
     size_t n_conflicts;
+    pang_json *left_behind; /* the source's new snapshots that no ref reaches: an array of
+                               {"snapshot-id", "timestamp-ms", "operation", "wap.id"} */
 } pang_model_merged;
 
 /* `data_changed`: the source's files changed too, so that rules about data written with a schema or
- * a format version apply. ERRORS: RESOURCE_EXHAUSTED, INVALID_ARGUMENT. */
+ * a format version apply. A merged table that a commit would refuse is a conflict with the
+ * commit's message. ERRORS: RESOURCE_EXHAUSTED, INVALID_ARGUMENT (a document is no table's). */
 PANG_MUST_CHECK pang_code pang_model_merge(const pang_merge_table *merge, bool data_changed,
                                            pang_model_merged *ret, pang_err *err);
 
