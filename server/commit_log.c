@@ -148,16 +148,42 @@ static bool take_number(void *arg, const pang_record *row)
     return true;
 }
 
+/* The one at or below `newest` where no row is: the state that the next row above holds, or the
+ * current one, was written by it. */
+static pang_code read_first(numbers *of, pang_str current_key, pang_str newest_key, uint64_t newest,
+                            pang_err *err)
+{
+    pang_rec_content *body;
+    pang_record records[2];
+    pang_ref refs[2] = {{.key = current_key},
+                        {.key = newest_key,
+                         .prefix_len = pang_key_prefix_len(newest_key),
+                         .mode = PANG_REF_CEILING}};
+    pang_code code = pang_txn_get(of->view->txn, refs, 2, PANG_READ_UNCHECKED, records, err);
+    if (code != PANG_OK)
+        return code;
+    of->oldest = records[0].version == 0 ? 0 : records[0].sequence;
+    if (records[1].version != 0) {
+        code = pang_record_unpack(&pangolin__store__v1__content__descriptor, &records[1],
+                                  of->view->arena, &body, err);
+        if (code != PANG_OK)
+            return code;
+        of->oldest = body->written_at;
+    }
+    if (of->oldest != 0 && of->oldest <= newest)
+        of->numbers[of->n++] = of->oldest;
+    return PANG_OK;
+}
+
 /* Those at or below `newest`, a piece. */
 static pang_code read_numbers(numbers *of, pang_id branch, pang_name name, uint64_t newest,
                               pang_err *err)
 {
     pang_keys *keys = &of->view->keys;
-    pang_record current;
-    pang_ref ref = {.key = pang_key_content(keys, branch, name.space, name.path, name.name)};
-    pang_str below = pang_key_history(keys, branch, name.space, name.path, name.name, newest);
+    pang_str current = pang_key_content(keys, branch, name.space, name.path, name.name);
+    pang_str from = pang_key_history(keys, branch, name.space, name.path, name.name, newest);
     pang_query query = {.limit = NUMBERS_AT_ONCE, .descending = true};
-    query.prefix = pang_str_slice(below, 0, pang_key_prefix_len(below));
+    query.prefix = pang_str_slice(from, 0, pang_key_prefix_len(from));
     if (newest < UINT64_MAX)
         query.after = pang_key_history(keys, branch, name.space, name.path, name.name, newest + 1);
     of->n = of->rows = 0;
@@ -165,15 +191,15 @@ static pang_code read_numbers(numbers *of, pang_id branch, pang_name name, uint6
     pang_code code = pang_keys_status(keys, err);
     if (code == PANG_OK)
         code = pang_txn_scan(of->view->txn, &query, take_number, of, err);
-    if (code != PANG_OK || of->code != PANG_OK)
-        return code == PANG_OK ? of->code : code;
+    if (code == PANG_OK)
+        code = of->code;
+    if (code != PANG_OK)
+        return code;
     if (of->rows == 0)
-        code = pang_txn_get(of->view->txn, &ref, 1, PANG_READ_UNCHECKED, &current, err);
-    if (code == PANG_OK && of->rows == 0 && current.version != 0 && current.sequence <= newest)
-        of->numbers[of->n++] = current.sequence;
-    else if (of->rows > 0 && of->rows < NUMBERS_AT_ONCE)
+        return read_first(of, current, from, newest, err);
+    if (of->rows < NUMBERS_AT_ONCE)
         of->numbers[of->n++] = of->oldest;
-    return code;
+    return PANG_OK;
 }
 
 /* Whether a commit gave the name to an asset that had another one until then: that one. */

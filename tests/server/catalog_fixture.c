@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/svc_commit.h"
 #include "storage/backends.h"
 #include "storage/faulty.h"
 
@@ -33,6 +34,7 @@ const pang_service *const pang_services[] = {
     &pang_service_asset,
     &pang_service_system,
     &pang_service_branch,
+    &pang_service_commit,
     &pang_service_tag,
     NULL,
 };
