@@ -386,27 +386,11 @@ pang_code pang_branch_hide(pang_view *view, const pang_env *env, pang_id branch,
     return pang_keys_status(&view->keys, err);
 }
 
-/* What the tenant counts of a branch goes with its name. */
-static pang_code uncount(pang_view *view, pang_id branch, pang_err *err)
-{
-    int64_t tables = 0, namespaces = 0;
-    pang_code code = hold(view, pang_key_content_count(&view->keys, branch, 't'), &tables, err);
-    if (code == PANG_OK)
-        code = hold(view, pang_key_content_count(&view->keys, branch, 'n'), &namespaces, err);
-    if (code == PANG_OK && tables != 0)
-        pang_txn_add(view->txn, pang_key_count(&view->keys, PANG_COUNT_TABLES), -tables);
-    if (code == PANG_OK && namespaces != 0)
-        pang_txn_add(view->txn, pang_key_count(&view->keys, PANG_COUNT_NAMESPACES), -namespaces);
-    return code;
-}
-
 pang_code pang_ref_end(pang_view *view, const pang_env *env, pang_str name, const pang_rec_ref *ref,
                        pang_err *err)
 {
     pang_id branch = pang_id_of(ref->branch);
     pang_code code = ref->kind == BRANCH ? pang_branch_hide(view, env, branch, err) : PANG_OK;
-    if (code == PANG_OK && ref->kind == BRANCH)
-        code = uncount(view, branch, err);
     if (code != PANG_OK)
         return code;
     pang_txn_delete(view->txn, pang_key_ref(&view->keys, view->catalog, name));
@@ -425,8 +409,6 @@ pang_code pang_branch_swing(pang_view *view, const pang_env *env, pang_str name,
                          PANG_STR_ARG(name));
     if (code == PANG_OK)
         code = pang_branch_hide(view, env, old, err);
-    if (code == PANG_OK)
-        code = uncount(view, old, err);
     if (code != PANG_OK)
         return code;
     ref->branch = next->ref->branch;

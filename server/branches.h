@@ -76,8 +76,7 @@ PANG_MUST_CHECK pang_code pang_branch_swing(pang_view *view, const pang_env *env
  * NOT_FOUND, the store's. */
 PANG_MUST_CHECK pang_code pang_branch_hide(pang_view *view, const pang_env *env, pang_id branch,
                                            pang_err *err);
-/* Ends a ref: its name is free, a branch is hidden, and what was done on it counts no more for the
- * tenant. Protection is the caller's to look at. */
+/* Ends a ref: its name is free, a branch is hidden. Protection is the caller's to look at. */
 PANG_MUST_CHECK pang_code pang_ref_end(pang_view *view, const pang_env *env, pang_str name,
                                        const pang_rec_ref *ref, pang_err *err);
 

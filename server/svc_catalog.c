@@ -506,7 +506,7 @@ static pang_code update_catalog(pang_call *call, const void *request, void *repl
 
 /* ---- delete ---- */
 
-/* Ends what one branch holds: its counts are taken off the tenant's, its tables' places later. */
+/* Ends what one branch holds: main's counts are taken off the tenant's, its tables' places later. */
 static pang_code end_branch(pang_call *call, const pang_rec_catalog *body, const pang_rec_ref *ref,
                             bool cascade, pang_err *err)
 {
@@ -523,8 +523,10 @@ static pang_code end_branch(pang_call *call, const pang_rec_catalog *body, const
                          body->name, (long long)assets);
     if (code != PANG_OK)
         return code;
-    pang_identity_count(call, PANG_COUNT_TABLES, -counts[0]);
-    pang_identity_count(call, PANG_COUNT_NAMESPACES, -counts[3]);
+    if (ref->n_bases + ref->n_forks == 0) { /* main: what is on others is not counted again */
+        pang_identity_count(call, PANG_COUNT_TABLES, -counts[0]);
+        pang_identity_count(call, PANG_COUNT_NAMESPACES, -counts[3]);
+    }
     return counts[0] != 0 || ref->n_bases > 0
                ? pang_ended_put(call, pang_id_of(body->id), branch, keep, err)
                : PANG_OK;
