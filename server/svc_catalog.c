@@ -506,7 +506,8 @@ static pang_code update_catalog(pang_call *call, const void *request, void *repl
 
 /* ---- delete ---- */
 
-/* Ends what one branch holds: main's counts are taken off the tenant's, its tables' places later. */
+/* Ends what one branch holds: main's counts are taken off the tenant's, its tables' places later.
+ */
 static pang_code end_branch(pang_call *call, const pang_rec_catalog *body, const pang_rec_ref *ref,
                             bool cascade, pang_err *err)
 {
