@@ -74,7 +74,10 @@ typedef struct {
     pang_str key;
     size_t prefix_len; /* for CEILING */
     pang_ref_mode mode;
-    bool immutable; /* for EXACT: written once, kept while anything names it; a cache may answer */
+    /* What answers it was written once, is kept while anything names it, and for CEILING: nothing
+     * ever comes between. A cache may answer; it does not know a CEILING's key, and tells the
+     * ref's. */
+    bool immutable;
 } pang_ref;
 
 typedef struct {

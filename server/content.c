@@ -1,6 +1,7 @@
 /*
  * Content, reading: from names to records. One get answers for all names on all levels; the chain
- * of bases is stored whole in the ref, so a branch of a branch costs no further round trip.
+ * of bases is stored whole in the ref, so a branch of a branch costs no further round trip. What a
+ * base changed since is looked up in history by a second one, whose answers last.
  */
 #include <assert.h>
 
@@ -37,7 +38,10 @@ pang_ref pang_content_history_ref(pang_view *view, size_t level, pang_name name)
 {
     pang_str key = pang_key_history(&view->keys, view->levels[level].branch, name.space, name.path,
                                     name.name, view->levels[level].at);
-    return (pang_ref){.key = key, .prefix_len = pang_key_prefix_len(key), .mode = PANG_REF_CEILING};
+    return (pang_ref){.key = key,
+                      .prefix_len = pang_key_prefix_len(key),
+                      .mode = PANG_REF_CEILING,
+                      .immutable = true};
 }
 
 static pang_code take_body(pang_view *view, const pang_record *record, pang_content *content,
@@ -111,6 +115,60 @@ pang_code pang_batch_get(pang_view *view, pang_batch *b, pang_read_mode mode, pa
     return PANG_OK;
 }
 
+/* The rows of history that one thing's answer may need: down to the level whose current record is
+ * the answer. */
+static void want_history(const pang_view *view, const pang_record *current, const pang_ref *history,
+                         pang_batch *wanted)
+{
+    for (size_t i = 0; i < view->n_levels; i++) {
+        if (current[i].version == 0)
+            continue;
+        if (current[i].sequence <= view->levels[i].at)
+            return;
+        wanted->refs[wanted->n++] = history[i];
+    }
+}
+
+static pang_code get_history(pang_view *view, size_t n, const pang_batch *current,
+                             pang_batch *history, pang_err *err)
+{
+    pang_batch wanted;
+    size_t levels = view->n_levels;
+    if (!pang_batch_new(&wanted, view->arena, n * levels))
+        return pang_fail_memory(err);
+    wanted.n = 0;
+    for (size_t i = 0; i < n; i++)
+        want_history(view, &current->records[i * levels], &history->refs[i * levels], &wanted);
+    pang_code code = pang_batch_get(view, &wanted, PANG_READ_UNCHECKED, err);
+    for (size_t i = 0, next = 0; code == PANG_OK && next < wanted.n; i++)
+        if (pang_str_equal(wanted.refs[next].key, history->refs[i].key))
+            history->records[i] = wanted.records[next++];
+    return code;
+}
+
+/* What the branch itself has may change before the commit. It was read just now, so that nothing
+ * is asked again. */
+static pang_code check_own(pang_view *view, size_t n, const pang_batch *current, pang_err *err)
+{
+    pang_batch own;
+    if (!view->writable)
+        return PANG_OK;
+    if (!pang_batch_new(&own, view->arena, n))
+        return pang_fail_memory(err);
+    for (size_t i = 0; i < n; i++)
+        own.refs[i] = current->refs[i * view->n_levels];
+    return pang_batch_get(view, &own, PANG_READ_CHECKED, err);
+}
+
+pang_code pang_content_read_levels(pang_view *view, size_t n, pang_batch *current,
+                                   pang_batch *history, pang_err *err)
+{
+    pang_code code = pang_batch_get(view, current, PANG_READ_UNCHECKED, err);
+    if (code == PANG_OK)
+        code = check_own(view, n, current, err);
+    return code == PANG_OK ? get_history(view, n, current, history, err) : code;
+}
+
 /* A branch as of now and nothing below: the one get that nearly all calls make. */
 static pang_code get_plain(pang_view *view, pang_content *contents, size_t n, pang_err *err)
 {
@@ -130,35 +188,27 @@ static pang_code get_plain(pang_view *view, pang_content *contents, size_t n, pa
     return code;
 }
 
-/* Below the first level nothing can change any more as of the level's sequence, so those reads
- * are not checked at commit. */
 static pang_code get_through(pang_view *view, pang_content *contents, size_t n, pang_err *err)
 {
-    pang_batch own, through;
+    pang_batch current, history;
     size_t levels = view->n_levels;
-    if (!pang_batch_new(&own, view->arena, n) ||
-        !pang_batch_new(&through, view->arena, n * levels * 2))
+    if (!pang_batch_new(&current, view->arena, n * levels) ||
+        !pang_batch_new(&history, view->arena, n * levels))
         return pang_fail_memory(err);
     for (size_t i = 0; i < n; i++) {
-        pang_ref *current = &through.refs[i * levels * 2], *history = current + levels;
         for (size_t level = 0; level < levels; level++) {
-            current[level] = pang_content_current_ref(view, level, contents[i].name);
-            history[level] = pang_content_history_ref(view, level, contents[i].name);
+            size_t at = i * levels + level;
+            current.refs[at] = pang_content_current_ref(view, level, contents[i].name);
+            history.refs[at] = pang_content_history_ref(view, level, contents[i].name);
         }
-        own.refs[i] = current[0];
-        contents[i].key = current[0].key;
+        contents[i].key = current.refs[i * levels].key;
     }
     pang_code code = pang_keys_status(&view->keys, err);
-    if (code == PANG_OK && view->writable)
-        code = pang_batch_get(view, &own, PANG_READ_CHECKED, err);
     if (code == PANG_OK)
-        code = pang_batch_get(view, &through, PANG_READ_UNCHECKED, err);
-    for (size_t i = 0; code == PANG_OK && i < n; i++) {
-        pang_record *current = &through.records[i * levels * 2];
-        if (view->writable)
-            current[0] = own.records[i];
-        code = resolve(view, current, current + levels, &contents[i], err);
-    }
+        code = pang_content_read_levels(view, n, &current, &history, err);
+    for (size_t i = 0; code == PANG_OK && i < n; i++)
+        code = resolve(view, &current.records[i * levels], &history.records[i * levels],
+                       &contents[i], err);
     return code;
 }
 

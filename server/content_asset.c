@@ -49,8 +49,10 @@ static void fill_refs(pang_view *view, pang_id asset, pang_ref *current, pang_re
         pang_id branch = view->levels[i].branch;
         pang_str row = pang_key_asset_history(&view->keys, branch, asset, view->levels[i].at);
         current[i] = (pang_ref){.key = pang_key_asset(&view->keys, branch, asset)};
-        history[i] = (pang_ref){
-            .key = row, .prefix_len = pang_key_prefix_len(row), .mode = PANG_REF_CEILING};
+        history[i] = (pang_ref){.key = row,
+                                .prefix_len = pang_key_prefix_len(row),
+                                .mode = PANG_REF_CEILING,
+                                .immutable = true};
     }
 }
 
@@ -75,27 +77,19 @@ static pang_code find_plain(pang_view *view, const pang_id *assets, size_t n, pa
 static pang_code find_through(pang_view *view, const pang_id *assets, size_t n, pang_asset_at *ret,
                               pang_err *err)
 {
-    pang_batch own, through;
+    pang_batch current, history;
     size_t levels = view->n_levels;
-    if (!pang_batch_new(&own, view->arena, n) ||
-        !pang_batch_new(&through, view->arena, n * levels * 2))
+    if (!pang_batch_new(&current, view->arena, n * levels) ||
+        !pang_batch_new(&history, view->arena, n * levels))
         return pang_fail_memory(err);
-    for (size_t i = 0; i < n; i++) {
-        pang_ref *current = &through.refs[i * levels * 2];
-        fill_refs(view, assets[i], current, current + levels);
-        own.refs[i] = current[0];
-    }
+    for (size_t i = 0; i < n; i++)
+        fill_refs(view, assets[i], &current.refs[i * levels], &history.refs[i * levels]);
     pang_code code = pang_keys_status(&view->keys, err);
-    if (code == PANG_OK && view->writable)
-        code = pang_batch_get(view, &own, PANG_READ_CHECKED, err);
     if (code == PANG_OK)
-        code = pang_batch_get(view, &through, PANG_READ_UNCHECKED, err);
-    for (size_t i = 0; code == PANG_OK && i < n; i++) {
-        pang_record *current = &through.records[i * levels * 2];
-        if (view->writable)
-            current[0] = own.records[i];
-        code = resolve(view, current, current + levels, &ret[i], err);
-    }
+        code = pang_content_read_levels(view, n, &current, &history, err);
+    for (size_t i = 0; code == PANG_OK && i < n; i++)
+        code = resolve(view, &current.records[i * levels], &history.records[i * levels], &ret[i],
+                       err);
     return code;
 }
 

@@ -21,6 +21,14 @@ bool pang_batch_new(pang_batch *b, pang_arena *arena, size_t n);
 PANG_MUST_CHECK pang_code pang_batch_get(pang_view *view, pang_batch *b, pang_read_mode mode,
                                          pang_err *err);
 
+/* Reads n things on all levels of a view: `current` and `history` hold refs and room for answers,
+ * those of thing i from i * view->n_levels on. One get for current records, of which the branch's
+ * own are checked by the commit; below, and in the past, nothing changes any more. Then the rows of
+ * history that can matter, in another: most things did not change since, and what a row says never
+ * changes, so that it is mostly cached. */
+PANG_MUST_CHECK pang_code pang_content_read_levels(pang_view *view, size_t n, pang_batch *current,
+                                                   pang_batch *history, pang_err *err);
+
 /* A name's current record on a level, and the history row that holds what it was at the level's
  * number, should the current one be newer. */
 pang_ref pang_content_current_ref(pang_view *view, size_t level, pang_name name);

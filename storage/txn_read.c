@@ -24,6 +24,7 @@ typedef struct {
     uint64_t hash;
     pang_cache_token token;
     pang_touch *guess; /* instead of a caller's ref: validates this */
+    pang_str alias;    /* of an immutable ceiling: the key that the cache has its answer under */
 } question;
 
 /* One pang_txn_get. The arrays hold `room` each. */
@@ -105,7 +106,7 @@ static bool is_plain(const pang_record *r)
 
 static bool is_checked(const reading *rd, const pang_ref *ref)
 {
-    return rd->mode == PANG_READ_CHECKED && !(ref->immutable && ref->mode == PANG_REF_EXACT);
+    return rd->mode == PANG_READ_CHECKED && !ref->immutable;
 }
 
 /* What the transaction itself knows of the ref. */
@@ -183,6 +184,15 @@ static void offer(pang_db *db, const question *q, const pang_record *r)
         pang_cache_fill(&db->cache, q->hash, q->token, r);
 }
 
+/* That there is nothing above yet says nothing about later. */
+static void offer_ceiling(pang_db *db, const question *q, const pang_record *r)
+{
+    pang_record known = *r;
+    known.key = q->alias;
+    if (r->version != 0)
+        pang_cache_fill(&db->cache, q->hash, q->token, &known);
+}
+
 static pang_code check_guess(pang_txn *txn, const question *q, const pang_record *r, pang_err *err)
 {
     pang_touch *t = q->guess;
@@ -215,6 +225,8 @@ static pang_code ask_store(reading *rd, question *questions, size_t n, pang_err 
     for (size_t i = 0; i < n; i++) {
         if (refs[i].mode == PANG_REF_EXACT)
             offer(db, &questions[i], &answers[i]);
+        else if (refs[i].immutable)
+            offer_ceiling(db, &questions[i], &answers[i]);
         if (questions[i].guess == NULL)
             rd->records[questions[i].index] = answers[i];
         else if (check_guess(txn, &questions[i], &answers[i], err) != PANG_OK)
@@ -312,6 +324,44 @@ static bool make_room(reading *rd)
     return rd->hashes != NULL && rd->from_cache != NULL && rd->questions != NULL;
 }
 
+/* The cache has answers under their keys; one that was found above a key has a name that is none:
+ * no key begins like this. False without memory. */
+static bool make_alias(reading *rd, const pang_ref *ref, pang_str *ret)
+{
+    char *text = pang_arena_cstr(rd->txn->arena, ref->key);
+    if (text == NULL)
+        return false;
+    text[0] = '\1';
+    *ret = (pang_str){text, ref->key.len};
+    return true;
+}
+
+static bool answer_ceiling(reading *rd, size_t i)
+{
+    pang_cache *cache = &rd->txn->db->cache;
+    const pang_ref *ref = &rd->refs[i];
+    pang_cache_token token = 0;
+    pang_str alias = {0};
+    if (!ref->immutable) {
+        ask(rd, i, 0, token);
+        return true;
+    }
+    if (!make_alias(rd, ref, &alias))
+        return false;
+    rd->hashes[i] = pang_cache_hash(cache, alias);
+    switch (pang_cache_find(cache, rd->hashes[i], alias, rd->txn->arena, &rd->records[i], &token)) {
+    case PANG_CACHE_HIT:
+        rd->records[i].key = ref->key;
+        return true;
+    case PANG_CACHE_MISS:
+        ask(rd, i, rd->hashes[i], token);
+        rd->questions[rd->n_questions - 1].alias = alias;
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Answers from the transaction and the cache; the others become questions. */
 static bool answer_from_cache(reading *rd)
 {
@@ -320,7 +370,8 @@ static bool answer_from_cache(reading *rd)
         const pang_ref *ref = &rd->refs[i];
         pang_cache_token token = 0;
         if (ref->mode == PANG_REF_CEILING) {
-            ask(rd, i, 0, token);
+            if (!answer_ceiling(rd, i))
+                return false;
             continue;
         }
         rd->hashes[i] = pang_cache_hash(cache, ref->key);
@@ -417,7 +468,9 @@ static pang_code finish_reads(reading *rd, pang_err *err)
 {
     for (size_t k = 0; k < rd->n_questions; k++) {
         size_t i = rd->questions[k].index;
-        if (rd->refs[i].mode == PANG_REF_CEILING) {
+        if (rd->questions[k].alias.len > 0) {
+            rd->records[i].key = rd->refs[i].key;
+        } else if (rd->refs[i].mode == PANG_REF_CEILING) {
             pang_code code = finish_ceiling(rd, i, err);
             if (code != PANG_OK)
                 return code;

@@ -79,6 +79,39 @@ static void test_txn__ceilings_see_own_writes(void **state)
     assert_int_not_equal(rig_peek(r, "h/3").version, 0);
 }
 
+static const char *final_ceiling(rig *r, const char *from, uint64_t *ret_gets)
+{
+    pang_ref ref = {pang_str_from(from), 2, PANG_REF_CEILING, true};
+    pang_record record;
+    pang_err err;
+    pang_db_stats before, after;
+    pang_txn *txn = rig_begin(r, r->a);
+    pang_db_get_stats(r->a, &before);
+    assert_int_equal(pang_txn_get(txn, &ref, 1, PANG_READ_CHECKED, &record, &err), PANG_OK);
+    pang_db_get_stats(r->a, &after);
+    *ret_gets = after.gets - before.gets;
+    assert_true(pang_str_equal(record.key, ref.key));
+    return record.version == 0 ? NULL : pang_arena_cstr(r->arena, record.body);
+}
+
+static void test_txn__a_ceiling_that_never_changes_is_asked_once(void **state)
+{
+    rig *r = *state;
+    uint64_t gets;
+    assert_null(final_ceiling(r, "h/1", &gets));
+    rig_put(r, r->a, "h/2", "two");
+    rig_put(r, r->a, "h/1", "one");
+    assert_string_equal(final_ceiling(r, "h/1", &gets), "two");
+    assert_int_equal(gets, 1);
+    assert_string_equal(final_ceiling(r, "h/1", &gets), "two");
+    assert_int_equal(gets, 0);
+    assert_null(final_ceiling(r, "h/2", &gets));
+    assert_int_equal(gets, 1);
+    pang_txn *txn = rig_begin(r, r->a);
+    assert_string_equal(rig_get(r, txn, "h/1", PANG_READ_CHECKED, NULL), "one");
+    assert_string_equal(ceiling(r, txn, "h/1", 2), "h/2");
+}
+
 static void test_txn__many_keys_are_told_apart(void **state)
 {
     rig *r = *state;
@@ -499,6 +532,8 @@ static void test_txn_run__a_lost_unknown_runs_again(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_txn__own_writes_are_read, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_txn__ceilings_see_own_writes, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_txn__a_ceiling_that_never_changes_is_asked_once, set_up,
+                                    tear_down),
     cmocka_unit_test_setup_teardown(test_txn__many_keys_are_told_apart, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_txn__what_was_read_must_still_be_so, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_txn__reads_repeat, set_up, tear_down),
