@@ -1,300 +1,273 @@
 /*
- * Avro: a file is a head (schema, codec, sync marker) and blocks of records. Every length is
- * compared with what is left before it is believed.
+ * Avro: a file is a head (schema, codec, what the writer adds, a sync marker) and blocks of
+ * records. Every length is compared with what is left before it is believed.
  */
 #include "server/avro.h"
 
 #include <string.h>
 
-#include "server/avro_schema.h"
+#include "server/avro_internal.h"
 #include "server/zip.h"
 
 enum {
-    SYNC_BYTES = 16,
-    BLOCK_MAX = 256 << 20, /* bytes of one block, expanded */
-    VALUE_DEPTH_MAX = 64,
-    META_MAX = 1000, /* entries in the head */
+    META_MAX = 1000,          /* entries in the head */
+    BLOCK_BYTES = 32 << 10,   /* of one block that is written, or one record more */
+    RECORD_BYTES = 256 << 20, /* memory for the lists of one record */
+    EXPANDED_MAX = INT32_MAX, /* bytes of all blocks of a file */
 };
 
-typedef struct {
-    const char *at, *end;
-} reader;
-
-typedef struct {
-    pang_str schema, codec;
-    char sync[SYNC_BYTES];
-} head;
-
-typedef struct {
+struct pang_avro {
+    avro_bytes blocks;
     avro_node *schema;
-    const char *const *paths;
-    size_t n;
-    pang_avro_value values[PANG_AVRO_PATHS_MAX];
-} walk;
+    pang_str *keys, *values;
+    size_t n_meta;
+    char sync[AVRO_SYNC_BYTES];
+};
 
-static size_t left(const reader *r)
-{
-    return (size_t)(r->end - r->at);
-}
-
-static bool read_long(reader *r, int64_t *ret)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        if (r->at == r->end)
-            return false;
-        unsigned char byte = (unsigned char)*r->at++;
-        value |= (uint64_t)(byte & 0x7F) << shift;
-        if ((byte & 0x80) == 0) {
-            *ret = (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool read_exact(reader *r, int64_t size, pang_str *ret)
-{
-    if (size < 0 || (uint64_t)size > left(r))
-        return false;
-    *ret = (pang_str){r->at, (size_t)size};
-    r->at += size;
-    return true;
-}
-
-static bool read_bytes(reader *r, pang_str *ret)
-{
-    int64_t size;
-    return read_long(r, &size) && read_exact(r, size, ret);
-}
-
-/* ---- values ---- */
-
-static bool skip(reader *r, const avro_node *node, unsigned depth);
-
-/* Blocks of items, until one of none. A negative count is followed by the block's bytes. */
-static bool skip_items(reader *r, const avro_node *node, unsigned depth)
-{
-    pang_str ignored;
-    int64_t count, size;
-    for (;;) {
-        if (!read_long(r, &count))
-            return false;
-        if (count == 0)
-            return true;
-        if (count < 0) {
-            if (!read_long(r, &size) || !read_exact(r, size, &ignored))
-                return false;
-            continue;
-        }
-        /* Items may be of no bytes at all, so that a count says nothing about its block. */
-        if ((uint64_t)count > left(r))
-            return false;
-        for (int64_t i = 0; i < count; i++)
-            if ((node->type == AVRO_MAP && !read_bytes(r, &ignored)) ||
-                !skip(r, node->children[0], depth + 1))
-                return false;
-    }
-}
-
-static const avro_node *branch_of(reader *r, const avro_node *node)
-{
-    int64_t index;
-    if (!read_long(r, &index) || index < 0 || (uint64_t)index >= node->n)
-        return NULL;
-    return node->children[index];
-}
-
-static bool skip(reader *r, const avro_node *node, unsigned depth)
-{
-    pang_str ignored;
-    int64_t number;
-    if (node == NULL || depth > VALUE_DEPTH_MAX)
-        return false;
-    switch (node->type) {
-    case AVRO_NULL:
-        return true;
-    case AVRO_BOOLEAN:
-        return read_exact(r, 1, &ignored);
-    case AVRO_INT:
-    case AVRO_ENUM:
-        return read_long(r, &number);
-    case AVRO_FLOAT:
-        return read_exact(r, 4, &ignored);
-    case AVRO_DOUBLE:
-        return read_exact(r, 8, &ignored);
-    case AVRO_BYTES:
-        return read_bytes(r, &ignored);
-    case AVRO_FIXED:
-        return read_exact(r, node->size, &ignored);
-    case AVRO_ARRAY:
-    case AVRO_MAP:
-        return skip_items(r, node, depth);
-    case AVRO_UNION:
-        return skip(r, branch_of(r, node), depth + 1);
-    case AVRO_RECORD:
-        for (size_t i = 0; i < node->n; i++)
-            if (!skip(r, node->children[i], depth + 1))
-                return false;
-        return true;
-    }
-    return false;
-}
-
-static bool take(reader *r, const avro_node *node, pang_avro_value *ret)
-{
-    if (node != NULL && node->type == AVRO_UNION)
-        node = branch_of(r, node);
-    if (node == NULL)
-        return false;
-    if (node->type == AVRO_INT) {
-        ret->type = PANG_AVRO_LONG;
-        return read_long(r, &ret->number);
-    }
-    if (node->type == AVRO_BYTES) {
-        ret->type = PANG_AVRO_TEXT;
-        return read_bytes(r, &ret->text);
-    }
-    return skip(r, node, 0);
-}
-
-/* The path's part behind `above` and a dot; empty when it is not below. */
-static pang_str below(const char *path, pang_str above)
-{
-    pang_str whole = pang_str_from(path);
-    if (above.len == 0)
-        return whole;
-    if (!pang_str_starts(whole, above) || whole.len == above.len || whole.ptr[above.len] != '.')
-        return (pang_str){0};
-    return pang_str_after(whole, above.len + 1);
-}
-
-/* Takes what the paths name out of a record, inner records of one level included. */
-static bool take_record(reader *r, const avro_node *node, pang_str above, walk *w)
-{
-    for (size_t i = 0; i < node->n; i++) {
-        const avro_node *child = node->children[i];
-        pang_avro_value *to = NULL;
-        bool inner = false;
-        for (size_t j = 0; j < w->n; j++) {
-            pang_str rest = below(w->paths[j], above);
-            if (pang_str_equal(rest, node->names[i]))
-                to = &w->values[j];
-            inner = inner || (above.len == 0 && below(w->paths[j], node->names[i]).len > 0);
-        }
-        if (to != NULL                            ? !take(r, child, to)
-            : inner && child->type == AVRO_RECORD ? !take_record(r, child, node->names[i], w)
-                                                  : !skip(r, child, 0))
-            return false;
-    }
-    return true;
-}
-
-/* ---- the file ---- */
-
-static bool read_head(reader *r, head *ret)
-{
-    pang_str magic, key, value, sync;
-    int64_t count, size;
-    *ret = (head){.codec = PANG_STR("null")};
-    if (!read_exact(r, 4, &magic) || !pang_str_equal(magic, PANG_STR("Obj\x01")))
-        return false;
-    for (;;) {
-        if (!read_long(r, &count))
-            return false;
-        if (count == 0)
-            break;
-        if (count < 0 && (!read_long(r, &size) || count < -META_MAX))
-            return false;
-        count = count < 0 ? -count : count;
-        for (int64_t i = 0; i < count; i++) {
-            if (!read_bytes(r, &key) || !read_bytes(r, &value))
-                return false;
-            if (pang_str_equal(key, PANG_STR("avro.schema")))
-                ret->schema = value;
-            if (pang_str_equal(key, PANG_STR("avro.codec")))
-                ret->codec = value;
-        }
-    }
-    if (!read_exact(r, SYNC_BYTES, &sync))
-        return false;
-    memcpy(ret->sync, sync.ptr, SYNC_BYTES);
-    return true;
-}
-
-static pang_code expand(const head *h, pang_str packed, pang_arena *arena, pang_str *ret,
-                        pang_err *err)
-{
-    if (pang_str_equal(h->codec, PANG_STR("deflate")))
-        return pang_inflate(packed, BLOCK_MAX, arena, ret, err);
-    if (pang_str_equal(h->codec, PANG_STR("zstandard")))
-        return pang_unzstd(packed, BLOCK_MAX, arena, ret, err);
-    if (!pang_str_equal(h->codec, PANG_STR("null")))
-        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
-                         "avro codec is not known: %" PANG_STR_FMT, PANG_STR_ARG(h->codec));
-    *ret = packed;
-    return PANG_OK;
-}
-
-/* One block's records; false when it is damaged, *ret_stop when the caller has enough. */
-static bool read_block(walk *w, pang_str block, int64_t count, pang_avro_fn *fn, void *arg,
-                       bool *ret_stop)
-{
-    reader r = {block.ptr, block.ptr + block.len};
-    for (int64_t i = 0; i < count; i++) {
-        memset(w->values, 0, sizeof w->values);
-        if (r.at == r.end || !take_record(&r, w->schema, (pang_str){0}, w))
-            return false;
-        if (!fn(arg, w->values)) {
-            *ret_stop = true;
-            return true;
-        }
-    }
-    return true;
-}
+/* ---- the head ---- */
 
 static pang_code fail_damaged(pang_err *err)
 {
     return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "avro file is damaged");
 }
 
-static pang_code read_blocks(reader *r, const head *h, walk *w, pang_arena *scratch,
-                             pang_avro_fn *fn, void *arg, pang_err *err)
+static bool read_meta(avro_bytes *r, pang_avro *avro)
 {
-    bool stop = false;
-    while (!stop && r->at < r->end) {
+    int64_t count, size;
+    for (;;) {
+        if (!avro_long(r, &count) || count > META_MAX || count < -META_MAX ||
+            (count < 0 && !avro_long(r, &size)))
+            return false;
+        if (count == 0)
+            return true;
+        for (count = count < 0 ? -count : count; count > 0; count--) {
+            if (avro->n_meta == META_MAX || !avro_text(r, &avro->keys[avro->n_meta]) ||
+                !avro_text(r, &avro->values[avro->n_meta]))
+                return false;
+            avro->n_meta++;
+        }
+    }
+}
+
+pang_str pang_avro_meta(const pang_avro *avro, const char *key)
+{
+    for (size_t i = avro->n_meta; i-- > 0;)
+        if (pang_str_equal(avro->keys[i], pang_str_from(key)))
+            return avro->values[i];
+    return (pang_str){0};
+}
+
+const avro_node *pang_avro_schema(const pang_avro *avro)
+{
+    return avro->schema;
+}
+
+static bool read_head(avro_bytes *r, pang_avro *avro)
+{
+    pang_str magic, sync;
+    if (!avro_exact(r, 4, &magic) || !pang_str_equal(magic, PANG_STR("Obj\x01")) ||
+        !read_meta(r, avro) || !avro_exact(r, AVRO_SYNC_BYTES, &sync))
+        return false;
+    memcpy(avro->sync, sync.ptr, AVRO_SYNC_BYTES);
+    return true;
+}
+
+pang_code pang_avro_open(pang_str file, pang_arena *arena, pang_avro **ret, pang_err *err)
+{
+    pang_avro *avro = pang_arena_alloc(arena, sizeof *avro);
+    pang_str *texts = pang_arena_alloc_n(arena, META_MAX, 2 * sizeof *texts);
+    if (avro == NULL || texts == NULL)
+        return pang_fail_memory(err);
+    *avro = (pang_avro){.keys = texts, .values = texts + META_MAX};
+    avro->blocks = (avro_bytes){file.ptr, file.ptr + file.len};
+    if (file.len == 0 || !read_head(&avro->blocks, avro))
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "this is no avro file");
+    pang_code code = avro_schema_parse(pang_avro_meta(avro, "avro.schema"), arena, &avro->schema,
+                                       err);
+    /* Records that take no bytes could be of any number. */
+    if (code == PANG_OK && (avro->schema->type != AVRO_RECORD || avro->schema->least == 0))
+        code = pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "avro file does not hold records");
+    *ret = avro;
+    return code;
+}
+
+/* ---- blocks that are read ---- */
+
+typedef struct {
+    const pang_avro *avro;
+    const pang_avro_want *want;
+    avro_step plan;
+    char *item;
+    pang_arena *expanded, *lists; /* of one block; of one record */
+    pang_avro_fn *fn;
+    void *arg;
+    bool stop;
+    size_t bytes; /* of all blocks so far */
+} reading;
+
+static pang_code expand(reading *g, pang_str packed, pang_str *ret, pang_err *err)
+{
+    pang_str codec = pang_avro_meta(g->avro, "avro.codec");
+    if (pang_str_equal(codec, PANG_STR("deflate")))
+        return pang_inflate(packed, AVRO_BLOCK_MAX, g->expanded, ret, err);
+    if (pang_str_equal(codec, PANG_STR("snappy")))
+        return pang_unsnappy(packed, AVRO_BLOCK_MAX, g->expanded, ret, err);
+    if (pang_str_equal(codec, PANG_STR("zstandard")))
+        return pang_unzstd(packed, AVRO_BLOCK_MAX, g->expanded, ret, err);
+    if (codec.len > 0 && !pang_str_equal(codec, PANG_STR("null")))
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
+                         "avro codec is not known: %" PANG_STR_FMT, PANG_STR_ARG(codec));
+    *ret = packed;
+    return PANG_OK;
+}
+
+static pang_code read_block(reading *g, pang_str block, int64_t count, pang_err *err)
+{
+    avro_bytes bytes = {block.ptr, block.ptr + block.len};
+    g->bytes += block.len;
+    if (g->bytes > EXPANDED_MAX)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "avro file is too large when expanded");
+    for (int64_t i = 0; i < count && !g->stop; i++) {
+        pang_arena_reset(g->lists);
+        memcpy(g->item, g->want->blank, g->want->size);
+        avro_outcome outcome = avro_decode(&bytes, &g->plan, g->lists, g->item);
+        if (outcome == AVRO_NO_MEMORY)
+            return pang_fail_memory(err);
+        if (outcome == AVRO_DAMAGED)
+            return fail_damaged(err);
+        pang_code code = g->fn(g->arg, g->item, &g->stop, err);
+        if (code != PANG_OK)
+            return code;
+    }
+    return bytes.at == bytes.end || g->stop ? PANG_OK : fail_damaged(err);
+}
+
+static pang_code read_blocks(reading *g, pang_err *err)
+{
+    avro_bytes r = g->avro->blocks;
+    while (!g->stop && r.at < r.end) {
         pang_str packed, block, sync;
         int64_t count;
-        pang_arena_reset(scratch);
-        if (!read_long(r, &count) || count < 0 || !read_bytes(r, &packed) ||
-            !read_exact(r, SYNC_BYTES, &sync) || memcmp(sync.ptr, h->sync, SYNC_BYTES) != 0)
+        pang_arena_reset(g->expanded);
+        if (!avro_long(&r, &count) || count < 0 || !avro_text(&r, &packed) ||
+            !avro_exact(&r, AVRO_SYNC_BYTES, &sync) ||
+            memcmp(sync.ptr, g->avro->sync, AVRO_SYNC_BYTES) != 0)
             return fail_damaged(err);
-        pang_code code = expand(h, packed, scratch, &block, err);
-        if (code == PANG_OK && !read_block(w, block, count, fn, arg, &stop))
-            code = fail_damaged(err);
+        pang_code code = expand(g, packed, &block, err);
+        if (code == PANG_OK)
+            code = read_block(g, block, count, err);
         if (code != PANG_OK)
             return code;
     }
     return PANG_OK;
 }
 
-pang_code pang_avro_read(pang_str file, const char *const *paths, size_t n, pang_arena *arena,
+pang_code pang_avro_read(pang_avro *avro, const pang_avro_want *want, pang_arena *arena,
                          pang_avro_fn *fn, void *arg, pang_err *err)
 {
-    reader r = {file.ptr, file.ptr + file.len};
-    walk w = {.paths = paths, .n = n < PANG_AVRO_PATHS_MAX ? n : PANG_AVRO_PATHS_MAX};
-    head h;
-    if (file.len == 0 || !read_head(&r, &h))
-        return pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "this is no avro file");
-    pang_code code = avro_schema_parse(h.schema, arena, &w.schema, err);
-    if (code == PANG_OK && w.schema->type != AVRO_RECORD)
-        code = pang_fail(err, PANG_INVALID_ARGUMENT, NULL, "avro file does not hold records");
+    reading g = {.avro = avro, .want = want, .fn = fn, .arg = arg};
+    pang_code code = avro_plan(avro->schema, want->fields, want->n, arena, &g.plan, err);
     if (code != PANG_OK)
         return code;
-    pang_arena *scratch = pang_arena_new((size_t)BLOCK_MAX * 2);
+    g.item = pang_arena_alloc(arena, want->size);
+    g.expanded = pang_arena_new((size_t)AVRO_BLOCK_MAX * 2);
+    g.lists = pang_arena_new(RECORD_BYTES);
+    code = g.item == NULL || g.expanded == NULL || g.lists == NULL ? pang_fail_memory(err)
+                                                                   : read_blocks(&g, err);
+    pang_arena_free(g.expanded);
+    pang_arena_free(g.lists);
+    return code;
+}
+
+/* ---- blocks that are written ---- */
+
+static const char *const codec_names[] = {
+    [PANG_CODEC_NULL] = "null",
+    [PANG_CODEC_DEFLATE] = "deflate",
+    [PANG_CODEC_SNAPPY] = "snappy",
+    [PANG_CODEC_ZSTANDARD] = "zstandard",
+};
+
+static void put_pair(pang_buf *to, const char *key, pang_str value)
+{
+    avro_put_text(to, pang_str_from(key));
+    avro_put_text(to, value);
+}
+
+static void put_head(const pang_avro_new *file, pang_buf *to, pang_str sync)
+{
+    pang_buf schema = {.arena = to->arena};
+    avro_print_schema(file, &schema);
+    pang_buf_add(to, PANG_STR("Obj\x01"));
+    avro_put_long(to, (int64_t)file->n_meta + 2);
+    put_pair(to, "avro.schema", pang_buf_str(&schema));
+    put_pair(to, "avro.codec", pang_str_from(codec_names[file->codec]));
+    for (size_t i = 0; i < file->n_meta; i++)
+        put_pair(to, file->meta[i].key, file->meta[i].value);
+    avro_put_long(to, 0);
+    pang_buf_add(to, sync);
+    to->failed = to->failed || schema.failed;
+}
+
+static pang_code pack(pang_codec codec, pang_str block, pang_arena *arena, pang_str *ret,
+                      pang_err *err)
+{
+    switch (codec) {
+    case PANG_CODEC_NULL:
+        break;
+    case PANG_CODEC_DEFLATE:
+        return pang_deflate(block, arena, ret, err);
+    case PANG_CODEC_SNAPPY:
+        return pang_snappy(block, arena, ret, err);
+    case PANG_CODEC_ZSTANDARD:
+        return pang_zstd(block, arena, ret, err);
+    }
+    *ret = block;
+    return PANG_OK;
+}
+
+/* The records from *at on, as many as one block holds. */
+static pang_code put_block(const pang_avro_new *file, size_t *at, pang_buf *to, pang_str sync,
+                           pang_arena *scratch, pang_err *err)
+{
+    pang_buf block = {.arena = scratch};
+    pang_str packed;
+    size_t begin = *at;
+    pang_code code = PANG_OK;
+    for (; code == PANG_OK && *at < file->n && block.len < BLOCK_BYTES; ++*at)
+        code = avro_encode(file, file->item(file->items, *at), &block, err);
+    if (code == PANG_OK && block.failed)
+        code = pang_fail_memory(err);
+    if (code == PANG_OK)
+        code = pack(file->codec, pang_buf_str(&block), scratch, &packed, err);
+    if (code != PANG_OK)
+        return code;
+    avro_put_long(to, (int64_t)(*at - begin));
+    avro_put_text(to, packed);
+    pang_buf_add(to, sync);
+    return PANG_OK;
+}
+
+pang_code pang_avro_write(const pang_avro_new *file, const pang_env *env, pang_arena *arena,
+                          pang_str *ret, pang_err *err)
+{
+    char marker[AVRO_SYNC_BYTES];
+    pang_str sync = {marker, sizeof marker};
+    pang_buf to = {.arena = arena};
+    pang_arena *scratch = pang_arena_new((size_t)AVRO_BLOCK_MAX * 2);
+    pang_code code = PANG_OK;
     if (scratch == NULL)
         return pang_fail_memory(err);
-    code = read_blocks(&r, &h, &w, scratch, fn, arg, err);
+    pang_env_random(env, marker, sizeof marker);
+    put_head(file, &to, sync);
+    for (size_t at = 0; code == PANG_OK && at < file->n;) {
+        pang_arena_reset(scratch);
+        code = put_block(file, &at, &to, sync, scratch, err);
+    }
     pang_arena_free(scratch);
+    if (code == PANG_OK && to.failed)
+        code = pang_fail_memory(err);
+    if (code == PANG_OK)
+        *ret = pang_buf_str(&to);
     return code;
 }

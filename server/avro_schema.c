@@ -33,16 +33,31 @@ static const struct {
     {"float", AVRO_FLOAT}, {"double", AVRO_DOUBLE},   {"bytes", AVRO_BYTES}, {"string", AVRO_BYTES},
 };
 
+/* Of bytes that a value takes at least. A record that is not yet parsed takes some: one that holds
+ * itself and nothing else has no value at all. */
+static uint64_t least_of(avro_type type)
+{
+    return type == AVRO_NULL ? 0 : type == AVRO_FLOAT ? 4 : type == AVRO_DOUBLE ? 8 : 1;
+}
+
 static avro_node *new_node(parser *p, avro_type type, size_t n)
 {
     avro_node *node = pang_arena_alloc(p->arena, sizeof *node);
     if (node == NULL)
         return NULL;
     node->type = type;
+    node->least = least_of(type);
     node->n = n;
     node->children = pang_arena_alloc_n(p->arena, n, sizeof(avro_node *));
-    node->names = pang_arena_alloc_n(p->arena, n, sizeof *node->names);
-    return node->children == NULL || node->names == NULL ? NULL : node;
+    return node->children == NULL ? NULL : node;
+}
+
+/* A name without its namespace: of two namespaces no file here has ever had a need. */
+static pang_str short_name(pang_str name)
+{
+    for (size_t dot; (dot = pang_str_find(name, '.')) < name.len;)
+        name = pang_str_after(name, dot + 1);
+    return name;
 }
 
 static pang_code parse_name(parser *p, pang_str name, avro_node **ret)
@@ -53,7 +68,7 @@ static pang_code parse_name(parser *p, pang_str name, avro_node **ret)
             return *ret == NULL ? pang_fail_memory(p->err) : PANG_OK;
         }
     for (size_t i = p->n_named; i-- > 0;)
-        if (pang_str_equal(name, p->named[i].name)) {
+        if (pang_str_equal(short_name(name), p->named[i].name)) {
             *ret = p->named[i].node;
             return PANG_OK;
         }
@@ -67,9 +82,21 @@ static pang_code remember(parser *p, const pang_json *json, avro_node *node)
         return PANG_OK;
     if (p->n_named == NAMED_MAX)
         return bad(p, "too many named types");
-    p->named[p->n_named].name = name;
+    p->named[p->n_named].name = short_name(name);
     p->named[p->n_named++].node = node;
     return PANG_OK;
+}
+
+static pang_code parse_field(parser *p, const pang_json *field, unsigned depth, avro_node *record,
+                             size_t i)
+{
+    int64_t id;
+    if (!pang_json_to_str(pang_json_get(field, "name"), &record->names[i]))
+        return bad(p, "a field without a name");
+    record->ids[i] = -1;
+    if (pang_json_to_int64(pang_json_get(field, "field-id"), &id) && id >= 0 && id <= INT32_MAX)
+        record->ids[i] = (int32_t)id;
+    return parse(p, pang_json_get(field, "type"), depth + 1, &record->children[i]);
 }
 
 static pang_code parse_record(parser *p, const pang_json *json, unsigned depth, avro_node **ret)
@@ -81,13 +108,18 @@ static pang_code parse_record(parser *p, const pang_json *json, unsigned depth, 
     avro_node *node = new_node(p, AVRO_RECORD, n);
     if (node == NULL)
         return pang_fail_memory(p->err);
+    node->names = pang_arena_alloc_n(p->arena, n, sizeof *node->names);
+    node->ids = pang_arena_alloc_n(p->arena, n, sizeof *node->ids);
+    if (node->names == NULL || node->ids == NULL)
+        return pang_fail_memory(p->err);
     pang_code code = remember(p, json, node);
+    uint64_t least = 0;
     for (size_t i = 0; code == PANG_OK && i < n; i++) {
-        const pang_json *field = pang_json_at(fields, i);
-        if (!pang_json_to_str(pang_json_get(field, "name"), &node->names[i]))
-            return bad(p, "a field without a name");
-        code = parse(p, pang_json_get(field, "type"), depth + 1, &node->children[i]);
+        code = parse_field(p, pang_json_at(fields, i), depth, node, i);
+        if (code == PANG_OK && __builtin_add_overflow(least, node->children[i]->least, &least))
+            least = UINT64_MAX;
     }
+    node->least = least;
     *ret = node;
     return code;
 }
@@ -117,16 +149,38 @@ static pang_code parse_holder(parser *p, avro_type type, const pang_json *inner,
     return parse(p, inner, depth + 1, &node->children[0]);
 }
 
+static bool is_decimal(const pang_json *json)
+{
+    pang_str logical;
+    return pang_json_to_str(pang_json_get(json, "logicalType"), &logical) &&
+           pang_str_equal(logical, PANG_STR("decimal"));
+}
+
 static pang_code parse_leaf(parser *p, const pang_json *json, avro_type type, avro_node **ret)
 {
     avro_node *node = new_node(p, type, 0);
     if (node == NULL)
         return pang_fail_memory(p->err);
-    if (type == AVRO_FIXED &&
-        (!pang_json_to_int64(pang_json_get(json, "size"), &node->size) || node->size < 0))
-        return bad(p, "a fixed type's size");
+    if (type == AVRO_FIXED) {
+        if (!pang_json_to_int64(pang_json_get(json, "size"), &node->size) || node->size < 0)
+            return bad(p, "a fixed type's size");
+        node->least = (uint64_t)node->size;
+        node->decimal = is_decimal(json);
+    }
     *ret = node;
     return remember(p, json, node);
+}
+
+/* {"type": "bytes", "logicalType": ...}, or the name of another type. */
+static pang_code parse_annotated(parser *p, const pang_json *json, pang_str name, avro_node **ret)
+{
+    if (!pang_str_equal(name, PANG_STR("bytes")) || !is_decimal(json))
+        return parse_name(p, name, ret);
+    *ret = new_node(p, AVRO_BYTES, 0);
+    if (*ret == NULL)
+        return pang_fail_memory(p->err);
+    (*ret)->decimal = true;
+    return PANG_OK;
 }
 
 static pang_code parse_object(parser *p, const pang_json *json, unsigned depth, avro_node **ret)
@@ -145,7 +199,7 @@ static pang_code parse_object(parser *p, const pang_json *json, unsigned depth, 
         return parse_leaf(p, json, AVRO_FIXED, ret);
     if (pang_str_equal(name, PANG_STR("enum")))
         return parse_leaf(p, json, AVRO_ENUM, ret);
-    return parse_name(p, name, ret);
+    return parse_annotated(p, json, name, ret);
 }
 
 static pang_code parse(parser *p, const pang_json *json, unsigned depth, avro_node **ret)
@@ -172,4 +226,25 @@ pang_code avro_schema_parse(pang_str text, pang_arena *arena, avro_node **ret, p
     p->err = err;
     pang_code code = pang_json_parse(text, arena, &json, err);
     return code == PANG_OK ? parse(p, json, 0, ret) : code;
+}
+
+bool avro_field_is(const avro_node *record, size_t i, int32_t id, pang_str name)
+{
+    if (record->ids[i] >= 0 && id >= 0)
+        return record->ids[i] == id;
+    return pang_str_equal(record->names[i], name);
+}
+
+const avro_node *avro_field_type(const avro_node *record, int32_t id, pang_str name)
+{
+    const avro_node *found = NULL;
+    for (size_t i = 0; record != NULL && record->type == AVRO_RECORD && i < record->n; i++)
+        if (avro_field_is(record, i, id, name))
+            found = record->children[i];
+    if (found == NULL || found->type != AVRO_UNION)
+        return found;
+    for (size_t i = 0; i < found->n; i++)
+        if (found->children[i]->type != AVRO_NULL)
+            return found->children[i];
+    return NULL;
 }

@@ -9,8 +9,8 @@
 #ifndef PANG_SERVER_MANIFEST_H
 #define PANG_SERVER_MANIFEST_H
 
-#include "api/env.h"
 #include "api/json.h"
+#include "server/avro.h"
 
 enum {
     PANG_MANIFESTS_MAX = 100000,     /* in one list */
@@ -57,23 +57,7 @@ typedef enum {
     PANG_FILE_EQUALITY_DELETES = 2,
 } pang_file_content;
 
-/* A value of a partition field, and how a manifest holds it. */
-typedef enum {
-    PANG_VALUE_NULL,
-    PANG_VALUE_BOOLEAN, /* number: 0 or 1 */
-    PANG_VALUE_INT,     /* int, long, date, time, timestamps: number */
-    PANG_VALUE_FLOAT,   /* real, as below */
-    PANG_VALUE_DOUBLE,
-    PANG_VALUE_BYTES, /* string, binary, fixed, uuid, decimal (unscaled, big-endian two's
-                         complement, as few bytes as hold it): text */
-} pang_value_type;
-typedef struct {
-    pang_value_type type;
-    int64_t number;
-    double real;
-    pang_str text;
-} pang_value;
-/* One value: a float is its double, all NaN are one, and null is null. */
+/* Whether two partition values are one: a float is its double, all NaN are one, null is null. */
 bool pang_value_equal(const pang_value *a, const pang_value *b);
 
 /* By column id: sizes, counts. */
@@ -141,13 +125,6 @@ PANG_MUST_CHECK pang_code pang_manifest_read(pang_str file, const pang_manifest 
 PANG_MUST_CHECK pang_code pang_manifest_entry_copy(const pang_manifest_entry *entry,
                                                    pang_arena *arena, pang_manifest_entry **ret,
                                                    pang_err *err);
-
-typedef enum {
-    PANG_CODEC_NULL,
-    PANG_CODEC_DEFLATE,
-    PANG_CODEC_SNAPPY,
-    PANG_CODEC_ZSTANDARD,
-} pang_codec;
 
 /* A manifest to be written. `schema` is a table's schema (for the partition's types and the head)
  * that has the spec's source columns: when a manifest is written again, the one in its head is the

@@ -9,7 +9,7 @@
  */
 #include "server/state_internal.h"
 
-#include "server/avro.h"
+#include "server/manifest.h"
 #include "server/metadata.h"
 
 enum {
@@ -79,54 +79,65 @@ static void remove_file(run *r, pang_str location)
 
 /* ---- what metadata names ---- */
 
-static bool take_manifest(void *arg, const pang_avro_value *values)
+static void take_manifest(run *r, pang_str location)
 {
-    run *r = arg;
     pang_str copy;
-    if (values[0].type != PANG_AVRO_TEXT)
-        return true;
     if (r->n_manifests == r->capacity) {
         size_t more = r->capacity == 0 ? 64 : r->capacity * 2;
         pang_str *grown = more > FILES_MAX ? NULL
                                            : pang_arena_alloc_n(r->arena, more, sizeof *grown);
         r->failed = r->failed || grown == NULL;
         if (grown == NULL)
-            return false;
+            return;
         for (size_t i = 0; i < r->n_manifests; i++)
             grown[i] = r->manifests[i];
         r->manifests = grown;
         r->capacity = more;
     }
-    if (!pang_arena_copy(r->arena, values[0].text, &copy)) {
+    if (pang_arena_copy(r->arena, location, &copy))
+        r->manifests[r->n_manifests++] = copy;
+    else
         r->failed = true;
-        return false;
-    }
-    r->manifests[r->n_manifests++] = copy;
-    return true;
 }
 
-static void read_avro(run *r, pang_str location, const char *const *paths, size_t n,
-                      pang_avro_fn *fn)
+/* What is damaged names nothing; the collector finds what it named. */
+static bool read_file(run *r, pang_str location, pang_str *ret)
 {
     pang_location at;
     pang_objects *store;
-    pang_str bytes;
     pang_err ignored;
-    if (!find_file(r, location, r->scratch, &at, &store) ||
-        !went_well(r, store->ops->get(store, &at, PANG_OBJECT_MAX, r->scratch, &bytes, &ignored)))
-        return;
-    /* What is damaged names nothing; the collector finds what it named. */
-    (void)went_well(r, pang_avro_read(bytes, paths, n, r->scratch, fn, r, &ignored));
+    return find_file(r, location, r->scratch, &at, &store) &&
+           went_well(r, store->ops->get(store, &at, PANG_OBJECT_MAX, r->scratch, ret, &ignored));
 }
 
-static bool remove_data(void *arg, const pang_avro_value *values)
+static void take_list(run *r, pang_str location)
 {
-    run *r = arg;
-    enum { DELETED = 2 };
-    if (values[1].type == PANG_AVRO_TEXT &&
-        (values[0].type != PANG_AVRO_LONG || values[0].number != DELETED))
-        remove_file(r, values[1].text);
+    pang_manifest *rows;
+    size_t n = 0;
+    pang_str bytes;
+    pang_err ignored;
+    if (!read_file(r, location, &bytes) ||
+        !went_well(r, pang_manifest_list_read(bytes, r->scratch, &rows, &n, &ignored)))
+        return;
+    for (size_t i = 0; i < n; i++)
+        take_manifest(r, rows[i].path);
+}
+
+static bool remove_data(void *arg, const pang_manifest_entry *entry)
+{
+    if (entry->status != PANG_ENTRY_DELETED)
+        remove_file(arg, entry->path);
     return true;
+}
+
+static void remove_files_of(run *r, pang_str location)
+{
+    pang_manifest_head head;
+    pang_str bytes;
+    pang_err ignored;
+    if (read_file(r, location, &bytes))
+        (void)went_well(
+            r, pang_manifest_read(bytes, NULL, r->scratch, &head, remove_data, r, &ignored));
 }
 
 /* ---- the order of removal ---- */
@@ -142,25 +153,22 @@ static bool names(const char *what, const char *end)
 static pang_code collect_manifests(void *arg, pang_model_place kind, const char *what,
                                    pang_str location, pang_err *err)
 {
-    static const char *const paths[] = {"manifest_path"};
     run *r = arg;
-    pang_avro_value value = {.type = PANG_AVRO_TEXT, .text = location};
     (void)kind;
     (void)err;
     if (names(what, ".manifest-list"))
-        read_avro(r, location, paths, 1, take_manifest);
+        take_list(r, location);
     else if (names(what, "]"))
-        (void)take_manifest(r, &value);
+        take_manifest(r, location);
     pang_arena_reset(r->scratch);
     return PANG_OK;
 }
 
 static void remove_manifests(run *r)
 {
-    static const char *const paths[] = {"status", "data_file.file_path"};
     for (size_t i = 0; i < r->n_manifests; i++) {
         if (!r->keep_data)
-            read_avro(r, r->manifests[i], paths, 2, remove_data);
+            remove_files_of(r, r->manifests[i]);
         pang_arena_reset(r->scratch);
     }
     for (size_t i = 0; i < r->n_manifests; i++)

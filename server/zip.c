@@ -1,6 +1,6 @@
 /*
  * Zip: zstd at level 1, which makes a metadata document several times smaller at some hundred
- * megabytes a second, and gzip through zlib.
+ * megabytes a second, gzip and deflate through zlib, and snappy as Avro frames it.
  */
 #include "server/zip.h"
 
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <snappy-c.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -17,6 +18,7 @@ enum {
     GZIP_WINDOW = 15 + 16, /* zlib: the largest window, a gzip head */
     RAW_WINDOW = -15,      /* the same, no head at all */
     FIRST_TEXT = 1 << 16,  /* bytes first tried when expanding gzip, which does not say */
+    SUM_BYTES = 4,         /* behind snappy's, a CRC-32 of the text, big-endian */
 };
 
 struct pang_zip {
@@ -122,11 +124,12 @@ pang_code pang_zip_unpack(pang_zip *zip, pang_str packed, size_t size, pang_aren
     return PANG_OK;
 }
 
-pang_code pang_gzip(pang_str text, pang_arena *arena, pang_str *ret, pang_err *err)
+/* Compresses with the head that `window` asks for. */
+static pang_code pack(pang_str text, int window, pang_arena *arena, pang_str *ret, pang_err *err)
 {
     z_stream stream = {0};
     if (text.len > UINT32_MAX / 2 ||
-        deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return pang_fail_memory(err);
     size_t room = deflateBound(&stream, (uLong)text.len);
     char *to = pang_arena_alloc_text(arena, room + 1);
@@ -141,6 +144,16 @@ pang_code pang_gzip(pang_str text, pang_arena *arena, pang_str *ret, pang_err *e
         return pang_fail_memory(err);
     *ret = (pang_str){to, len};
     return PANG_OK;
+}
+
+pang_code pang_gzip(pang_str text, pang_arena *arena, pang_str *ret, pang_err *err)
+{
+    return pack(text, GZIP_WINDOW, arena, ret, err);
+}
+
+pang_code pang_deflate(pang_str text, pang_arena *arena, pang_str *ret, pang_err *err)
+{
+    return pack(text, RAW_WINDOW, arena, ret, err);
 }
 
 bool pang_is_gzip(pang_str bytes)
@@ -246,5 +259,55 @@ pang_code pang_unzstd(pang_str bytes, size_t max_bytes, pang_arena *arena, pang_
     if (outcome != Z_OK)
         return fail_expand(outcome, max_bytes, "zstd block", err);
     *ret = pang_buf_str(&to);
+    return PANG_OK;
+}
+
+pang_code pang_zstd(pang_str text, pang_arena *arena, pang_str *ret, pang_err *err)
+{
+    size_t room = ZSTD_compressBound(text.len);
+    char *to = pang_arena_alloc_text(arena, room + 1);
+    size_t len = to == NULL ? 0 : ZSTD_compress(to, room, text.ptr, text.len, LEVEL);
+    if (to == NULL || ZSTD_isError(len))
+        return pang_fail_memory(err);
+    *ret = (pang_str){to, len};
+    return PANG_OK;
+}
+
+static uint32_t sum_of(pang_str text)
+{
+    return (uint32_t)crc32(0, (const Bytef *)text.ptr, (uInt)text.len);
+}
+
+pang_code pang_snappy(pang_str text, pang_arena *arena, pang_str *ret, pang_err *err)
+{
+    size_t len = snappy_max_compressed_length(text.len);
+    char *to = text.len > UINT32_MAX / 2 ? NULL : pang_arena_alloc_text(arena, len + SUM_BYTES);
+    if (to == NULL || snappy_compress(text.ptr, text.len, to, &len) != SNAPPY_OK)
+        return pang_fail_memory(err);
+    uint32_t sum = sum_of(text);
+    for (size_t i = 0; i < SUM_BYTES; i++)
+        to[len + i] = (char)(uint8_t)(sum >> (24 - 8 * i));
+    *ret = (pang_str){to, len + SUM_BYTES};
+    return PANG_OK;
+}
+
+pang_code pang_unsnappy(pang_str bytes, size_t max_bytes, pang_arena *arena, pang_str *ret,
+                        pang_err *err)
+{
+    size_t packed = bytes.len < SUM_BYTES ? 0 : bytes.len - SUM_BYTES, len;
+    if (packed == 0 || snappy_uncompressed_length(bytes.ptr, packed, &len) != SNAPPY_OK)
+        return fail_expand(Z_DATA_ERROR, max_bytes, "snappy block", err);
+    if (len > max_bytes || len > UINT32_MAX / 2)
+        return fail_expand(Z_BUF_ERROR, max_bytes, "snappy block", err);
+    char *to = pang_arena_alloc_text(arena, len + 1);
+    if (to == NULL)
+        return pang_fail_memory(err);
+    uint32_t sum = 0;
+    for (size_t i = 0; i < SUM_BYTES; i++)
+        sum = sum << 8 | (uint8_t)bytes.ptr[packed + i];
+    if (snappy_uncompress(bytes.ptr, packed, to, &len) != SNAPPY_OK ||
+        sum != sum_of((pang_str){to, len}))
+        return fail_expand(Z_DATA_ERROR, max_bytes, "snappy block", err);
+    *ret = (pang_str){to, len};
     return PANG_OK;
 }

@@ -1,6 +1,6 @@
 /*
- * Zip: the two compressions of metadata documents. zstd for records in the store, gzip for files
- * whose table asks for it.
+ * Zip: compressions. zstd for documents in the store, gzip for those in files whose table asks for
+ * it, and the codecs of Avro's blocks.
  * Called by server/metadata.c, files.c and avro.c. Threads: any. Lifetime: results live in the
  * arena.
  */
@@ -29,10 +29,20 @@ bool pang_is_gzip(pang_str bytes);
 /* ERRORS: INVALID_ARGUMENT (no gzip, or more than max_bytes inside), RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_gunzip(pang_str bytes, size_t max_bytes, pang_arena *arena,
                                       pang_str *ret, pang_err *err);
-/* Deflate without a head, and zstd whose head need not say the size: the codecs of Avro's blocks.
- * ERRORS: as pang_gunzip. */
+
+/* The codecs of Avro's blocks: deflate without a head, snappy with a sum behind, zstd whose head
+ * need not say the size. A snappy head may ask for more memory than its text needs: the arena's
+ * limit answers. ERRORS: RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_deflate(pang_str text, pang_arena *arena, pang_str *ret,
+                                       pang_err *err);
+PANG_MUST_CHECK pang_code pang_snappy(pang_str text, pang_arena *arena, pang_str *ret,
+                                      pang_err *err);
+PANG_MUST_CHECK pang_code pang_zstd(pang_str text, pang_arena *arena, pang_str *ret, pang_err *err);
+/* ERRORS: as pang_gunzip. */
 PANG_MUST_CHECK pang_code pang_inflate(pang_str bytes, size_t max_bytes, pang_arena *arena,
                                        pang_str *ret, pang_err *err);
+PANG_MUST_CHECK pang_code pang_unsnappy(pang_str bytes, size_t max_bytes, pang_arena *arena,
+                                        pang_str *ret, pang_err *err);
 PANG_MUST_CHECK pang_code pang_unzstd(pang_str bytes, size_t max_bytes, pang_arena *arena,
                                       pang_str *ret, pang_err *err);
 

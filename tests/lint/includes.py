@@ -28,7 +28,7 @@ THIRD_PARTY = {
     "openssl/": {"api", "server", "bridge", "vending"}, "curl/": {"vending", "server"},
     "sqlite3.h": {"storage"}, "libpq-fe.h": {"storage"}, "mongoc/": {"storage"},
     "bson/": {"storage"}, "json-c/": {"api"}, "zlib.h": {"api", "server", "bridge", "storage"},
-    "zstd.h": {"storage", "server", "api"}, "argon2.h": {"server"}, "avro": {"server"},
+    "zstd.h": {"storage", "server", "api"}, "argon2.h": {"server"}, "snappy-c.h": {"server"},
 }
 # More than one file of a folder may know these: each says why.
 SHARED = {
