@@ -469,7 +469,144 @@ def big(report):
         report.row("resident memory afterwards", "%.1f MiB" % sum(resident(server).values()))
 
 
-SCENARIOS = [start, memory, layers, hot, signed_in, zipf, commits, big]
+# --- branches -------------------------------------------------------------------------------------
+
+SMALL, LARGE = 1_000, 20_000 if QUICK else 1_000_000
+FAR = 2_000 if QUICK else 100_000  # commits of a target since the fork
+MERGED = 100
+FEW = MERGED  # changes of a merge into a busy target
+DEEP, DEEP_COMMITS = 3, 100
+LISTED = 1_000
+
+
+def filled(server, what, space, count):
+    """Fills the stopped server's store; the namespace is there, with a table t0."""
+    server.stop()
+    store = "sqlite:" + os.path.join(server.data, "pangolin.db")
+    subprocess.run([tool("fill"), store, "demo", what, space, str(count)], check=True,
+                   stdin=subprocess.DEVNULL)
+    server.start()
+
+
+def timed(work, times):
+    """Milliseconds of work(n), the median of some."""
+    taken = []
+    for n in range(times):
+        begin = time.perf_counter()
+        work(n)
+        taken.append((time.perf_counter() - begin) * 1000)
+    return sorted(taken)[times // 2]
+
+
+def branch(server, name, source="main"):
+    return call(server, "POST", "/api/v1/branches",
+                {"name": name, "catalog": "demo", "from_branch": source})
+
+
+def merge(server, source, target):
+    return call(server, "POST", "/api/v1/branches/merge",
+                {"source_branch": source, "target_branch": target, "catalog": "demo"})
+
+
+def change(server, prefix, space, tables):
+    for table in tables:
+        call(server, "POST", "/v1/%s/namespaces/%s/tables/%s" % (prefix, space, table),
+             {"requirements": [], "updates": [{"action": "set-properties",
+                                               "updates": {"at": str(time.time_ns())}}]})
+
+
+def branch_times(server):
+    """What a branch, a tag and a merge of MERGED changed tables take in this catalog."""
+    names = ["t%d" % n for n in range(MERGED)]
+    made = timed(lambda n: branch(server, "b%d" % n), 21)
+    head = call(server, "GET", "/api/v1/branches/b0?catalog=demo")["head_commit_id"]
+    tagged = timed(lambda n: call(server, "POST", "/api/v1/tags", {
+        "name": "v%d" % n, "catalog": "demo", "commit_id": head}), 21)
+    merged = []
+    for n in range(5):
+        branch(server, "m%d" % n)
+        change(server, "demo@m%d" % n, "big", names)
+        begin = time.perf_counter()
+        merge(server, "m%d" % n, "main")
+        merged.append((time.perf_counter() - begin) * 1000)
+    return made, tagged, sorted(merged)[2]
+
+
+def branches(report):
+    report.head("Branches, tags and merges by the size of the catalog")
+    with Pangolin("bench-branches") as server:
+        make_tables(server, "big", MERGED)
+        filled(server, "tables", "big", SMALL)
+        small = branch_times(server)
+    with Pangolin("bench-branches") as server:
+        make_tables(server, "big", MERGED)
+        filled(server, "tables", "big", LARGE)
+        large = branch_times(server)
+    for n, what in enumerate(("a branch", "a tag", "a merge of %d changed tables" % MERGED)):
+        report.row("%s, %s and %s tables" % (what, format(SMALL, ","), format(LARGE, ",")),
+                   "%.2f ms, %.2f ms, %.2f times" % (small[n], large[n], large[n] / small[n]),
+                   "< 1.5 times" + (", < 5 ms" if n < 2 else ""))
+
+
+def far_merge(report):
+    report.head("A merge of %d changes by the target's commits since the fork" % FEW)
+    names = ["t%d" % n for n in range(6 * FEW)]
+    with Pangolin("bench-far-merge") as server:
+        make_tables(server, "big", 6 * FEW)
+        call(server, "POST", "/v1/demo/namespaces", {"namespace": ["busy"]})
+        call(server, "POST", "/v1/demo/namespaces/busy/tables", {"name": "t0", "schema": schema()})
+        for n in range(6):
+            branch(server, "f%d" % n)
+            change(server, "demo@f%d" % n, "big", names[n * FEW:(n + 1) * FEW])
+        near = timed(lambda n: merge(server, "f%d" % n, "main"), 3)
+        filled(server, "commits", "busy", FAR)
+        far = timed(lambda n: merge(server, "f%d" % (n + 3), "main"), 3)
+        report.row("few, and %s commits" % format(FAR, ","),
+                   "%.2f ms, %.2f ms, %.2f times" % (near, far, far / near), "no slower")
+
+
+def deep(report):
+    report.head("Reading through %d levels of branches, %d commits on each" % (DEEP, DEEP_COMMITS))
+    with Pangolin("bench-deep", prefix=ONE_CORE) as server:
+        path = make_tables(server, "deep", LISTED)[0]
+        source = "main"
+        for level in range(DEEP):
+            name = "level%d" % level
+            branch(server, name, source)
+            change(server, "demo@" + name, "deep",
+                   ["t%d" % (500 + n % 50) for n in range(DEEP_COMMITS)])
+            source = name
+        change(server, "demo", "deep", ["t%d" % (500 + n % 50) for n in range(DEEP_COMMITS)])
+        at_tip = path.replace("/v1/demo/", "/v1/demo@%s/" % source)
+        ways = (("loadTable", path, at_tip, "< 1.5 times"),
+                ("list of %s tables" % format(LISTED, ","), os.path.dirname(path),
+                 os.path.dirname(at_tip), "< 3 times"))
+        for what, shallow, below, goal in ways:
+            one = http_load(server.port, [shallow])
+            many = http_load(server.port, [below])
+            report.row(what, "main %s, branch %s, %.2f times" % (
+                rate(one), rate(many), one["rate"] / many["rate"]), goal)
+
+
+def one_branch(report):
+    report.head("Writers of %d tables, on one branch and on as many branches" % COMMIT_TABLES)
+    with Pangolin("bench-one-branch") as server:
+        targets = make_tables(server, "commits", COMMIT_TABLES)
+        branch(server, "one")
+        for n in range(COMMIT_TABLES):
+            branch(server, "w%d" % n)
+        one = [target.replace("/v1/demo/", "/v1/demo@one/") for target in targets]
+        many = [target.replace("/v1/demo/", "/v1/demo@w%d/" % n)
+                for n, target in enumerate(targets)]
+        rates = [http_load(server.port, at, own=True, writes=100, body=PROPERTY, cores=[],
+                           connections=COMMIT_TABLES) for at in (many, one, many, one)]
+        apart, together = rates[2], rates[3]
+        report.row("%d branches, one branch" % COMMIT_TABLES, "%s, %s, %.2f of it" % (
+            rate(apart), rate(together), together["rate"] / apart["rate"]), "> 0.7")
+
+
+SCENARIOS = [start, memory, layers, hot, signed_in, zipf, commits, big, branches, far_merge, deep,
+             one_branch]
 
 
 def main():
