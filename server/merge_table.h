@@ -35,8 +35,10 @@ typedef struct {
     bool one_half;     /* both halves are one document */
     bool serializable; /* isolation; else snapshot */
     pang_id commit;    /* the merge's: goes into the snapshot's summary */
-    /* Column ids of the source that are others in the target, as the last merge gave them: pairs,
-     * one after the other. */
+    /* Column ids of the source that are others in the target, as the last merge in this direction
+     * gave them: pairs, one after the other; n_columns counts numbers. For a merge back the pairs
+     * are turned round. While there are any, changes of the source's data conflict; a rebase, and
+     * taking the source as a resolution, end them. */
     const int32_t *columns;
     size_t n_columns;
 } pang_merge_table;

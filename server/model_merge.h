@@ -29,5 +29,10 @@ typedef struct {
  * commit's message. ERRORS: RESOURCE_EXHAUSTED, INVALID_ARGUMENT (a document is no table's). */
 PANG_MUST_CHECK pang_code pang_model_merge(const pang_merge_table *merge, bool data_changed,
                                            pang_model_merged *ret, pang_err *err);
+/* The source's content as the target's next document: a resolution. Ids and numbers that only grow
+ * are the greater of both, the format version too; the metadata log is the target's, with the
+ * target's file behind it. ERRORS: as above. */
+PANG_MUST_CHECK pang_code pang_model_take_source(const pang_merge_table *merge, pang_json **ret,
+                                                 pang_err *err);
 
 #endif

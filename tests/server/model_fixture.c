@@ -132,7 +132,7 @@ const pang_json *model_changed(model *m, const pang_json *base, const char *upda
     return outcome.document;
 }
 
-static bool matches(const pang_json *value, const pang_json *pattern)
+bool model_matches(const pang_json *value, const pang_json *pattern)
 {
     pang_json_members it = {.object = pattern};
     pang_str name, text;
@@ -143,7 +143,7 @@ static bool matches(const pang_json *value, const pang_json *pattern)
         return value == NULL;
     if (pang_json_type_of(pattern) == PANG_JSON_IS_OBJECT) {
         while (pang_json_next(&it, &name, &inner)) {
-            if (!matches(pang_json_get_str(value, name), inner))
+            if (!model_matches(pang_json_get_str(value, name), inner))
                 return false;
         }
         return pang_json_type_of(value) == PANG_JSON_IS_OBJECT;
@@ -151,7 +151,7 @@ static bool matches(const pang_json *value, const pang_json *pattern)
     if (pang_json_type_of(pattern) != PANG_JSON_IS_ARRAY)
         return value != NULL && pang_json_equal(value, pattern);
     for (size_t i = 0; i < pang_json_size(pattern); i++) {
-        if (!matches(pang_json_at(value, i), pang_json_at(pattern, i)))
+        if (!model_matches(pang_json_at(value, i), pang_json_at(pattern, i)))
             return false;
     }
     return pang_json_size(value) == pang_json_size(pattern) &&
@@ -160,7 +160,7 @@ static bool matches(const pang_json *value, const pang_json *pattern)
 
 void model_expect(model *m, const pang_json *value, const char *pattern)
 {
-    if (!matches(value, model_json(m, pattern)))
+    if (!model_matches(value, model_json(m, pattern)))
         fail_msg("no match for %s\nin %s", pattern, model_text(m, value));
 }
 
@@ -179,7 +179,7 @@ static void run_one(model *m, const model_case *c)
     }
     if (outcome.changed != (c->want != NULL))
         fail_msg("%s: %s", c->name, outcome.changed ? "changed" : "unchanged");
-    if (c->want != NULL && !matches(outcome.document, model_json(m, c->want)))
+    if (c->want != NULL && !model_matches(outcome.document, model_json(m, c->want)))
         fail_msg("%s: no match for %s\nin %s", c->name, c->want, model_text(m, outcome.document));
 }
 
