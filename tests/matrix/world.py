@@ -119,10 +119,18 @@ class Tenant:
                    {"type": "namespace", "catalog_id": self.catalog_id, "namespace": "other"})
         self.grant(self.users["sibling"], ["create"],
                    {"type": "namespace", "catalog_id": self.catalog_id, "namespace": "third"})
-        self.grant(self.users["reader"], ["read"], self.whole())
-        self.grant(self.users["writer"], ["write"], self.whole())
+        self.grant(self.users["reader"], ["read", "experimental-branching"], self.whole())
+        self.grant(self.users["writer"], ["write", "ingest-branching"], self.whole())
         self.grant(self.service, ["write"], self.whole())
         self.asset = self.asset_id("sales", "orders")
+        self.branch, self.tag = self.catalog + "-work", self.catalog + "-v1"
+        self.admin.ask("POST", "/api/v1/branches", {"name": self.branch, "catalog": catalog})
+        self.admin.ask("POST", "/api/v1/tags",
+                       {"name": self.tag, "catalog": catalog, "from": "main"})
+        default = {"type": "catalog", "catalog_id": self.admin.ask(
+            "POST", "/api/v1/catalogs", {"name": "default", "warehouse_name": warehouse})["id"]}
+        self.grant(self.users["reader"], ["read"], default)
+        self.grant(self.users["writer"], ["write"], default)
         self.admin.ask("POST", "/api/v1/assets/%s/metadata" % self.asset,
                        {"tags": ["t"], "properties": {}, "discoverable": False})
         self.event = self.admin.ask("GET", "/api/v1/audit?limit=1")[0]["id"]
@@ -158,7 +166,8 @@ class Tenant:
                 "role": self.role, "grant": self.grant(self.users["gone"], ["list"], {
                     "type": "tag", "tag_name": "t"}),
                 "service": self.service, "key": self.api_key.split("_")[1], "warehouse": self.warehouse,
-                "asset": self.asset, "event": self.event, "token": self.issue()}
+                "asset": self.asset, "event": self.event, "token": self.issue(),
+                "branch": self.branch, "tag": self.tag}
 
     def issue(self, name="gone"):
         """The id of a token that was made out to somebody."""
@@ -192,7 +201,7 @@ class World:
                      "token"):
             known[name] = str(uuid.uuid4())
         known.update(catalog="nowhere", namespace="nothing", table="nobody", warehouse="nowhere",
-                     key="AAAAAAAAAAAA")
+                     key="AAAAAAAAAAAA", branch="nothing", tag="nothing")
         return known
 
     def callers(self):
@@ -314,6 +323,17 @@ class Fresh:
         for principal in (a.users["writer"], a.service):
             a.grant(principal, ["write"], {"type": "catalog", "catalog_id": made["id"]})
         return {"catalog": name}
+
+    def branch(self):
+        name = self.world.new("branch")
+        self.world.a.admin.ask("POST", "/api/v1/branches", {"name": name, "catalog": "lake"})
+        return {"branch": name}
+
+    def tag(self):
+        name = self.world.new("tag")
+        self.world.a.admin.ask("POST", "/api/v1/tags",
+                               {"name": name, "catalog": "lake", "from": "main"})
+        return {"tag": name}
 
     def noted(self):
         names = self.table()

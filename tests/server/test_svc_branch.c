@@ -1,6 +1,6 @@
 /*
- * server/branches.c, branch_copy.c, svc_branch.c, svc_tag.c and svc_refs.c, through the small
- * dispatcher: how refs are made, named, listed, changed and ended, alone and in races.
+ * server/svc_branch.c, svc_tag.c, svc_refs.c and what they stand on, through the small dispatcher:
+ * how refs are made, named, listed, changed and ended. Lost races are in test_branches.c.
  */
 #include "tests/server/ref_fixture.h"
 
@@ -833,103 +833,6 @@ static void test_svc_branch__tags_are_deleted_once_and_again_unless_protected(vo
 
 /* ---- races ---- */
 
-static void test_svc_branch__a_commit_to_a_deleted_branch_fails(void **state)
-{
-    fixture *fx = *state;
-    ok(fx, create(fx, "dev", "", NULL));
-    pang_view view = rfx_view(fx, "demo@dev");
-    pang_content at = rfx_read(fx, &view, "ns", "t");
-    pang_rec_content body = PANGOLIN__STORE__V1__CONTENT__INIT;
-    pang_id asset = pang_id_v7(&fx->env);
-    pang_edit *edit;
-    body.asset = pang_bytes_of_id(&asset);
-    body.kind = PANGOLIN__STORE__V1__KIND__KIND_TABLE;
-    ok(fx, pang_edit_begin(&view, &fx->env, &fx->who, &edit, &fx->err));
-    ok(fx, pang_edit_create(edit, &at, &body, &fx->err));
-    ok(fx, pang_edit_end(edit, PANG_STR("x"), &fx->err));
-    ok(fx, delete_branch(fx, "dev"));
-    assert_int_equal(pang_txn_commit(view.txn, &fx->err), PANG_ABORTED);
-}
-
-/* Makes a branch by hand up to its commit. */
-static pang_view begin_branch(fixture *fx, const char *name)
-{
-    pang_view view = rfx_view(fx, "demo");
-    pang_branch_options options = {.name = pang_str_from(name)};
-    pang_branch_made made;
-    ok(fx, pang_branch_make(&view, &fx->env, &fx->who, &options, &made, &fx->err));
-    return view;
-}
-
-static void test_svc_branch__of_two_who_make_one_name_one_loses(void **state)
-{
-    fixture *fx = *state;
-    rfx_put(fx, "demo", "t", "one");
-    pang_view first = begin_branch(fx, "dev"), second = begin_branch(fx, "dev");
-    ok(fx, pang_txn_commit(first.txn, &fx->err));
-    assert_int_equal(pang_txn_commit(second.txn, &fx->err), PANG_ABORTED);
-    assert_int_equal(create(fx, "dev", "", NULL), PANG_ALREADY_EXISTS);
-}
-
-static void test_svc_branch__files_are_not_let_go_while_a_branch_is_made(void **state)
-{
-    fixture *fx = *state;
-    rfx_put(fx, "demo", "t", "one");
-    pang_view making = begin_branch(fx, "dev");
-    pang_view other = rfx_view(fx, "demo");
-    pang_branch_let_go(&other);
-    ok(fx, pang_txn_commit(other.txn, &fx->err));
-    assert_int_equal(pang_txn_commit(making.txn, &fx->err), PANG_ABORTED);
-    /* What does not let go of files is in nobody's way. */
-    making = begin_branch(fx, "dev");
-    rfx_put(fx, "demo", "u", "two");
-    ok(fx, pang_txn_commit(making.txn, &fx->err));
-}
-
-static void test_svc_branch__who_holds_a_branch_sees_all_its_commits(void **state)
-{
-    fixture *fx = *state;
-    uint64_t sequence;
-    uint64_t last = rfx_put(fx, "demo", "t", "one");
-    ok(fx, create(fx, "dev", "", NULL));
-    for (int commit = 0; commit < 2; commit++) {
-        pang_view view = rfx_view(fx, "demo@dev");
-        ok(fx, pang_branch_hold(&view, view.levels[0].branch, &sequence, &fx->err));
-        assert_int_equal(sequence, last);
-        last = rfx_put(fx, commit == 0 ? "demo" : "demo@dev", "u", "two");
-        ok(fx, pang_ref_change(&view, PANG_STR("dev"), view.ref, &fx->err));
-        assert_int_equal(pang_txn_commit(view.txn, &fx->err), commit == 0 ? PANG_OK : PANG_ABORTED);
-    }
-}
-
-static void test_svc_branch__a_name_swings_to_another_branch(void **state)
-{
-    fixture *fx = *state;
-    branch *old, *got;
-    rfx_put(fx, "demo", "t", "one");
-    ok(fx, create(fx, "dev", "", &old));
-    pang_id old_id = rfx_view(fx, "demo@dev").levels[0].branch;
-    ok(fx, create_tag(fx, "v1", "dev", NULL));
-    rfx_put(fx, "demo", "t", "two");
-    pang_view source = rfx_view(fx, "demo");
-    pang_branch_options options = {.name = PANG_STR("dev"), .unnamed = true};
-    pang_branch_made made;
-    ok(fx, pang_branch_make(&source, &fx->env, &fx->who, &options, &made, &fx->err));
-    ok(fx, pang_branch_swing(&source, &fx->env, PANG_STR("dev"), old_id, &made, &fx->err));
-    ok(fx, pang_txn_commit(source.txn, &fx->err));
-    ok(fx, get(fx, "dev", &got));
-    assert_string_not_equal(got->id, old->id);
-    same(rfx_location(fx, "demo@dev", "t"), "two");
-    same(rfx_location(fx, "demo@v1", "t"), "one");
-    pang_view view = rfx_view(fx, "demo");
-    pang_rec_branch *hidden;
-    ok(fx, pang_branch_find(&view, old_id, &hidden, &fx->err));
-    assert_true(hidden->hidden);
-    ok(fx, pang_branch_make(&view, &fx->env, &fx->who, &options, &made, &fx->err));
-    assert_int_equal(pang_branch_swing(&view, &fx->env, PANG_STR("dev"), old_id, &made, &fx->err),
-                     PANG_NOT_FOUND);
-}
-
 typedef struct {
     fixture *fx;
     const char *name;
@@ -975,6 +878,16 @@ static void test_svc_branch__many_make_one_name_at_once(void **state)
     }
     assert_int_equal(list(fx, 0, 0, "").n_branches, RACES + 1);
     assert_int_equal(tenant_count(fx, PANG_COUNT_BRANCHES), RACES + 1);
+}
+
+/* Makes a branch by hand up to its commit. */
+static pang_view begin_branch(fixture *fx, const char *name)
+{
+    pang_view view = rfx_view(fx, "demo");
+    pang_branch_options options = {.name = pang_str_from(name)};
+    pang_branch_made made;
+    ok(fx, pang_branch_make(&view, &fx->env, &fx->who, &options, &made, &fx->err));
+    return view;
 }
 
 static void test_svc_branch__a_branch_does_not_outlive_its_catalog(void **state)
@@ -1032,11 +945,6 @@ int main(void)
         TEST(a_tag_is_on_a_commit),
         TEST(a_tag_on_an_unchanged_branch_is_on_its_sources_commit),
         TEST(tags_are_deleted_once_and_again_unless_protected),
-        TEST(a_commit_to_a_deleted_branch_fails),
-        TEST(of_two_who_make_one_name_one_loses),
-        TEST(files_are_not_let_go_while_a_branch_is_made),
-        TEST(who_holds_a_branch_sees_all_its_commits),
-        TEST(a_name_swings_to_another_branch),
         TEST(many_make_one_name_at_once),
         TEST(a_branch_does_not_outlive_its_catalog),
     };
