@@ -129,6 +129,7 @@ class Tenant:
                        {"name": self.tag, "catalog": catalog, "from": "main"})
         default = {"type": "catalog", "catalog_id": self.admin.ask(
             "POST", "/api/v1/catalogs", {"name": "default", "warehouse_name": warehouse})["id"]}
+        self.admin.ask("POST", "/api/v1/tags", {"name": "first", "from": "main"})
         self.grant(self.users["reader"], ["read"], default)
         self.grant(self.users["writer"], ["write"], default)
         self.admin.ask("POST", "/api/v1/assets/%s/metadata" % self.asset,
