@@ -200,6 +200,18 @@ static const pang_method methods[] = {
         .out = &pangolin__v1__get_commit_response__descriptor,
         .handle = get,
     },
+    {
+        .path = "/pangolin.v1.CommitService/PollCommits",
+        .in = &pangolin__v1__poll_commits_request__descriptor,
+        .out = &pangolin__v1__poll_commits_response__descriptor,
+        .handle = pang_poll_commits,
+    },
+    {
+        .path = "/pangolin.v1.CommitService/WatchCommits",
+        .in = &pangolin__v1__watch_commits_request__descriptor,
+        .out = &pangolin__v1__watch_commits_response__descriptor,
+        .stream = pang_watch_commits,
+    },
 };
 
 const pang_service pang_service_commit = {

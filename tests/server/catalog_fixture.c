@@ -19,24 +19,12 @@ enum { ARENA_BYTES = 256 << 20, TRIES = 200 };
 const pang_store_ops *const pang_stores[] = {&pang_memory_ops, &pang_faulty_ops, NULL};
 
 const pang_service *const pang_services[] = {
-    &pang_service_config,
-    &pang_service_namespace,
-    &pang_service_table,
-    &pang_service_auth,
-    &pang_service_oauth,
-    &pang_service_tenant,
-    &pang_service_user,
-    &pang_service_service_user,
-    &pang_service_role,
-    &pang_service_permission,
-    &pang_service_warehouse,
-    &pang_service_catalog,
-    &pang_service_asset,
-    &pang_service_system,
-    &pang_service_branch,
-    &pang_service_commit,
-    &pang_service_tag,
-    NULL,
+    &pang_service_config,     &pang_service_namespace,    &pang_service_table,
+    &pang_service_auth,       &pang_service_oauth,        &pang_service_tenant,
+    &pang_service_user,       &pang_service_service_user, &pang_service_role,
+    &pang_service_permission, &pang_service_warehouse,    &pang_service_catalog,
+    &pang_service_asset,      &pang_service_system,       &pang_service_branch,
+    &pang_service_commit,     &pang_service_tag,          NULL,
 };
 
 /* ---- the environment ---- */
@@ -223,6 +211,68 @@ pang_code fx_call_in(fixture *fx, pang_arena *arena, const char *method, const v
 pang_code fx_call(fixture *fx, const char *method, const void *in, void *out)
 {
     return fx_call_in(fx, fx->arena, method, in, out, &fx->runs, &fx->keep, &fx->err);
+}
+
+/* ---- streams of replies ---- */
+
+struct pang_stream {
+    fixture *fx;
+    pang_call *call;
+    const void *in;
+    fx_got_fn *got;
+    void *arg;
+    bool gone;
+};
+
+bool pang_call_cancelled(const pang_call *call)
+{
+    const struct pang_stream *stream = call->rpc;
+    return stream != NULL && stream->gone;
+}
+
+pang_code pang_stream_begin(pang_stream *stream, pang_err *err)
+{
+    pang_call *call = stream->call;
+    pang_arena_reset(call->arena);
+    call->txn = pang_txn_begin(stream->fx->db, stream->fx->scope, PANG_NO_DEADLINE, call->arena);
+    assert_non_null(call->txn);
+    return stream->fx->refuses == PANG_OK
+               ? PANG_OK
+               : pang_fail(err, stream->fx->refuses, NULL, "refused by the test");
+}
+
+pang_code pang_stream_receive(pang_stream *stream, const void **ret, pang_err *err)
+{
+    *ret = stream->in;
+    stream->in = NULL;
+    return *ret == NULL ? PANG_OK : pang_stream_begin(stream, err);
+}
+
+pang_code pang_stream_send(pang_stream *stream, const void *out, pang_err *err)
+{
+    (void)err;
+    stream->gone = !stream->got(stream->arg, out);
+    return PANG_OK;
+}
+
+pang_code fx_stream(fixture *fx, const char *method, const void *in, fx_got_fn *got, void *arg)
+{
+    struct pang_stream stream = {.fx = fx, .in = in, .got = got, .arg = arg};
+    pang_call call = {
+        .server = &fx->server,
+        .who = &fx->who,
+        .permit = fx->permit,
+        .arena = pang_arena_new(ARENA_BYTES),
+        .deadline_ms = PANG_NO_DEADLINE,
+        .tenant_key = fx->scope,
+        .rpc = &stream,
+    };
+    assert_non_null(call.arena);
+    stream.call = &call;
+    fx->err = (pang_err){0};
+    pang_code code = find_method(method)->stream(&call, &stream, &fx->err);
+    pang_arena_free(call.arena);
+    return code;
 }
 
 pang_txn *fx_begin(fixture *fx)

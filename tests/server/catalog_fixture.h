@@ -50,6 +50,7 @@ typedef struct {
     unsigned runs;     /* of the handler in the last fx_call */
     pang_str keep;     /* what it kept, in arena */
     pang_str address;  /* of who calls; empty: none */
+    pang_code refuses; /* what each piece of a stream is answered before it is looked at */
     _Atomic unsigned retry_after_s; /* what the last call said */
 } fixture;
 
@@ -67,6 +68,10 @@ pang_code fx_call_in(fixture *fx, pang_arena *arena, const char *method, const v
                      unsigned *ret_runs, pang_str *ret_keep, pang_err *err);
 /* The same in fx->arena, leaving the error in fx->err. */
 pang_code fx_call(fixture *fx, const char *method, const void *in, void *out);
+
+/* Runs a stream of replies; `got` sees each, and false from it is a client that goes. */
+typedef bool fx_got_fn(void *arg, const void *out);
+pang_code fx_stream(fixture *fx, const char *method, const void *in, fx_got_fn *got, void *arg);
 
 /* A transaction by hand. */
 pang_txn *fx_begin(fixture *fx);
