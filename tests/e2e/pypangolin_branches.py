@@ -1,0 +1,152 @@
+"""Branches and tags by the package `pypangolin`, as people install it: every method of its accessors,
+its own models reading our replies; what was made is used by PyIceberg."""
+
+import pyarrow as pa
+from pyiceberg.exceptions import ForbiddenError, NoSuchTableError
+from pyiceberg.schema import Schema
+from pyiceberg.types import LongType, NestedField
+from pypangolin import get_iceberg_catalog
+from pypangolin.exceptions import (AuthorizationError, ConflictError, NotFoundError, PangolinError,
+                                   ValidationError)
+from signed_in import ENVIRONMENT, Tenant
+from suite import Suite, raises
+
+suite = Suite("pypangolin_branches", ENVIRONMENT)
+
+SCHEMA = Schema(NestedField(1, "id", LongType(), required=False))
+NO_COMMIT = "0190ffff-0000-7000-8000-000000000000"
+
+
+def names(things):
+    return [thing.name for thing in things]
+
+
+def refused(function, *arguments, status, **named):
+    """Calls what must be refused with a status that has no exception of its own."""
+    error = raises(PangolinError, function, *arguments, **named)
+    assert error.status_code == status, error
+    return error
+
+
+def iceberg(tenant, catalog):
+    return get_iceberg_catalog(catalog, tenant.pangolin.uri, tenant.admin.token, tenant.id)
+
+
+def rows(*numbers):
+    return pa.table({"id": pa.array(numbers, pa.int64())})
+
+
+def ids(table):
+    return sorted(table.scan().to_arrow()["id"].to_pylist())
+
+
+@suite.test
+def branches(pangolin):
+    tenant = Tenant(pangolin, "branches")
+    admin = tenant.admin
+    dev = admin.branches.create("dev", catalog_name="branches")
+    assert dev.name == "dev" and dev.branch_type == "experimental" and dev.assets == [], dev
+    assert dev.head_commit_id and dev.catalog_name == "branches", dev
+    inner = admin.branches.create("inner", "dev", catalog="branches")
+    assert inner.head_commit_id == dev.head_commit_id
+    assert names(admin.branches.list("branches")) == ["dev", "inner", "main"]
+    assert names(admin.branches.list(catalog="branches")) == ["dev", "inner", "main"]
+    assert admin.branches.get("dev") == dev, "no catalog is sent; it is the only one that has it"
+    raises(NotFoundError, admin.branches.get, "none")
+    raises(NotFoundError, admin.branches.list, "none")
+    refused(admin.branches.list, status=400)
+    refused(admin.branches.create, "other", status=400)
+    raises(ConflictError, admin.branches.create, "dev", catalog_name="branches")
+    raises(ConflictError, admin.branches.create, "main", catalog_name="branches")
+    raises(NotFoundError, admin.branches.create, "other", "none", "branches")
+    refused(admin.branches.create, "a/b", catalog_name="branches", status=400)
+    raises(ValidationError, admin.branches.create, "", catalog_name="branches")
+    admin.catalogs.create("second", "depot")
+    refused(admin.branches.get, "main", status=400)
+
+
+@suite.test
+def who_may(pangolin):
+    tenant = Tenant(pangolin, "who-may")
+    user = tenant.user("dan")
+    raises(NotFoundError, user.branches.create, "mine", catalog_name="who-may")
+    tenant.grant(user.id, "write")
+    raises(AuthorizationError, user.branches.create, "mine", catalog_name="who-may")
+    tenant.grant(user.id, "experimental-branching")
+    assert user.branches.create("mine", catalog_name="who-may").name == "mine"
+    error = raises(AuthorizationError, user.post, "/api/v1/branches", json={
+        "name": "ours", "catalog": "who-may", "branch_type": "ingest"})
+    assert "ingest-branching" in str(error), error
+    other = Tenant(pangolin, "who-may-not")
+    raises(NotFoundError, other.admin.branches.list, "who-may")
+    raises(NotFoundError, other.admin.branches.get, "mine")
+
+
+@suite.test
+def a_branch_is_used_by_its_name(pangolin):
+    tenant = Tenant(pangolin, "used")
+    admin = tenant.admin
+    catalog = iceberg(tenant, "used")
+    catalog.create_namespace("ns")
+    catalog.create_table("ns.t", SCHEMA).append(rows(1, 2))
+    admin.branches.create("dev", catalog_name="used")
+    catalog.load_table("ns.t@dev").append(rows(3))
+    assert ids(catalog.load_table("ns.t@dev")) == [1, 2, 3]
+    assert ids(catalog.load_table("ns.t")) == [1, 2]
+    catalog.load_table("ns.t").append(rows(4))
+    assert ids(catalog.load_table("ns.t@dev")) == [1, 2, 3]
+    admin.put("/api/v1/branches/dev", json={"catalog": "used", "protected": True})
+    raises(ForbiddenError, catalog.load_table("ns.t@dev").append, rows(5))
+    admin.put("/api/v1/branches/dev", json={"catalog": "used", "protected": False})
+    admin.delete("/api/v1/branches/dev?catalog=used")
+    raises(NoSuchTableError, catalog.load_table, "ns.t@dev")
+    assert ids(catalog.load_table("ns.t")) == [1, 2, 4]
+
+
+@suite.test
+def a_partial_branch(pangolin):
+    tenant = Tenant(pangolin, "partial")
+    catalog = iceberg(tenant, "partial")
+    catalog.create_namespace("ns")
+    catalog.create_table("ns.t", SCHEMA).append(rows(1))
+    catalog.create_table("ns.u", SCHEMA).append(rows(2))
+    made = tenant.admin.post("/api/v1/branches", json={
+        "name": "part", "catalog": "partial", "assets": ["ns.t"]})
+    assert made["assets"] == ["ns.t"] and made["from_branch"] == "main", made
+    assert ids(catalog.load_table("ns.t@part")) == [1]
+    raises(NoSuchTableError, catalog.load_table, "ns.u@part")
+    catalog.load_table("ns.t@part").append(rows(3))
+    assert ids(catalog.load_table("ns.t@part")) == [1, 3]
+    assert ids(catalog.load_table("ns.t")) == [1]
+
+
+@suite.test
+def tags(pangolin):
+    tenant = Tenant(pangolin, "tags")
+    admin = tenant.admin
+    catalog = iceberg(tenant, "tags")
+    catalog.create_namespace("ns")
+    catalog.create_table("ns.t", SCHEMA).append(rows(1))
+    head = admin.branches.get("main").head_commit_id
+    made = admin.tags.create("v1", head, "tags")
+    assert made.name == "v1" and made.commit_id == head and made.catalog_name == "tags", made
+    catalog.load_table("ns.t").append(rows(2))
+    assert ids(catalog.load_table("ns.t@v1")) == [1]
+    assert ids(catalog.load_table("ns.t@" + head)) == [1]
+    assert admin.branches.create("old", "v1", "tags").head_commit_id == head
+    assert names(admin.tags.list("tags")) == ["v1"]
+    raises(ConflictError, admin.tags.create, "v1", head, "tags")
+    raises(ConflictError, admin.tags.create, "main", head, "tags")
+    raises(NotFoundError, admin.tags.create, "v2", NO_COMMIT, "tags")
+    raises(ValidationError, admin.tags.create, "v2", "none", "tags")
+    raises(NotFoundError, admin.tags.create, "v2", head)
+    raises(NotFoundError, admin.tags.list)
+    assert admin.tags.delete("v1", "tags") is None
+    assert admin.tags.delete("v1", "tags") is None
+    assert admin.tags.list("tags") == []
+    admin.catalogs.create("default", "depot")
+    assert admin.tags.list() == []
+
+
+if __name__ == "__main__":
+    suite.main()
