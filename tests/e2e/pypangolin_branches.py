@@ -90,16 +90,20 @@ def a_branch_is_used_by_its_name(pangolin):
     catalog.create_namespace("ns")
     catalog.create_table("ns.t", SCHEMA).append(rows(1, 2))
     admin.branches.create("dev", catalog_name="used")
-    catalog.load_table("ns.t@dev").append(rows(3))
-    assert ids(catalog.load_table("ns.t@dev")) == [1, 2, 3]
+    dev = iceberg(tenant, "used@dev")
+    dev.load_table("ns.t").append(rows(3))
+    assert ids(dev.load_table("ns.t")) == [1, 2, 3]
     assert ids(catalog.load_table("ns.t")) == [1, 2]
     catalog.load_table("ns.t").append(rows(4))
-    assert ids(catalog.load_table("ns.t@dev")) == [1, 2, 3]
+    assert ids(dev.load_table("ns.t")) == [1, 2, 3]
+    dev.create_table("ns.own", SCHEMA)
+    assert dev.list_tables("ns") == [("ns", "own"), ("ns", "t")]
+    assert catalog.list_tables("ns") == [("ns", "t")]
     admin.put("/api/v1/branches/dev", json={"catalog": "used", "protected": True})
-    raises(ForbiddenError, catalog.load_table("ns.t@dev").append, rows(5))
+    raises(ForbiddenError, dev.load_table("ns.t").append, rows(5))
     admin.put("/api/v1/branches/dev", json={"catalog": "used", "protected": False})
     admin.delete("/api/v1/branches/dev?catalog=used")
-    raises(NoSuchTableError, catalog.load_table, "ns.t@dev")
+    raises(NoSuchTableError, dev.load_table, "ns.t")
     assert ids(catalog.load_table("ns.t")) == [1, 2, 4]
 
 
@@ -113,10 +117,12 @@ def a_partial_branch(pangolin):
     made = tenant.admin.post("/api/v1/branches", json={
         "name": "part", "catalog": "partial", "assets": ["ns.t"]})
     assert made["assets"] == ["ns.t"] and made["from_branch"] == "main", made
-    assert ids(catalog.load_table("ns.t@part")) == [1]
-    raises(NoSuchTableError, catalog.load_table, "ns.u@part")
-    catalog.load_table("ns.t@part").append(rows(3))
-    assert ids(catalog.load_table("ns.t@part")) == [1, 3]
+    part = iceberg(tenant, "partial@part")
+    assert part.list_tables("ns") == [("ns", "t")]
+    assert ids(part.load_table("ns.t")) == [1]
+    raises(NoSuchTableError, part.load_table, "ns.u")
+    part.load_table("ns.t").append(rows(3))
+    assert ids(part.load_table("ns.t")) == [1, 3]
     assert ids(catalog.load_table("ns.t")) == [1]
 
 
@@ -131,8 +137,8 @@ def tags(pangolin):
     made = admin.tags.create("v1", head, "tags")
     assert made.name == "v1" and made.commit_id == head and made.catalog_name == "tags", made
     catalog.load_table("ns.t").append(rows(2))
-    assert ids(catalog.load_table("ns.t@v1")) == [1]
-    assert ids(catalog.load_table("ns.t@" + head)) == [1]
+    assert ids(iceberg(tenant, "tags@v1").load_table("ns.t")) == [1]
+    assert ids(iceberg(tenant, "tags@" + head).load_table("ns.t")) == [1]
     assert admin.branches.create("old", "v1", "tags").head_commit_id == head
     assert names(admin.tags.list("tags")) == ["v1"]
     raises(ConflictError, admin.tags.create, "v1", head, "tags")
