@@ -23,7 +23,7 @@
 
 enum {
     PANG_LEVELS_MAX = 17,         /* of branches read through: the branch and 16 bases */
-    PANG_CHANGES_MAX = 1024,      /* names changed by one commit */
+    PANG_CHANGES_MAX = 4096,      /* names changed by one commit */
     PANG_NAMES_AT_ONCE_MAX = 256, /* names read by one pang_content_get */
 };
 
@@ -144,8 +144,8 @@ typedef struct {
     const pang_principal *who;
     pang_id id; /* the commit's */
     int slot;
-    pang_rec_change *changes[PANG_CHANGES_MAX];
-    size_t n;
+    pang_rec_change **changes; /* grows */
+    size_t n, room;
     /* What else the commit says, set before pang_edit_end; borrowed from the arena. */
     pang_rec_property **properties;
     size_t n_properties;
@@ -178,6 +178,15 @@ PANG_MUST_CHECK pang_code pang_edit_move(pang_edit *edit, const pang_content *fr
 PANG_MUST_CHECK pang_code pang_edit_move_as(pang_edit *edit, const pang_content *from,
                                             const pang_content *to, const pang_rec_content *body,
                                             pang_err *err);
+/* For work that changes many names which depend on each other, as merges do: from now on the name
+ * stands for `next`, whatever it stood for, or for nothing (NULL). Each name at most once in a
+ * commit, and whoever comes, moves or goes is told of by pang_edit_place, too. */
+PANG_MUST_CHECK pang_code pang_edit_set(pang_edit *edit, const pang_content *at,
+                                        const pang_rec_content *next, pang_err *err);
+/* From now on the asset of `body` is found at the name, or (`dropped`) was last. */
+PANG_MUST_CHECK pang_code pang_edit_place(pang_edit *edit, const pang_content *at,
+                                          const pang_rec_content *body, bool dropped,
+                                          pang_err *err);
 /* Writes the commit's own record. `message` says what was done, for people. */
 PANG_MUST_CHECK pang_code pang_edit_end(pang_edit *edit, pang_str message, pang_err *err);
 

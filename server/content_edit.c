@@ -62,7 +62,7 @@ pang_code pang_edit_begin(pang_view *view, const pang_env *env, const pang_princ
         return pang_fail_memory(err);
     edit->view = view;
     edit->who = who;
-    edit->n = edit->n_properties = edit->n_parents = 0;
+    edit->n = edit->room = edit->n_properties = edit->n_parents = 0;
     edit->id = pang_id_v7(env);
     edit->slot = pang_txn_append(view->txn, pang_key_sequence(&view->keys, view->catalog));
     pang_code code = status(edit, err);
@@ -71,15 +71,34 @@ pang_code pang_edit_begin(pang_view *view, const pang_env *env, const pang_princ
     return code;
 }
 
+/* Room for one more change. */
+static pang_code make_room(pang_edit *edit, pang_err *err)
+{
+    if (edit->n == PANG_CHANGES_MAX)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
+                         "too many changes in one commit, at most %d", PANG_CHANGES_MAX);
+    if (edit->n < edit->room)
+        return PANG_OK;
+    size_t room = edit->room == 0 ? 16 : edit->room * 2;
+    pang_rec_change **changes = pang_arena_alloc_n(edit->view->arena, room, sizeof *changes);
+    if (changes == NULL)
+        return pang_fail_memory(err);
+    if (edit->n > 0)
+        memcpy(changes, edit->changes, edit->n * sizeof *changes);
+    edit->changes = changes;
+    edit->room = room;
+    return PANG_OK;
+}
+
 static pang_code add_change(pang_edit *edit, const pang_content *at, const pang_rec_content *next,
                             pang_err *err)
 {
     pang_rec_change *change = pang_arena_alloc(edit->view->arena, sizeof *change);
     if (change == NULL)
         return pang_fail_memory(err);
-    if (edit->n == PANG_CHANGES_MAX)
-        return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
-                         "too many changes in one commit, at most %d", PANG_CHANGES_MAX);
+    pang_code code = make_room(edit, err);
+    if (code != PANG_OK)
+        return code;
     *change = (pang_rec_change)PANGOLIN__STORE__V1__CHANGE__INIT;
     change->space = (uint32_t)at->name.space;
     change->path = pang_arena_cstr(edit->view->arena, at->name.path);
@@ -270,6 +289,34 @@ pang_code pang_edit_move(pang_edit *edit, const pang_content *from, const pang_c
                          pang_err *err)
 {
     return pang_edit_move_as(edit, from, to, from->body, err);
+}
+
+pang_code pang_edit_set(pang_edit *edit, const pang_content *at, const pang_rec_content *next,
+                        pang_err *err)
+{
+    bool before = pang_content_exists(at);
+    pang_rec_content gone;
+    assert(next != NULL || before);
+    if (next == NULL) {
+        gone = *at->body;
+        gone.dropped = true;
+        add_count(edit, gone.kind, -1);
+        return put_content(edit, at, &gone, err);
+    }
+    bool same = before && pang_id_equal(pang_id_of(at->body->asset), pang_id_of(next->asset));
+    if (before && at->body->kind != next->kind)
+        add_count(edit, at->body->kind, -1);
+    if (!before || at->body->kind != next->kind)
+        add_count(edit, next->kind, 1);
+    if (!same)
+        add_epoch(edit, at);
+    return put_content(edit, at, next, err);
+}
+
+pang_code pang_edit_place(pang_edit *edit, const pang_content *at, const pang_rec_content *body,
+                          bool dropped, pang_err *err)
+{
+    return put_asset(edit, at, body, dropped, false, err);
 }
 
 pang_code pang_edit_end(pang_edit *edit, pang_str message, pang_err *err)

@@ -410,6 +410,41 @@ pang_code pang_locations_keep(pang_txn *txn, pang_arena *arena, pang_id asset,
     return PANG_OK;
 }
 
+/* Nobody has the place any more: it is reserved again, as for a new asset. */
+static pang_code bring_place(pang_claim *claim, pang_str canonical, bool *ret, pang_err *err)
+{
+    pang_location at;
+    pang_placing place = PANG_PLACE_OURS;
+    pang_code code = pang_location_parse(canonical, "location", claim->view->arena, &at, err);
+    if (code == PANG_OK)
+        code = pang_location_reserve(claim, &at, &place, err);
+    *ret = place == PANG_PLACE_OURS;
+    return code;
+}
+
+pang_code pang_locations_bring(pang_view *view, const pang_env *env, const pang_principal *who,
+                               const pang_rec_content *body, bool *ret, pang_err *err)
+{
+    pang_claim claim = {.view = view, .env = env, .who = who, .asset = pang_id_of(body->asset)};
+    pang_code code = PANG_OK;
+    *ret = body->n_reserved <= PANG_RESERVED_MAX;
+    for (size_t i = 0; code == PANG_OK && *ret && i < body->n_reserved; i++) {
+        pang_rec_reservation *held;
+        pang_str key, canonical = pang_str_from(body->reserved[i]);
+        code = read_reservation(view->txn, view->arena, canonical, &key, &held, err);
+        if (code == PANG_OK && held == NULL) {
+            code = bring_place(&claim, canonical, ret, err);
+            continue;
+        }
+        *ret = code == PANG_OK && same_id(held->asset, claim.asset) && held->state != PURGING;
+        if (*ret)
+            claim.held[claim.n_held++] = canonical;
+    }
+    if (code != PANG_OK || !*ret)
+        return code;
+    return pang_locations_keep(view->txn, view->arena, claim.asset, claim.held, claim.n_held, err);
+}
+
 pang_code pang_locations_release(pang_txn *txn, pang_arena *arena, pang_id asset, int64_t now_ms,
                                  const pang_str *canonicals, size_t n, pang_err *err)
 {

@@ -83,6 +83,13 @@ PANG_MUST_CHECK pang_code pang_locations_seize(pang_txn *txn, pang_arena *arena,
 /* The dropped asset is there, on its branch or for a ref that reads it: its places are its own. */
 PANG_MUST_CHECK pang_code pang_locations_keep(pang_txn *txn, pang_arena *arena, pang_id asset,
                                               const pang_str *canonicals, size_t n, pang_err *err);
+/* An asset comes (back) to the view's branch with the places that its record names: those that it
+ * has are live again, those that ended are reserved anew. *ret false: somebody else has one, or its
+ * files are being removed; then the transaction must not land. ERRORS: the store's. */
+PANG_MUST_CHECK pang_code pang_locations_bring(pang_view *view, const pang_env *env,
+                                               const pang_principal *who,
+                                               const pang_rec_content *body, bool *ret,
+                                               pang_err *err);
 /* Ends what is still of this asset and is being purged, or is dropped or staged and past its
  * deadline. */
 PANG_MUST_CHECK pang_code pang_locations_release(pang_txn *txn, pang_arena *arena, pang_id asset,

@@ -15,8 +15,8 @@ typedef struct {
 
 typedef struct {
     const pang_merge_table *merge;
-    const pang_json *merged; /* the document as merged but for its snapshots: schemas, specs and
-                                orders of both sides, the format version */
+    const pang_json *merged;   /* the document as merged but for its snapshots: schemas, specs and
+                                  orders of both sides, the format version */
     const pang_id_pair *specs; /* spec ids of the source that are others in `merged` */
     size_t n_specs;
     const pang_id_pair *orders;

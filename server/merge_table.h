@@ -61,7 +61,7 @@ typedef struct {
 enum { PANG_CONFLICTS_MAX = 64 }; /* told of one table; more are counted in the last description */
 
 typedef struct {
-    pang_json *document;          /* NULL: the target's stays as it is, or there are conflicts */
+    pang_json *document; /* NULL: the target's stays as it is, or there are conflicts */
     const pang_conflict *conflicts;
     size_t n_conflicts;
     const int32_t *columns; /* the map of column ids from now on, as above */

@@ -1,0 +1,189 @@
+/*
+ * Applying: each name of the target is set once, to what comes to it or to nothing; then each asset
+ * that comes, moves or goes is told where it is. Locations are the assets' own on all branches, so
+ * what comes only needs its reservations to be live.
+ */
+#include "server/merge_apply.h"
+
+#include <string.h>
+
+#include "server/locations.h"
+#include "server/metadata.h"
+#include "server/shared.h"
+
+static bool changes(const pang_merge_item *item)
+{
+    return item->fate == PANG_FATE_TAKEN || item->fate == PANG_FATE_MERGED;
+}
+
+static bool moves(const pang_merge_item *item)
+{
+    return item->stands && pang_content_exists(&item->target) &&
+           !pang_merge_same_name(item->target.name, item->to);
+}
+
+static bool ends(const pang_merge_item *item)
+{
+    return !item->stands && pang_content_exists(&item->target);
+}
+
+/* ---- what it will be ---- */
+
+static pang_code write_document(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+{
+    pang_model_facts facts;
+    pang_model_file file = {0};
+    pang_str text;
+    pang_id *document;
+    pang_view *view = task->target;
+    pang_rec_content *body = item->body;
+    pang_code code = pang_json_print(item->document, view->arena, &text, err);
+    if (code == PANG_OK)
+        code = pang_model_file_name(item->document, item->document_base, (pang_str){0}, task->env,
+                                    view->arena, &file, err);
+    if (code == PANG_OK)
+        code = pang_metadata_write(view, task->state, task->env, &file, text, &document, err);
+    if (code != PANG_OK)
+        return code;
+    pang_model_facts_of(item->document, &facts);
+    body->metadata_location = pang_arena_cstr(view->arena, file.location);
+    body->uuid = pang_arena_cstr(view->arena, facts.table_uuid);
+    if (body->metadata_location == NULL || body->uuid == NULL)
+        return pang_fail_memory(err);
+    body->document = pang_bytes_of_id(document);
+    body->schema_id = (int32_t)facts.schema_id;
+    body->snapshot_id = facts.has_snapshot ? facts.snapshot_id : -1;
+    return PANG_OK;
+}
+
+/* ---- places ---- */
+
+/* Locations are the asset's on all branches; what was dropped everywhere may have lost its own. */
+static pang_code bring_places(const pang_merge_task *task, pang_edit *edit, pang_merge_item *item,
+                              pang_err *err)
+{
+    bool has = false;
+    pang_code code = pang_locations_bring(task->target, task->env, edit->who, item->body, &has,
+                                          err);
+    if (code == PANG_OK && !has)
+        code = pang_fail(err, PANG_FAILED_PRECONDITION, "ConflictException",
+                         "\"%" PANG_STR_FMT "\" cannot come to the target: its location was given "
+                         "to another table, or its files are being removed; leave it out (drop)",
+                         PANG_STR_ARG(item->key));
+    return code;
+}
+
+/* Of a table that no other ref can reach; those of others stay, and the collector ends them. */
+static pang_code end_places(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+{
+    pang_view *view = task->target;
+    pang_rec_catalog *settings;
+    const pang_rec_content *body = item->target.body;
+    pang_rec_due due = PANGOLIN__STORE__V1__DUE__INIT;
+    bool shared = true;
+    pang_code code = body->n_reserved == 0 ? PANG_OK
+                                           : pang_shared_look(view, &item->target, &shared, err);
+    if (code == PANG_OK && !shared)
+        code = pang_view_settings(view, &settings, err);
+    if (code != PANG_OK || shared)
+        return code;
+    int64_t due_ms = pang_env_wall_ms(task->env) + pang_undrop_life(settings, false);
+    due.scope = pang_arena_cstr(view->arena, view->keys.scope);
+    due.catalog = pang_bytes_of_id(&view->catalog);
+    due.branch = pang_bytes_of_id(&view->levels[0].branch);
+    due.asset = body->asset;
+    due.release = body->reserved;
+    due.n_release = body->n_reserved;
+    due.since = pang_since(body, item->target.sequence);
+    if (due.scope == NULL)
+        return pang_fail_memory(err);
+    code = pang_locations_drop(view, body, due.since, due_ms, err);
+    return code == PANG_OK ? pang_due_put(view->txn, view->arena, task->env, due_ms, &due, err)
+                           : code;
+}
+
+/* ---- names ---- */
+
+static bool is_filled(const pang_merge_plan *plan, pang_name name)
+{
+    for (size_t i = 0; i < plan->n; i++)
+        if (changes(plan->items[i]) && plan->items[i]->stands &&
+            pang_merge_same_name(plan->items[i]->to, name))
+            return true;
+    return false;
+}
+
+static pang_code set_names(pang_edit *edit, const pang_merge_plan *plan, pang_merge_item *item,
+                           pang_err *err)
+{
+    pang_code code = PANG_OK;
+    if (item->stands)
+        code = pang_edit_set(edit, &item->at, item->body, err);
+    if (code == PANG_OK && (moves(item) || ends(item)) && !is_filled(plan, item->target.name))
+        code = pang_edit_set(edit, &item->target, NULL, err);
+    return code;
+}
+
+static pang_code place(pang_edit *edit, pang_merge_item *item, pang_err *err)
+{
+    if (ends(item))
+        return pang_edit_place(edit, &item->target, item->target.body, true, err);
+    if (item->stands && (moves(item) || !pang_content_exists(&item->target)))
+        return pang_edit_place(edit, &item->at, item->body, false, err);
+    return PANG_OK;
+}
+
+static pang_code apply_item(const pang_merge_task *task, const pang_merge_plan *plan,
+                            pang_edit *edit, pang_merge_item *item, pang_err *err)
+{
+    pang_code code = PANG_OK;
+    if (!changes(item) || (!item->stands && !ends(item)))
+        return PANG_OK;
+    if (item->stands && item->document != NULL)
+        code = write_document(task, item, err);
+    if (code == PANG_OK && item->stands && !pang_content_exists(&item->target))
+        code = bring_places(task, edit, item, err);
+    if (code == PANG_OK && ends(item))
+        code = end_places(task, item, err);
+    if (code == PANG_OK)
+        code = set_names(edit, plan, item, err);
+    return code == PANG_OK ? place(edit, item, err) : code;
+}
+
+/* ---- the commit ---- */
+
+static pang_code add_parent(pang_edit *edit, const pang_commit_row *parent, pang_err *err)
+{
+    pang_arena *arena = edit->view->arena;
+    if (parent->body == NULL)
+        return PANG_OK;
+    pang_rec_point *point = pang_arena_alloc(arena, sizeof *point);
+    edit->parents = pang_arena_alloc_n(arena, 1, sizeof(pang_rec_point *));
+    edit->parent_ids = pang_arena_alloc_n(arena, 1, sizeof *edit->parent_ids);
+    if (point == NULL || edit->parents == NULL || edit->parent_ids == NULL)
+        return pang_fail_memory(err);
+    *point = (pang_rec_point)PANGOLIN__STORE__V1__POINT__INIT;
+    point->branch = parent->body->branch;
+    point->sequence = parent->sequence;
+    edit->parents[0] = point;
+    edit->parent_ids[0] = parent->body->id;
+    edit->n_parents = 1;
+    return PANG_OK;
+}
+
+pang_code pang_merge_apply_plan(const pang_merge_task *task, const pang_merge_plan *plan,
+                                const pang_merge_apply *how, pang_err *err)
+{
+    pang_edit *edit;
+    pang_code code = pang_edit_begin(task->target, task->env, how->who, &edit, err);
+    if (code != PANG_OK)
+        return code;
+    edit->id = task->commit;
+    for (size_t i = 0; code == PANG_OK && i < plan->n; i++)
+        code = apply_item(task, plan, edit, plan->items[i], err);
+    if (code == PANG_OK)
+        code = add_parent(edit, &how->parent, err);
+    if (code == PANG_OK && how->marks)
+        code = pang_merge_marks_put(task, plan, edit, err);
+    return code == PANG_OK ? pang_edit_end(edit, how->message, err) : code;
+}

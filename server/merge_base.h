@@ -1,0 +1,77 @@
+/*
+ * The base of a merge: what both sides have in common. A side has all that it was made from, and
+ * all that was merged into it (merge marks); the newest points that both have are bases, each a
+ * pair of halves: what each side was when it had all that the other's half says.
+ * Called by merge_plan.c, merge_marks.c. Threads and lifetime: as the view's.
+ *
+ * Rules, of merging X into Y:
+ *  1. Where the chains of forks meet, both halves are that point.
+ *  2. X was merged into Y before, and stands at a later point: X's half is the point that was
+ *     merged, Y's the merge's commit. Both say the same, each in documents of its own.
+ *  3. In all other cases (Y was merged into X, a third branch was merged into both, X stands before
+ *     what was merged) the common point is one half for both: what the other had by then beyond it
+ *     is the other's change.
+ *  4. After merges in both directions that did not see each other there are two bases, neither in
+ *     the other. A side that is as in either of them did not change the asset.
+ *  5. A mark does not speak for its exceptions: for them the base is an older one.
+ */
+#ifndef PANG_SERVER_MERGE_BASE_H
+#define PANG_SERVER_MERGE_BASE_H
+
+#include "server/common.h"
+
+enum {
+    PANG_MERGE_PAIRS_MAX = 2,   /* bases that count */
+    PANG_MERGE_THIRDS_MAX = 64, /* branches that both may have merged: the newest of each side */
+    PANG_MERGE_OLDER_MAX = 32,  /* marks that a mark remembers */
+};
+
+/* A mark as it was read: of all that `from` was at a number, in `into` since a number. */
+typedef struct {
+    pang_id into, from;
+    uint64_t from_sequence, into_sequence;
+    const pang_rec_merge_mark *body;
+} pang_merge_mark;
+
+typedef struct {
+    pang_point source, target;
+    bool one;                        /* one point is both halves */
+    const pang_merge_mark *marks[2]; /* what it rests on, for exceptions; NULL: none */
+} pang_merge_pair;
+
+typedef struct {
+    pang_chain source, target;
+    pang_common fork;
+    pang_merge_pair pairs[PANG_MERGE_PAIRS_MAX]; /* the newest first */
+    size_t n_pairs;
+    /* The newest point of the source's own chain that is in the target: its log is read down to
+     * there. */
+    pang_point since;
+    const pang_merge_mark *since_mark; /* NULL: the chains say so */
+} pang_merge_base;
+
+/* Of the point that `source` shows (not PANG_NOW) and the branch that `target` shows. ERRORS:
+ * FAILED_PRECONDITION (nothing in common), the store's. */
+PANG_MUST_CHECK pang_code pang_merge_base_find(pang_view *source, pang_view *target,
+                                               pang_merge_base *ret, pang_err *err);
+/* The bases of one asset. Returns how many, at least one. */
+size_t pang_merge_base_of(const pang_merge_base *base, pang_id asset,
+                          pang_merge_pair ret[PANG_MERGE_PAIRS_MAX]);
+/* What a mark says of one asset; NULL: nothing. */
+const Pangolin__Store__V1__MergeMark__Exception *
+pang_merge_exception(const pang_rec_merge_mark *mark, pang_id asset);
+
+/* The greatest number of `branch` that is in what `chain` shows, and the mark that says so (*ret
+ * NULL: the chain itself); 0: none. `marks` are of all of the chain's branches. */
+uint64_t pang_merge_contained(const pang_chain *chain, const pang_merge_mark *marks, size_t n_marks,
+                              pang_id branch, const pang_merge_mark **ret);
+/* The marks (older ones too) of merges of `from` into the branches of a chain. */
+PANG_MUST_CHECK pang_code pang_merge_marks_read(pang_view *view, const pang_chain *into,
+                                                const pang_id *from, size_t n_from,
+                                                pang_merge_mark **ret, size_t *ret_n,
+                                                pang_err *err);
+/* The branches that were merged into one, the newest first, at most PANG_MERGE_THIRDS_MAX. */
+PANG_MUST_CHECK pang_code pang_merge_thirds(pang_view *view, pang_id into, pang_id *ret,
+                                            size_t *ret_n, pang_err *err);
+
+#endif

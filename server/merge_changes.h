@@ -1,0 +1,39 @@
+/*
+ * What a merge is about: the assets and namespaces that the source's commits name since the base,
+ * from its log alone. Assets (tables, views, generic ones) are known by their ids, so that a rename
+ * meets a change; namespaces, which have no other identity, by their names.
+ * Called by the merge services. Threads and lifetime: as the view's.
+ */
+#ifndef PANG_SERVER_MERGE_CHANGES_H
+#define PANG_SERVER_MERGE_CHANGES_H
+
+#include "server/merge_base.h"
+
+typedef struct {
+    pang_id *assets;
+    size_t n_assets;
+    pang_name *spaces;
+    size_t n_spaces;
+    size_t commits; /* that were looked at */
+    /* Inside: sets over both. */
+    pang_arena *arena;
+    struct pang_merge_slot *slots;
+    size_t n_slots;
+    size_t room_assets, room_spaces;
+} pang_merge_changes;
+
+void pang_merge_changes_begin(pang_merge_changes *changes, pang_arena *arena);
+/* Adds what it does not have. ERRORS: INVALID_ARGUMENT (more than one commit can change),
+ * RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_merge_changes_add_asset(pang_merge_changes *changes, pang_id asset,
+                                                       pang_err *err);
+PANG_MUST_CHECK pang_code pang_merge_changes_add_space(pang_merge_changes *changes, pang_str path,
+                                                       pang_str name, pang_err *err);
+PANG_MUST_CHECK pang_code pang_merge_changes_add_commit(pang_merge_changes *changes,
+                                                        const pang_rec_commit *commit,
+                                                        pang_err *err);
+/* All that the source did since the base, and what earlier merges left out. */
+PANG_MUST_CHECK pang_code pang_merge_changes_since(pang_merge_changes *changes, pang_view *source,
+                                                   const pang_merge_base *base, pang_err *err);
+
+#endif

@@ -1,0 +1,527 @@
+/*
+ * Planning, item by item: all states are read in batches first, then each item is decided for
+ * itself. What items want of each other (a name that another holds, a namespace that is gone) is
+ * settled afterwards (merge_settle.c).
+ */
+#include "server/merge_plan.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/places.h"
+
+/* ---- little things ---- */
+
+pang_str pang_merge_key_text(pang_arena *arena, pang_name name)
+{
+    pang_str path = {0};
+    if (name.path.len == 0)
+        return pang_arena_printf(arena, "%" PANG_STR_FMT, PANG_STR_ARG(name.name));
+    if (!pang_key_unescape(name.path, arena, &path))
+        return (pang_str){0};
+    return pang_arena_printf(arena, "%" PANG_STR_FMT ".%" PANG_STR_FMT, PANG_STR_ARG(path),
+                             PANG_STR_ARG(name.name));
+}
+
+bool pang_merge_same_name(pang_name a, pang_name b)
+{
+    return a.space == b.space && pang_str_equal(a.path, b.path) && pang_str_equal(a.name, b.name);
+}
+
+static bool has_property(const pang_rec_content *in, const pang_rec_property *p)
+{
+    for (size_t i = 0; i < in->n_properties; i++)
+        if (strcmp(in->properties[i]->name, p->name) == 0)
+            return strcmp(in->properties[i]->value, p->value) == 0;
+    return false;
+}
+
+static bool same_properties(const pang_rec_content *a, const pang_rec_content *b)
+{
+    if (a->n_properties != b->n_properties)
+        return false;
+    for (size_t i = 0; i < a->n_properties; i++) {
+        /* Mostly both are in one order. */
+        bool same = strcmp(a->properties[i]->name, b->properties[i]->name) == 0 &&
+                    strcmp(a->properties[i]->value, b->properties[i]->value) == 0;
+        if (!same && !has_property(b, a->properties[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool has_document(const pang_rec_content *body)
+{
+    return body->kind == PANGOLIN__STORE__V1__KIND__KIND_TABLE ||
+           body->kind == PANGOLIN__STORE__V1__KIND__KIND_VIEW;
+}
+
+bool pang_merge_same_value(const pang_rec_content *a, const pang_rec_content *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    if (has_document(a))
+        return pang_str_equal(pang_str_of(a->document), pang_str_of(b->document)) &&
+               strcmp(a->metadata_location, b->metadata_location) == 0;
+    return strcmp(a->asset_kind, b->asset_kind) == 0 && strcmp(a->location, b->location) == 0 &&
+           same_properties(a, b);
+}
+
+static bool same_state(const pang_content *a, const pang_content *b)
+{
+    bool exists = pang_content_exists(a);
+    if (exists != pang_content_exists(b))
+        return false;
+    return !exists ||
+           (pang_merge_same_name(a->name, b->name) && pang_merge_same_value(a->body, b->body));
+}
+
+/* ---- reading ---- */
+
+static pang_code half_view(const pang_merge_task *task, pang_point at, pang_view *ret,
+                           pang_err *err)
+{
+    *ret = *task->source;
+    return pang_view_at_point(ret, at.branch, at.sequence, err);
+}
+
+static size_t pairs_of(const pang_merge_task *task, pang_id asset,
+                       pang_merge_pair ret[PANG_MERGE_PAIRS_MAX])
+{
+    if (task->base != NULL)
+        return pang_merge_base_of(task->base, asset, ret);
+    ret[0] = task->pair;
+    return 1;
+}
+
+static bool same_point(pang_point a, pang_point b)
+{
+    return pang_id_equal(a.branch, b.branch) && a.sequence == b.sequence;
+}
+
+static bool same_pairs(const pang_merge_item *a, const pang_merge_item *b)
+{
+    if (a->n_pairs != b->n_pairs)
+        return false;
+    for (size_t i = 0; i < a->n_pairs; i++)
+        if (!same_point(a->pairs[i].source, b->pairs[i].source) ||
+            !same_point(a->pairs[i].target, b->pairs[i].target))
+            return false;
+    return true;
+}
+
+/* The state of n items as a view shows them, into a scratch list. */
+static pang_code read_states(pang_view *view, pang_merge_item *const *items, size_t n,
+                             pang_content *ret, pang_err *err)
+{
+    pang_id *assets = pang_arena_alloc_n(view->arena, n, sizeof *assets);
+    if (assets == NULL)
+        return pang_fail_memory(err);
+    if (!pang_id_is_nil(items[0]->asset)) {
+        for (size_t i = 0; i < n; i++)
+            assets[i] = items[i]->asset;
+        return pang_places_get(view, assets, n, ret, err);
+    }
+    for (size_t i = 0; i < n; i++)
+        ret[i] = (pang_content){.name = items[i]->to};
+    return pang_places_names(view, ret, n, err);
+}
+
+/* n items that have the same pairs, all assets or all namespaces. */
+static pang_code read_halves(const pang_merge_task *task, pang_merge_item *const *items, size_t n,
+                             pang_content *scratch, pang_err *err)
+{
+    pang_view view;
+    for (size_t k = 0; k < items[0]->n_pairs; k++) {
+        const pang_merge_pair *pair = &items[0]->pairs[k];
+        pang_code code = half_view(task, pair->source, &view, err);
+        if (code == PANG_OK)
+            code = read_states(&view, items, n, scratch, err);
+        for (size_t i = 0; code == PANG_OK && i < n; i++)
+            items[i]->half[k].source = items[i]->half[k].target = scratch[i];
+        if (code != PANG_OK || pair->one)
+            continue;
+        code = half_view(task, pair->target, &view, err);
+        if (code == PANG_OK)
+            code = read_states(&view, items, n, scratch, err);
+        for (size_t i = 0; code == PANG_OK && i < n; i++)
+            items[i]->half[k].target = scratch[i];
+        if (code != PANG_OK)
+            return code;
+    }
+    return PANG_OK;
+}
+
+static pang_code read_group(const pang_merge_task *task, pang_merge_item *const *items, size_t n,
+                            pang_content *scratch, pang_err *err)
+{
+    pang_code code = read_states(task->source, items, n, scratch, err);
+    for (size_t i = 0; code == PANG_OK && i < n; i++)
+        items[i]->source = scratch[i];
+    if (code == PANG_OK)
+        code = read_states(task->target, items, n, scratch, err);
+    for (size_t i = 0; code == PANG_OK && i < n; i++)
+        items[i]->target = scratch[i];
+    return code == PANG_OK ? read_halves(task, items, n, scratch, err) : code;
+}
+
+/* The name that people know it by: the target's, where it has one. */
+static pang_code name_item(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+{
+    pang_name name = item->to;
+    const pang_content *all[] = {&item->target, &item->source, &item->half[0].source,
+                                 &item->half[0].target};
+    for (size_t i = 0; !pang_id_is_nil(item->asset) && i < 4; i++)
+        if (pang_content_exists(all[i])) {
+            name = all[i]->name;
+            break;
+        }
+    item->to = name;
+    item->key = pang_merge_key_text(task->target->arena, name);
+    return item->key.ptr == NULL ? pang_fail_memory(err) : PANG_OK;
+}
+
+/* Reads items from `from` on. */
+static pang_code read_items(const pang_merge_task *task, pang_merge_plan *plan, size_t from,
+                            pang_err *err)
+{
+    pang_content *scratch = pang_arena_alloc_n(task->target->arena, plan->n - from,
+                                               sizeof *scratch);
+    pang_code code = scratch == NULL ? pang_fail_memory(err) : PANG_OK;
+    while (code == PANG_OK && from < plan->n) {
+        pang_merge_item **first = &plan->items[from];
+        size_t n = 1;
+        while (from + n < plan->n && same_pairs(first[0], first[n]) &&
+               pang_id_is_nil(first[0]->asset) == pang_id_is_nil(first[n]->asset))
+            n++;
+        code = read_group(task, first, n, scratch, err);
+        for (size_t i = 0; code == PANG_OK && i < n; i++)
+            code = name_item(task, first[i], err);
+        from += n;
+    }
+    return code;
+}
+
+static pang_merge_item *new_item(const pang_merge_task *task, pang_merge_plan *plan, size_t room)
+{
+    pang_arena *arena = task->target->arena;
+    if (plan->n == room) {
+        pang_merge_item **items = pang_arena_alloc_n(arena, room == 0 ? 16 : room * 2,
+                                                     sizeof(pang_merge_item *));
+        if (items == NULL)
+            return NULL;
+        if (plan->n > 0)
+            memcpy(items, plan->items, plan->n * sizeof *items);
+        plan->items = items;
+    }
+    pang_merge_item *item = pang_arena_alloc(arena, sizeof *item);
+    if (item != NULL)
+        plan->items[plan->n++] = item;
+    return item;
+}
+
+/* Lists grow by doubling: full when their length is a power of two from 16 on, or nothing. */
+static size_t room_of(size_t n)
+{
+    size_t room = 16;
+    while (room < n)
+        room *= 2;
+    return n == 0 ? 0 : room;
+}
+
+static pang_code list_items(const pang_merge_task *task, pang_merge_plan *plan, pang_err *err)
+{
+    const pang_merge_changes *changes = task->changes;
+    for (size_t i = 0; i < changes->n_spaces + changes->n_assets; i++) {
+        pang_merge_item *item = new_item(task, plan, room_of(plan->n));
+        if (item == NULL)
+            return pang_fail_memory(err);
+        if (i < changes->n_spaces)
+            item->to = changes->spaces[i];
+        else
+            item->asset = changes->assets[i - changes->n_spaces];
+        item->n_pairs = pairs_of(task, item->asset, item->pairs);
+    }
+    return PANG_OK;
+}
+
+/* ---- what was asked for ---- */
+
+const pang_merge_choice *pang_merge_choice_of(const pang_merge_task *task,
+                                              const pang_merge_item *item)
+{
+    for (size_t i = 0; i < task->n_choices; i++) {
+        const pang_merge_choice *choice = &task->choices[i];
+        bool same = pang_id_is_nil(item->asset) ? pang_id_is_nil(choice->asset) &&
+                                                      pang_merge_same_name(choice->name, item->to)
+                                                : pang_id_equal(choice->asset, item->asset);
+        if (same)
+            return choice;
+    }
+    return NULL;
+}
+
+static bool is_called(const pang_merge_task *task, const pang_content *content, pang_str key)
+{
+    return pang_content_exists(content) &&
+           pang_str_equal(pang_merge_key_text(task->target->arena, content->name), key);
+}
+
+/* A key names an asset by any name that it has on a side, or had. */
+static pang_merge_mode mode_of(const pang_merge_task *task, const pang_merge_item *item)
+{
+    for (size_t i = 0; i < task->n_modes; i++) {
+        pang_str key = pang_str_from(task->modes[i]->key);
+        if (pang_str_equal(key, item->key) || is_called(task, &item->source, key) ||
+            is_called(task, &item->target, key) || is_called(task, &item->half[0].source, key))
+            return task->modes[i]->kind;
+    }
+    return task->default_mode;
+}
+
+/* ---- conflicts ---- */
+
+pang_code pang_merge_add_conflict(const pang_merge_task *task, pang_merge_item *item,
+                                  pang_conflict_type type, pang_json *details, pang_str description,
+                                  pang_err *err)
+{
+    pang_arena *arena = task->target->arena;
+    pang_conflict *list = pang_arena_alloc_n(arena, item->n_conflicts + 1, sizeof *list);
+    if (list == NULL || details == NULL || description.ptr == NULL)
+        return pang_fail_memory(err);
+    if (item->n_conflicts > 0)
+        memcpy(list, item->conflicts, item->n_conflicts * sizeof *list);
+    pang_conflict *one = &list[item->n_conflicts++];
+    one->type = type;
+    one->description = description;
+    item->conflicts = list;
+    item->fate = PANG_FATE_CONFLICT;
+    return pang_json_print(details, arena, &one->details, err);
+}
+
+static pang_json *text(pang_arena *arena, pang_str s)
+{
+    return s.len == 0 ? pang_json_null(arena) : pang_json_str(s, arena);
+}
+
+pang_code pang_merge_deletion_conflict(const pang_merge_task *task, pang_merge_item *item,
+                                       bool deleted_in_source, const char *how, pang_err *err)
+{
+    static const char *const sides[] = {"source", "target"};
+    pang_arena *arena = task->target->arena;
+    pang_json *details = pang_json_object(arena);
+    const char *gone = sides[!deleted_in_source], *other = sides[deleted_in_source];
+    if (details == NULL ||
+        !pang_json_set(details, "deleted_in", text(arena, pang_str_from(gone))) ||
+        !pang_json_set(details, "modified_in", text(arena, pang_str_from(other))))
+        return pang_fail_memory(err);
+    return pang_merge_add_conflict(
+        task, item, PANG_CONFLICT_DELETION, details,
+        pang_arena_printf(arena, "%" PANG_STR_FMT " was dropped on the %s, and %s on the %s",
+                          PANG_STR_ARG(item->key), gone, how, other),
+        err);
+}
+
+pang_code pang_merge_name_conflict(const pang_merge_task *task, pang_merge_item *item,
+                                   pang_str base, pang_str source, pang_str target,
+                                   pang_str description, pang_err *err)
+{
+    pang_arena *arena = task->target->arena;
+    pang_json *details = pang_json_object(arena), *names = pang_json_array(arena);
+    pang_json *properties = pang_json_object(arena), *values = pang_json_object(arena);
+    if (details == NULL || names == NULL || properties == NULL || values == NULL ||
+        !pang_json_append(names, pang_json_str(PANG_STR("name"), arena)) ||
+        !pang_json_set(values, "base", text(arena, base)) ||
+        !pang_json_set(values, "source", text(arena, source)) ||
+        !pang_json_set(values, "target", text(arena, target)) ||
+        !pang_json_set(properties, "name", values) ||
+        !pang_json_set(details, "conflicting_properties", names) ||
+        !pang_json_set(details, "properties", properties))
+        return pang_fail_memory(err);
+    return pang_merge_add_conflict(task, item, PANG_CONFLICT_METADATA, details, description, err);
+}
+
+/* ---- deciding ---- */
+
+static bool source_is_old(const pang_merge_item *item)
+{
+    for (size_t i = 0; i < item->n_pairs; i++)
+        if (same_state(&item->source, &item->half[i].source))
+            return true;
+    return false;
+}
+
+/* The target did not change it, and what it has is what the source's change was made on. */
+static bool target_is_base(const pang_merge_item *item)
+{
+    for (size_t i = 0; i < item->n_pairs; i++)
+        if (same_state(&item->target, &item->half[i].target) &&
+            same_state(&item->half[i].source, &item->half[i].target))
+            return true;
+    return false;
+}
+
+/* The target shows no more than a selection of where the two met, and this is none of it. */
+static bool is_not_held(const pang_merge_task *task, const pang_merge_item *item)
+{
+    if (task->base == NULL || !task->base->target.partial || item->target.body != NULL ||
+        (!pang_id_is_nil(item->asset) && item->target.name.name.len > 0))
+        return false;
+    for (size_t i = 0; i < task->target->n_levels; i++)
+        if (pang_id_equal(task->target->levels[i].branch, task->base->fork.at.branch))
+            return false;
+    return true;
+}
+
+static pang_code take(const pang_merge_task *task, pang_merge_item *item, bool forced,
+                      pang_err *err)
+{
+    item->fate = PANG_FATE_TAKEN;
+    item->forced = forced;
+    item->stands = pang_content_exists(&item->source);
+    if (!item->stands)
+        return PANG_OK;
+    item->to = item->source.name;
+    return pang_merge_take_value(task, item, err);
+}
+
+/* Both have it under names of which at least one is new. False: two new names. */
+static bool merge_names(pang_merge_item *item)
+{
+    const pang_content *base = &item->half[0].source;
+    pang_name source = item->source.name, target = item->target.name;
+    item->to = target;
+    if (pang_merge_same_name(source, target))
+        return true;
+    if (!pang_content_exists(base))
+        return false;
+    if (pang_merge_same_name(source, base->name))
+        return true;
+    item->to = source;
+    return pang_merge_same_name(target, base->name);
+}
+
+static pang_code two_names(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+{
+    pang_arena *arena = task->target->arena;
+    const pang_content *base = &item->half[0].source;
+    pang_str was = {0}, source = pang_merge_key_text(arena, item->source.name);
+    pang_str target = pang_merge_key_text(arena, item->target.name);
+    if (pang_content_exists(base))
+        was = pang_merge_key_text(arena, base->name);
+    return pang_merge_name_conflict(task, item, was, source, target,
+                                    pang_arena_printf(arena,
+                                                      "it is %" PANG_STR_FMT
+                                                      " on the source and %" PANG_STR_FMT
+                                                      " on the target: both gave it a new name",
+                                                      PANG_STR_ARG(source), PANG_STR_ARG(target)),
+                                    err);
+}
+
+static pang_code three_way(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+{
+    bool in_source = pang_content_exists(&item->source);
+    if (!in_source || !pang_content_exists(&item->target))
+        return pang_merge_deletion_conflict(task, item, !in_source, "changed", err);
+    bool named = merge_names(item);
+    item->stands = true;
+    item->fate = PANG_FATE_MERGED;
+    pang_code code = pang_merge_value(task, item, err);
+    return code == PANG_OK && !named ? two_names(task, item, err) : code;
+}
+
+static pang_code decide(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+{
+    const pang_merge_choice *choice = pang_merge_choice_of(task, item);
+    pang_strategy strategy = choice == NULL ? PANGOLIN__STORE__V1__STRATEGY__STRATEGY_UNSPECIFIED
+                                            : choice->strategy;
+    item->fate = PANG_FATE_UNCHANGED;
+    if (source_is_old(item) || same_state(&item->source, &item->target) || is_not_held(task, item))
+        return PANG_OK;
+    pang_merge_mode mode = mode_of(task, item);
+    if (strategy == PANGOLIN__STORE__V1__STRATEGY__STRATEGY_TAKE_TARGET ||
+        (choice == NULL && mode == PANG_MODE_TAKE_TARGET)) {
+        item->fate = PANG_FATE_KEPT;
+        return PANG_OK;
+    }
+    if (choice == NULL && mode == PANG_MODE_DROP) {
+        item->fate = PANG_FATE_LEFT_OUT;
+        return PANG_OK;
+    }
+    bool forced = strategy == PANGOLIN__STORE__V1__STRATEGY__STRATEGY_TAKE_SOURCE ||
+                  (choice == NULL && mode == PANG_MODE_TAKE_SOURCE);
+    bool plain = target_is_base(item);
+    if (forced || plain)
+        return take(task, item, !plain, err);
+    return three_way(task, item, err);
+}
+
+/* ---- the whole ---- */
+
+static pang_code add_item(const pang_merge_task *task, pang_merge_plan *plan, pang_id asset,
+                          pang_name name, pang_merge_item **ret, pang_err *err)
+{
+    if (plan->n >= PANG_CHANGES_MAX)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
+                         "the merge changes more than %d tables and namespaces, which one commit "
+                         "does not hold: merge it in parts, an earlier commit of the source first",
+                         PANG_CHANGES_MAX);
+    pang_merge_item *item = new_item(task, plan, room_of(plan->n));
+    if (item == NULL)
+        return pang_fail_memory(err);
+    item->asset = asset;
+    item->to = name;
+    item->n_pairs = pairs_of(task, asset, item->pairs);
+    *ret = item;
+    return read_items(task, plan, plan->n - 1, err);
+}
+
+pang_code pang_merge_add_space(const pang_merge_task *task, pang_merge_plan *plan, pang_name name,
+                               pang_merge_item **ret, pang_err *err)
+{
+    return add_item(task, plan, (pang_id){0}, name, ret, err);
+}
+
+pang_code pang_merge_add_asset(const pang_merge_task *task, pang_merge_plan *plan, pang_id asset,
+                               pang_merge_item **ret, pang_err *err)
+{
+    return add_item(task, plan, asset, (pang_name){0}, ret, err);
+}
+
+static void sum_up(pang_merge_plan *plan)
+{
+    plan->fast_forward = true;
+    for (size_t i = 0; i < plan->n; i++) {
+        pang_merge_fate fate = plan->items[i]->fate;
+        plan->n_conflicts += plan->items[i]->n_conflicts;
+        plan->n_changes += fate == PANG_FATE_TAKEN || fate == PANG_FATE_MERGED;
+        if (plan->items[i]->forced || (fate != PANG_FATE_UNCHANGED && fate != PANG_FATE_TAKEN))
+            plan->fast_forward = false;
+    }
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const pang_merge_item *x = *(pang_merge_item *const *)a, *y = *(pang_merge_item *const *)b;
+    int order = pang_str_compare(x->key, y->key);
+    return order != 0 ? order : memcmp(x->asset.bytes, y->asset.bytes, sizeof x->asset.bytes);
+}
+
+pang_code pang_merge_plan_make(const pang_merge_task *task, pang_merge_plan *ret, pang_err *err)
+{
+    *ret = (pang_merge_plan){0};
+    pang_code code = list_items(task, ret, err);
+    if (code == PANG_OK)
+        code = read_items(task, ret, 0, err);
+    for (size_t i = 0; code == PANG_OK && i < ret->n; i++)
+        code = decide(task, ret->items[i], err);
+    if (code == PANG_OK)
+        code = pang_merge_settle(task, ret, err);
+    if (code != PANG_OK)
+        return code;
+    if (ret->n > 0)
+        qsort(ret->items, ret->n, sizeof(pang_merge_item *), by_key);
+    sum_up(ret);
+    return PANG_OK;
+}
