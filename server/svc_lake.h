@@ -1,7 +1,7 @@
 /*
- * The management services of warehouses, catalogs, branches, tags and assets, for the list in server/services.c.
- * Called by the dispatcher through the list. Threads: handlers run on any. Lifetime: tables are
- * const, results live in the call's arena.
+ * The management services of warehouses, catalogs, branches, tags and assets, for the list in
+ * server/services.c. Called by the dispatcher through the list. Threads: handlers run on any.
+ * Lifetime: tables are const, results live in the call's arena.
  */
 #ifndef PANG_SERVER_SVC_LAKE_H
 #define PANG_SERVER_SVC_LAKE_H
