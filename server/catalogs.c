@@ -52,8 +52,8 @@ pang_code pang_catalog_find(pang_call *call, const char *name, pang_rec_catalog 
         code = id_of(&record, call->arena, &id, err);
     if (code == PANG_OK)
         code = pang_txn_get_one(call->txn, pang_key_catalog(&keys, id), &record, err);
-    if (code == PANG_OK && record.version == 0)
-        return pang_fail(err, PANG_DATA_LOSS, NULL, "catalog \"%s\" has no record", name);
+    if (code == PANG_OK && record.version == 0) /* it went between the two reads */
+        return fail_absent(name, err);
     return code == PANG_OK ? unpack(&record, call->arena, ret, err) : code;
 }
 

@@ -21,7 +21,7 @@ typedef Pangolin__V1__UpdateBranchRequest update_in;
 
 #define HOUR_MS (INT64_C(60) * 60 * 1000)
 
-enum { RACERS = 4, RACES = 20 };
+enum { RACERS = 4, RACES = 20, CATALOG_RACES = 100 };
 
 /* ---- calls ---- */
 
@@ -835,7 +835,7 @@ static void test_svc_branch__tags_are_deleted_once_and_again_unless_protected(vo
 
 typedef struct {
     fixture *fx;
-    const char *name;
+    const char *name, *catalog;
     pang_code code;
 } racer;
 
@@ -844,6 +844,7 @@ static void *race(void *arg)
     racer *r = arg;
     pang_arena *arena = pang_arena_new(16 << 20);
     create_in in = create_of(r->name, "");
+    in.catalog = (char *)(uintptr_t)r->catalog;
     Pangolin__V1__CreateBranchResponse out;
     unsigned runs;
     pang_str keep;
@@ -866,7 +867,7 @@ static void test_svc_branch__many_make_one_name_at_once(void **state)
         int made = 0;
         (void)snprintf(name, sizeof name, "b%d", i);
         for (int k = 0; k < RACERS; k++) {
-            racers[k] = (racer){fx, name, PANG_OK};
+            racers[k] = (racer){fx, name, FX_PREFIX, PANG_OK};
             assert_int_equal(pthread_create(&threads[k], NULL, race, &racers[k]), 0);
         }
         for (int k = 0; k < RACERS; k++) {
@@ -878,6 +879,47 @@ static void test_svc_branch__many_make_one_name_at_once(void **state)
     }
     assert_int_equal(list(fx, 0, 0, "").n_branches, RACES + 1);
     assert_int_equal(tenant_count(fx, PANG_COUNT_BRANCHES), RACES + 1);
+}
+
+static void *race_to_delete(void *arg)
+{
+    racer *r = arg;
+    pang_arena *arena = pang_arena_new(16 << 20);
+    Pangolin__V1__DeleteCatalogRequest in = PANGOLIN__V1__DELETE_CATALOG_REQUEST__INIT;
+    Pangolin__V1__DeleteCatalogResponse out;
+    unsigned runs;
+    pang_str keep;
+    pang_err err;
+    in.name = (char *)(uintptr_t)r->catalog;
+    r->code = arena == NULL
+                  ? PANG_RESOURCE_EXHAUSTED
+                  : fx_call_in(r->fx, arena, "DeleteCatalog", &in, &out, &runs, &keep, &err);
+    pang_arena_free(arena);
+    return NULL;
+}
+
+static void test_svc_branch__no_branch_is_left_of_a_catalog_that_goes_meanwhile(void **state)
+{
+    fixture *fx = *state;
+    for (int i = 0; i < CATALOG_RACES; i++) {
+        pthread_t threads[RACERS];
+        racer racers[RACERS];
+        Pangolin__V1__CreateCatalogRequest in = PANGOLIN__V1__CREATE_CATALOG_REQUEST__INIT;
+        Pangolin__V1__CreateCatalogResponse out;
+        in.name = fx_text(fx, "c%d", i);
+        ok(fx, fx_call(fx, "CreateCatalog", &in, &out));
+        for (int k = 0; k < RACERS; k++) {
+            racers[k] = (racer){fx, fx_text(fx, "b%d", k), in.name, PANG_OK};
+            assert_int_equal(
+                pthread_create(&threads[k], NULL, k == 0 ? race_to_delete : race, &racers[k]), 0);
+        }
+        for (int k = 0; k < RACERS; k++) {
+            pthread_join(threads[k], NULL);
+            if (racers[k].code != PANG_OK && (k == 0 || racers[k].code != PANG_NOT_FOUND))
+                fail_msg("%d: %s", k, pang_code_name(racers[k].code));
+        }
+        assert_int_equal(tenant_count(fx, PANG_COUNT_BRANCHES), 1);
+    }
 }
 
 /* Makes a branch by hand up to its commit. */
@@ -946,6 +988,7 @@ int main(void)
         TEST(a_tag_on_an_unchanged_branch_is_on_its_sources_commit),
         TEST(tags_are_deleted_once_and_again_unless_protected),
         TEST(many_make_one_name_at_once),
+        TEST(no_branch_is_left_of_a_catalog_that_goes_meanwhile),
         TEST(a_branch_does_not_outlive_its_catalog),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
