@@ -22,6 +22,16 @@ typedef enum {
     PANG_LAZY,    /* it survives kill -9; whoever asked makes it durable later with sync */
 } pang_durability;
 
+enum { PANG_LIST_DEPTH_MAX = 64 }; /* folders below each other that a list looks into */
+
+/* One file that a list finds; borrowed until the callback returns, which may remove it. */
+typedef struct {
+    pang_str location; /* that of the place, a slash, and where it is below */
+    int64_t bytes, modified_ms;
+} pang_listed;
+/* Return false to stop. */
+typedef bool pang_listed_fn(void *arg, const pang_listed *file);
+
 /* What the operator allows. Borrowed until open returns. */
 typedef struct {
     /* Absolute folders under which `file:` objects may lie; made when absent. None: nothing is
@@ -65,6 +75,11 @@ typedef struct {
     /* Makes the named lazy files (those that still exist) durable. */
     PANG_MUST_CHECK pang_code (*sync)(pang_objects *objects, const pang_location *at, size_t n,
                                       pang_err *err);
+    /* Shows every file below `at`, in no order; none when there is nothing. A file that comes or
+     * goes meanwhile may be shown or not. ERRORS: UNAVAILABLE, INVALID_ARGUMENT (folders too deep);
+     * files may have been shown before. */
+    PANG_MUST_CHECK pang_code (*list)(pang_objects *objects, const pang_location *at,
+                                      pang_listed_fn *fn, void *arg, pang_err *err);
 } pang_objects_ops;
 
 /* vending/objects.c: the one list, NULL at its end. */

@@ -13,6 +13,7 @@
  * refused "." and ".." in every spelling.
  */
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -466,6 +467,106 @@ static pang_code file_sync(pang_objects *base, const pang_location *at, size_t n
 
 /* ---- opening ---- */
 
+/* ---- listing ---- */
+
+/* One walk: the folders that are open, and the text of where it is. */
+typedef struct {
+    DIR *open[PANG_LIST_DEPTH_MAX];
+    size_t ends[PANG_LIST_DEPTH_MAX]; /* length of text up to that folder */
+    size_t depth;
+    char text[2 * PATH_MAX];
+    pang_listed_fn *fn;
+    void *arg;
+    const pang_location *at;
+} walk;
+
+/* 0 or errno; takes fd. */
+static int enter(walk *w, int fd, size_t end)
+{
+    if (fd < 0)
+        return errno;
+    if (w->depth == PANG_LIST_DEPTH_MAX) {
+        close(fd);
+        return ELOOP;
+    }
+    w->open[w->depth] = fdopendir(fd);
+    if (w->open[w->depth] == NULL) {
+        int failure = errno;
+        close(fd);
+        return failure;
+    }
+    w->ends[w->depth++] = end;
+    return 0;
+}
+
+/* Shows a file or enters a folder. What is gone meanwhile, and links, are passed over. */
+static int visit(walk *w, const char *name, bool *ret_stop)
+{
+    struct stat about;
+    int folder = dirfd(w->open[w->depth - 1]);
+    size_t end = w->ends[w->depth - 1], len = strlen(name);
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return 0;
+    if (fstatat(folder, name, &about, AT_SYMLINK_NOFOLLOW) != 0)
+        return is_missing(errno) ? 0 : errno;
+    if (end + 1 + len >= sizeof w->text)
+        return ENAMETOOLONG;
+    w->text[end] = '/';
+    memcpy(w->text + end + 1, name, len + 1);
+    if (S_ISDIR(about.st_mode)) {
+        int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        return fd < 0 && is_missing(errno) ? 0 : enter(w, fd, end + 1 + len);
+    }
+    pang_listed file = {
+        .location = {w->text, end + 1 + len},
+        .bytes = about.st_size,
+        .modified_ms = about.st_mtim.tv_sec * INT64_C(1000) + about.st_mtim.tv_nsec / 1000000,
+    };
+    *ret_stop = S_ISREG(about.st_mode) && !w->fn(w->arg, &file);
+    return 0;
+}
+
+static int run_walk(walk *w)
+{
+    bool stop = false;
+    int failure = 0;
+    while (failure == 0 && !stop && w->depth > 0) {
+        errno = 0;
+        struct dirent *entry = readdir(w->open[w->depth - 1]);
+        if (entry != NULL)
+            failure = visit(w, entry->d_name, &stop);
+        else if (errno != 0)
+            failure = errno;
+        else
+            closedir(w->open[--w->depth]);
+    }
+    while (w->depth > 0)
+        closedir(w->open[--w->depth]);
+    return failure;
+}
+
+static pang_code file_list(pang_objects *base, const pang_location *at, pang_listed_fn *fn,
+                           void *arg, pang_err *err)
+{
+    place from;
+    int failure = find_place(base, at, &from);
+    if (failure != 0)
+        return fail_outside(err, failure, at);
+    walk *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return pang_fail_memory(err);
+    w->fn = fn;
+    w->arg = arg;
+    (void)snprintf(w->text, sizeof w->text, "%" PANG_STR_FMT, PANG_STR_ARG(at->text));
+    failure = enter(w, open_beneath(from.root, from.path, O_RDONLY | O_DIRECTORY), strlen(w->text));
+    if (failure == 0)
+        failure = run_walk(w);
+    else if (is_missing(failure))
+        failure = 0;
+    free(w);
+    return failure == 0 ? PANG_OK : fail_errno(err, failure, "list", at);
+}
+
 static void file_close(pang_objects *base)
 {
     file_objects *objects = (file_objects *)base;
@@ -559,4 +660,5 @@ const pang_objects_ops pang_objects_file = {
     .remove = file_remove,
     .prepare_table = file_prepare_table,
     .sync = file_sync,
+    .list = file_list,
 };

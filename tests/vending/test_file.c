@@ -247,10 +247,66 @@ static void test_objects__unknown_schemes_are_named(void **state)
     assert_null(none);
 }
 
+typedef struct {
+    int n;
+    bool found, remove;
+} listed;
+
+static bool count_listed(void *arg, const pang_listed *file)
+{
+    listed *l = arg;
+    pang_location all = at("list");
+    l->n++;
+    assert_true(pang_str_starts(file->location, all.text));
+    if (pang_str_ends(file->location, PANG_STR("/list/a/b/two"))) {
+        l->found = true;
+        assert_int_equal(file->bytes, 3);
+        assert_true(file->modified_ms > INT64_C(1500000000000));
+    }
+    if (l->remove) {
+        pang_location one = at("list");
+        one.text = file->location;
+        one.path = pang_str_after(file->location, strlen("file:///"));
+        assert_int_equal(files->ops->remove(files, &one, &err), PANG_OK);
+    }
+    return l->n < 3;
+}
+
+static void test_file__a_list_shows_every_file_below_and_follows_no_link(void **state)
+{
+    (void)state;
+    pang_location all = at("list"), none = at("no/such");
+    const char *const names[] = {"list/one", "list/a/b/two", "list/a/.hidden", "listing/other"};
+    for (size_t i = 0; i < 4; i++) {
+        pang_location one = at(names[i]);
+        assert_int_equal(files->ops->put(files, &one, PANG_STR("abc"), PANG_LAZY, &err), PANG_OK);
+    }
+    char link[128];
+    (void)snprintf(link, sizeof link, "%s/list/link", root);
+    assert_int_equal(symlink(root, link), 0);
+    listed seen = {0};
+    assert_int_equal(files->ops->list(files, &all, count_listed, &seen, &err), PANG_OK);
+    assert_int_equal(seen.n, 3);
+    assert_true(seen.found);
+    listed removed = {.remove = true}, rest = {0};
+    assert_int_equal(files->ops->list(files, &all, count_listed, &removed, &err), PANG_OK);
+    assert_int_equal(files->ops->list(files, &all, count_listed, &rest, &err), PANG_OK);
+    assert_int_equal(rest.n, 0);
+    assert_int_equal(files->ops->list(files, &none, count_listed, &rest, &err), PANG_OK);
+    assert_int_equal(rest.n, 0);
+    pang_location outside = {.text = PANG_STR("file:///etc"),
+                             .scheme = PANG_STR("file"),
+                             .path = PANG_STR("etc"),
+                             .canonical = PANG_STR("file:///etc")};
+    assert_int_equal(files->ops->list(files, &outside, count_listed, &rest, &err),
+                     PANG_PERMISSION_DENIED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file__put_creates_folders_and_get_gives_back),
+        cmocka_unit_test(test_file__a_list_shows_every_file_below_and_follows_no_link),
         cmocka_unit_test(test_file__nothing_is_replaced),
         cmocka_unit_test(test_file__absent_is_not_found_and_remove_is_idempotent),
         cmocka_unit_test(test_file__links_folders_and_pipes_are_not_files),
