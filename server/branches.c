@@ -75,18 +75,6 @@ static pang_code follow(pang_view *source, bool partial, points *bases, points *
                              : prepend(source, from->bases, from->n_bases, forks, err);
 }
 
-/* From now on the view shows one state, that of the catalog's last commit unless it is older. */
-static pang_code settle(pang_view *source, pang_err *err)
-{
-    uint64_t sequence = 0;
-    if (source->levels[0].at != PANG_NOW)
-        return PANG_OK;
-    pang_code code = pang_view_sequence(source, &sequence, err);
-    if (code == PANG_OK)
-        pang_view_set_at(source, sequence);
-    return code;
-}
-
 /* A counter must be at the commit what it is now. */
 static pang_code hold(pang_view *view, pang_str counter, int64_t *ret, pang_err *err)
 {
@@ -102,16 +90,32 @@ static pang_code hold(pang_view *view, pang_str counter, int64_t *ret, pang_err 
     return PANG_OK;
 }
 
+/* From now on the view shows one state, that of the catalog's last commit unless it is older. */
+static pang_code settle(pang_view *source, pang_err *err)
+{
+    uint64_t sequence = 0;
+    int64_t ignored;
+    pang_id branch = source->levels[0].branch;
+    if (source->levels[0].at != PANG_NOW)
+        return PANG_OK;
+    /* In this order: what lets go of files in between is above the number, and then this fails. */
+    pang_code code = hold(source, pang_key_content_count(&source->keys, branch, 'x'), &ignored,
+                          err);
+    if (code == PANG_OK)
+        code = pang_view_sequence(source, &sequence, err);
+    if (code == PANG_OK)
+        pang_view_set_at(source, sequence);
+    return code;
+}
+
 /* REQUIRES: the view shows one state. */
 static pang_code mark_fork(pang_view *source, pang_err *err)
 {
-    int64_t ignored;
     pang_record record;
     pang_rec_fork_mark mark = PANGOLIN__STORE__V1__FORK_MARK__INIT, *old = &mark;
     pang_id branch = source->levels[0].branch;
     pang_str key = pang_key_fork_mark(&source->keys, branch);
-    pang_code code = hold(source, pang_key_content_count(&source->keys, branch, 'x'), &ignored,
-                          err);
+    pang_code code = pang_keys_status(&source->keys, err);
     if (code == PANG_OK)
         code = pang_txn_get_one(source->txn, key, &record, err);
     if (code == PANG_OK && record.version != 0)

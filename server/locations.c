@@ -196,7 +196,26 @@ static bool may_take(const pang_claim *claim, const pang_rec_reservation *old, b
     }
 }
 
-static pang_code put_reservation(pang_claim *claim, pang_str key, pang_str canonical, pang_err *err)
+enum { FORMER_MAX = 64 }; /* assets that one place is known to have held before */
+
+/* Who held the place before goes with it, oldest first. */
+static pang_code fill_former(pang_claim *claim, const pang_rec_reservation *old,
+                             pang_rec_reservation *body, pang_err *err)
+{
+    if (old == NULL || old->state == STAGED || same_id(old->asset, claim->asset))
+        return PANG_OK;
+    size_t skip = old->n_former >= FORMER_MAX ? old->n_former - FORMER_MAX + 1 : 0;
+    body->former = pang_arena_alloc_n(claim->view->arena, old->n_former + 1, sizeof *body->former);
+    if (body->former == NULL)
+        return pang_fail_memory(err);
+    for (size_t i = skip; i < old->n_former; i++)
+        body->former[body->n_former++] = old->former[i];
+    body->former[body->n_former++] = old->asset;
+    return PANG_OK;
+}
+
+static pang_code put_reservation(pang_claim *claim, pang_str key, pang_str canonical,
+                                 const pang_rec_reservation *old, pang_err *err)
 {
     pang_view *view = claim->view;
     pang_rec_reservation body = PANGOLIN__STORE__V1__RESERVATION__INIT;
@@ -209,6 +228,9 @@ static pang_code put_reservation(pang_claim *claim, pang_str key, pang_str canon
     body.scope = pang_arena_cstr(view->arena, view->keys.scope);
     if (body.scope == NULL || release[0] == NULL)
         return pang_fail_memory(err);
+    pang_code code = fill_former(claim, old, &body, err);
+    if (code != PANG_OK)
+        return code;
     if (claim->staged)
         body.deadline_ms = pang_env_wall_ms(claim->env) + PANG_STAGED_LIFE_MS;
     pang_txn_put(view->txn, PANG_KIND_RESERVATION, key, pang_record_pack(&body.base, view->arena));
@@ -269,9 +291,10 @@ static pang_code check_unread(pang_claim *claim, const pang_rec_reservation *old
 
 /* Whether the claim may have the place, by what is recorded there and above. */
 static pang_code judge(pang_claim *claim, const pang_record *records, size_t n, pang_placing *ret,
-                       pang_err *err)
+                       pang_rec_reservation **ret_old, pang_err *err)
 {
     *ret = PANG_PLACE_OURS;
+    *ret_old = NULL;
     for (size_t i = 0; i < n; i++) {
         pang_rec_reservation *old;
         if (records[i].version == 0)
@@ -284,6 +307,7 @@ static pang_code judge(pang_claim *claim, const pang_record *records, size_t n, 
             *ret = PANG_PLACE_COVERED;
             return PANG_OK;
         }
+        *ret_old = old;
         bool asks = false, may = may_take(claim, old, &asks);
         code = check_unread(claim, old, &may, err);
         if (code == PANG_OK && may && asks)
@@ -302,6 +326,7 @@ pang_code pang_location_reserve(pang_claim *claim, const pang_location *at, pang
     pang_view *view = claim->view;
     pang_keys keys = system_keys(view->arena);
     pang_record *records = NULL;
+    pang_rec_reservation *old = NULL;
     int64_t below = 0, own_below = held_below(claim, at->canonical);
     size_t n = 0;
     *ret = PANG_PLACE_OURS;
@@ -312,7 +337,7 @@ pang_code pang_location_reserve(pang_claim *claim, const pang_location *at, pang
                          "too many locations for one table, at most %d", PANG_RESERVED_MAX);
     pang_code code = read_around(claim, at->canonical, &records, &n, &below, err);
     if (code == PANG_OK)
-        code = judge(claim, records, n, ret, err);
+        code = judge(claim, records, n, ret, &old, err);
     if (code == PANG_OK && *ret == PANG_PLACE_OURS && below != own_below)
         *ret = PANG_PLACE_TAKEN;
     if (code != PANG_OK || *ret != PANG_PLACE_OURS)
@@ -320,7 +345,7 @@ pang_code pang_location_reserve(pang_claim *claim, const pang_location *at, pang
     pang_txn_check_counter(view->txn, pang_key_reserved_below(&keys, at->canonical), below);
     if (records[0].version == 0)
         count_above(view->txn, &keys, at->canonical, 1);
-    code = put_reservation(claim, records[0].key, at->canonical, err);
+    code = put_reservation(claim, records[0].key, at->canonical, old, err);
     claim->held[claim->n_held++] = at->canonical;
     return code == PANG_OK ? pang_keys_status(&keys, err) : code;
 }

@@ -7,6 +7,7 @@
 
 #include "api/json.h"
 #include "api/keys_versions.h"
+#include "server/branches.h"
 
 /* ---- the mark ---- */
 
@@ -51,6 +52,7 @@ pang_code pang_fork_mark_renew(pang_view *view, pang_err *err)
                                &key, &mark, err);
     if (code == PANG_OK)
         put_mark(view->txn, &view->keys, key, mark == NULL ? 0 : mark->sequence);
+    pang_branch_let_go(view);
     return code;
 }
 

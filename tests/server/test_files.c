@@ -2,7 +2,7 @@
  * server/files.c, metadata.c, due.c: what a power loss may take is written again, what lost its
  * commit is removed, what is purged goes and nothing else.
  */
-#include "tests/server/catalog_fixture.h"
+#include "tests/server/avro_fixture.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -36,14 +36,6 @@ static const char *read_file(fixture *fx, const char *location)
     return pang_metadata_read_file(fx->state, &at, fx->arena, &text, &fx->err) == PANG_OK
                ? pang_arena_cstr(fx->arena, text)
                : NULL;
-}
-
-static void write_over(const char *location, const char *text)
-{
-    FILE *file = fopen(fx_path(location), "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
 }
 
 static bool count_row(void *arg, const pang_record *row)
@@ -88,8 +80,8 @@ static void test_files__what_power_took_is_written_again(void **state)
     }
     assert_int_equal(pending(fx), 4);
     assert_int_equal(unlink(fx_path(locations[0])), 0);
-    write_over(locations[1], "");
-    write_over(locations[3], "torn");
+    fx_write_over(locations[1], "");
+    fx_write_over(locations[3], "torn");
     fx_restart(fx);
     pang_state_stats stats;
     pang_state_get_stats(fx->state, &stats);
@@ -218,56 +210,6 @@ static void test_files__work_that_is_dropped_leaves_no_file(void **state)
 
 /* ---- purge ---- */
 
-static void put_long(FILE *to, long long value)
-{
-    unsigned long long zigzag = (unsigned long long)value << 1 ^ (unsigned long long)(value >> 63);
-    for (; zigzag > 0x7F; zigzag >>= 7)
-        fputc((int)(zigzag & 0x7F) | 0x80, to);
-    fputc((int)zigzag, to);
-}
-
-static void put_text(FILE *to, const char *text)
-{
-    put_long(to, (long long)strlen(text));
-    fputs(text, to);
-}
-
-/* An Avro file of records with one string, or with a status and an inner record with one. */
-static void write_avro(const char *location, const char *schema, const char *const *texts, size_t n,
-                       bool with_status)
-{
-    char *block = NULL;
-    size_t size = 0;
-    FILE *to = fopen(fx_path(location), "w"), *records = open_memstream(&block, &size);
-    assert_true(to != NULL && records != NULL);
-    fwrite("Obj\x01", 1, 4, to);
-    put_long(to, 1);
-    put_text(to, "avro.schema");
-    put_text(to, schema);
-    put_long(to, 0);
-    fputs("0123456789abcdef", to);
-    for (size_t i = 0; i < n; i++) {
-        if (with_status)
-            put_long(records, 1);
-        put_text(records, texts[i]);
-    }
-    fclose(records);
-    put_long(to, (long long)n);
-    put_long(to, (long long)size);
-    fwrite(block, 1, size, to);
-    fputs("0123456789abcdef", to);
-    fclose(to);
-    free(block);
-}
-
-#define LIST_SCHEMA                                                                                \
-    "{\"type\":\"record\",\"name\":\"m\",\"fields\":[{\"name\":\"manifest_path\","                 \
-    "\"type\":\"string\"}]}"
-#define MANIFEST_SCHEMA                                                                            \
-    "{\"type\":\"record\",\"name\":\"e\",\"fields\":[{\"name\":\"status\",\"type\":\"int\"},"      \
-    "{\"name\":\"data_file\",\"type\":{\"type\":\"record\",\"name\":\"d\",\"fields\":["            \
-    "{\"name\":\"file_path\",\"type\":\"string\"}]}}]}"
-
 /* A table with a snapshot of one manifest that names a file of the table and one of a stranger. */
 static void add_snapshot(fixture *fx, const char *table)
 {
@@ -277,10 +219,10 @@ static void add_snapshot(fixture *fx, const char *table)
     const char *stranger = fx_text(fx, "%s/stranger.parquet", fx->warehouse);
     const char *gone = fx_text(fx, "%s/data/never-was.parquet", table);
     const char *files[] = {data, stranger, gone};
-    write_over(data, "rows");
-    write_over(stranger, "rows");
-    write_avro(manifest, MANIFEST_SCHEMA, files, 3, true);
-    write_avro(list, LIST_SCHEMA, &manifest, 1, false);
+    fx_write_over(data, "rows");
+    fx_write_over(stranger, "rows");
+    fx_write_manifest(manifest, files, 3);
+    fx_write_manifest_list(list, &manifest, 1);
     ok(fx, fx_commit(fx, "ns", "t", "[]",
                      fx_text(fx,
                              "[{\"action\":\"add-snapshot\",\"snapshot\":{\"snapshot-id\":1,"
@@ -311,7 +253,7 @@ static void test_files__a_purge_takes_the_tables_files_and_no_others(void **stat
     ok(fx, fx_create_table(fx, "ns", "t", NULL));
     const char *table = fx_text(fx, "%s/ns/t", fx->warehouse);
     add_snapshot(fx, table);
-    write_over(fx_text(fx, "%s/data/unknown.parquet", table), "an engine's, not committed");
+    fx_write_over(fx_text(fx, "%s/data/unknown.parquet", table), "an engine's, not committed");
     purge_now(fx);
     assert_false(is_there(fx_text(fx, "%s/data/a.parquet", table)));
     assert_false(is_there(fx_text(fx, "%s/metadata/manifest.avro", table)));
@@ -341,7 +283,7 @@ static void test_files__a_purge_of_damaged_manifests_takes_what_it_can(void **st
     ok(fx, fx_create_table(fx, "ns", "t", NULL));
     const char *table = fx_text(fx, "%s/ns/t", fx->warehouse);
     add_snapshot(fx, table);
-    write_over(fx_text(fx, "%s/metadata/manifest.avro", table), "Obj\x01 and no more");
+    fx_write_over(fx_text(fx, "%s/metadata/manifest.avro", table), "Obj\x01 and no more");
     purge_now(fx);
     assert_true(is_there(fx_text(fx, "%s/data/a.parquet", table)));
     assert_int_equal(metadata_files(fx, "t"), 0);
