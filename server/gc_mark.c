@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/avro.h"
 #include "server/gc_internal.h"
+#include "server/manifest.h"
 #include "server/metadata.h"
 
 enum {
@@ -350,25 +350,18 @@ static bool read_file(marking *m, pang_str location, pang_arena *arena, pang_str
     return code == PANG_OK;
 }
 
-static void read_avro(marking *m, pang_str bytes, const char *const *paths, size_t n,
-                      pang_arena *arena, pang_avro_fn *fn)
+/* What reading said, unless marking failed before. */
+static void note(marking *m, pang_code code, const pang_err *err)
 {
-    pang_err err;
-    pang_code code = pang_avro_read(bytes, paths, n, arena, fn, m, &err);
     if (code == PANG_OK || m->code != PANG_OK)
         return;
     m->code = code;
-    *m->err = err;
+    *m->err = *err;
 }
 
-static bool mark_entry(void *arg, const pang_avro_value *values)
+static bool mark_entry(void *arg, const pang_manifest_entry *entry)
 {
-    enum { DELETED = 2 };
-    marking *m = arg;
-    if (values[1].type != PANG_AVRO_TEXT ||
-        (values[0].type == PANG_AVRO_LONG && values[0].number == DELETED))
-        return true;
-    return mark(m, values[1].text);
+    return entry->status == PANG_ENTRY_DELETED || mark(arg, entry->path);
 }
 
 /* Notes it; where that finds no room it is read again. */
@@ -379,21 +372,32 @@ static bool was_read(marking *m, pang_str location)
 
 static bool mark_manifest(marking *m, pang_str location)
 {
-    static const char *const paths[] = {"status", "data_file.file_path"};
+    pang_manifest_head head;
     pang_str bytes;
+    pang_err err;
     if (!mark(m, location))
         return false;
     if (was_read(m, location))
         return true;
     pang_arena_reset(m->deep);
     if (read_file(m, location, m->deep, &bytes))
-        read_avro(m, bytes, paths, 2, m->deep, mark_entry);
+        note(m, pang_manifest_read(bytes, NULL, m->deep, &head, mark_entry, m, &err), &err);
     return m->code == PANG_OK && !m->marks->full;
 }
 
-static bool mark_row(void *arg, const pang_avro_value *values)
+static void mark_list(marking *m, pang_str location)
 {
-    return values[0].type != PANG_AVRO_TEXT || mark_manifest(arg, values[0].text);
+    pang_manifest *rows = NULL;
+    size_t n = 0;
+    pang_str bytes;
+    pang_err err;
+    pang_arena_reset(m->list);
+    if (was_read(m, location) || !read_file(m, location, m->list, &bytes))
+        return;
+    note(m, pang_manifest_list_read(bytes, m->list, &rows, &n, &err), &err);
+    for (size_t i = 0; m->code == PANG_OK && i < n; i++)
+        if (!mark_manifest(m, rows[i].path))
+            return;
 }
 
 static bool names(const char *what, const char *end)
@@ -405,19 +409,14 @@ static bool names(const char *what, const char *end)
 static pang_code mark_place(void *arg, pang_model_place kind, const char *what, pang_str location,
                             pang_err *err)
 {
-    static const char *const paths[] = {"manifest_path"};
     marking *m = arg;
-    pang_str bytes;
     (void)kind;
     (void)err;
-    if (!mark(m, location))
-        return m->code != PANG_OK ? m->code : PANG_ABORTED;
-    if (names(what, ".manifest-list")) {
-        pang_arena_reset(m->list);
-        if (!was_read(m, location) && read_file(m, location, m->list, &bytes))
-            read_avro(m, bytes, paths, 1, m->list, mark_row);
-    } else if (names(what, "]")) {
-        (void)mark_manifest(m, location);
+    if (mark(m, location)) {
+        if (names(what, ".manifest-list"))
+            mark_list(m, location);
+        else if (names(what, "]"))
+            (void)mark_manifest(m, location);
     }
     if (m->code == PANG_OK && m->marks->full)
         return PANG_ABORTED; /* a smaller class will do */
