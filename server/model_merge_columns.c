@@ -115,7 +115,7 @@ static void map_column(pang_merging *m, const pang_model_column *column, int64_t
         return;
     }
     if (column->parent != 0)
-        parent = pang_merging_column(m, schema->columns[column->parent - 1].id);
+        parent = pang_merging_column(m, false, schema->columns[column->parent - 1].id);
     const pang_model_column *twin = target_child(m, parent, own_name(schema, column));
     if (twin != NULL && twin->id > m->target_half.last_column)
         unify(m, column, twin);
@@ -159,21 +159,26 @@ void pang_merging_map_columns(pang_merging *m)
     const pang_merge_table *merge = m->merge;
     int64_t last = m->source.last_column > m->target.last_column ? m->source.last_column
                                                                  : m->target.last_column;
-    for (size_t i = 0; i + 1 < merge->n_columns; i += 2)
+    for (size_t i = 0; i + 1 < merge->n_columns; i += 2) {
         put_column(m, merge->columns[i], merge->columns[i + 1]);
+        if (!pang_model_ids_put(&m->earlier, merge->columns[i],
+                                pang_model_ids_get(&m->columns, merge->columns[i])))
+            m->failed = true;
+    }
     for (size_t i = 0; m->source.read != NULL && i < m->source.read->n && !m->failed; i++)
         map_column(m, &m->source.read->columns[i], &last);
     if (!m->failed)
         check_dropped(m);
 }
 
-int64_t pang_merging_column(const pang_merging *m, int64_t source_id)
+int64_t pang_merging_column(const pang_merging *m, bool of_half, int64_t id)
 {
-    const pang_id_pair *pair = pang_model_ids_get(&m->columns, source_id);
+    const pang_id_pair *pair = pang_model_ids_get(of_half ? &m->earlier : &m->columns, id);
     if (pair != NULL)
         return pair->to;
-    if (pang_model_ids_get(&m->given, source_id) != NULL)
+    if (of_half)
+        return id;
+    if (pang_model_ids_get(&m->given, id) != NULL)
         return -1;
-    return source_id <= m->source_half.last_column || source_id > m->target.last_column ? source_id
-                                                                                        : -1;
+    return id <= m->source_half.last_column || id > m->target.last_column ? id : -1;
 }

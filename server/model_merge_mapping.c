@@ -20,13 +20,14 @@ static pang_json *merge_lists(mapping *w, const pang_json *const lists[SIDES]);
 /* ---- keys ---- */
 
 /* What an entry goes by, as text; the source's ids are mapped. */
-static pang_str key_of(mapping *w, const pang_json *entry, bool is_source, int64_t *ret_id)
+static pang_str key_of(mapping *w, const pang_json *entry, size_t side, int64_t *ret_id)
 {
     int64_t id;
     pang_str name = {NULL, 0};
     *ret_id = -1;
     if (pang_model_has_int(entry, "field-id", &id)) {
-        int64_t to = is_source ? pang_merging_column(w->m, id) : id;
+        bool is_source = side == S || side == SH;
+        int64_t to = is_source ? pang_merging_column(w->m, side == SH, id) : id;
         *ret_id = to < 0 ? id : to;
         return pang_arena_printf(w->m->arena, "%" PRId64, *ret_id);
     }
@@ -35,12 +36,12 @@ static pang_str key_of(mapping *w, const pang_json *entry, bool is_source, int64
 }
 
 /* An object of a list's entries by their keys; adds new keys to `order`. */
-static pang_json *index_list(mapping *w, const pang_json *list, bool is_source, pang_json *order)
+static pang_json *index_list(mapping *w, const pang_json *list, size_t side, pang_json *order)
 {
     pang_json *index = pang_json_object(w->m->arena);
     for (size_t i = 0; i < pang_json_size(list); i++) {
         int64_t id;
-        pang_str key = key_of(w, pang_json_at(list, i), is_source, &id);
+        pang_str key = key_of(w, pang_json_at(list, i), side, &id);
         if (!pang_json_set_str(index, key, pang_json_at(list, i)) ||
             (pang_json_get_str(order, key) == NULL &&
              !pang_json_set_str(order, key, pang_json_int(id, w->m->arena))))
@@ -138,7 +139,7 @@ static pang_json *merge_lists(mapping *w, const pang_json *const lists[SIDES])
     pang_json_members it = {.object = order};
     pang_str key;
     for (size_t i = 0; i < SIDES; i++)
-        index[by[i]] = index_list(w, lists[by[i]], by[i] == S || by[i] == SH, order);
+        index[by[i]] = index_list(w, lists[by[i]], by[i], order);
     while (!w->m->failed && pang_json_next(&it, &key, &id_node)) {
         const pang_json *entries[SIDES];
         int64_t id = -1;

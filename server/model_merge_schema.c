@@ -39,9 +39,9 @@ static pang_slot *slot_of(pang_overlay *o, int64_t id)
     return o->last = found;
 }
 
-static int64_t target_id(const pang_overlay *o, bool is_source, int64_t id)
+static int64_t source_id(const pang_overlay *o, bool of_half, int64_t id)
 {
-    int64_t to = is_source ? pang_merging_column(o->m, id) : id;
+    int64_t to = pang_merging_column(o->m, of_half, id);
     return to < 0 ? id : to;
 }
 
@@ -77,9 +77,11 @@ static void lay(pang_overlay *o, const pang_model_schema *schema, bool is_source
 {
     for (size_t i = 0; i < schema->n && !o->m->failed; i++) {
         const pang_model_column *column = &schema->columns[i];
-        pang_slot *at = slot_of(o, target_id(o, is_source, column->id)), *up = &o->top;
+        int64_t parent = column->parent == 0 ? 0 : schema->columns[column->parent - 1].id;
+        pang_slot *at = slot_of(o, is_source ? source_id(o, false, column->id) : column->id);
+        pang_slot *up = &o->top;
         if (column->parent != 0)
-            up = slot_of(o, target_id(o, is_source, schema->columns[column->parent - 1].id));
+            up = slot_of(o, is_source ? source_id(o, false, parent) : parent);
         if (at == NULL || up == NULL)
             return;
         pang_slot_role role = role_of(schema, column);
@@ -100,7 +102,8 @@ static void lay(pang_overlay *o, const pang_model_schema *schema, bool is_source
 static void lay_half(pang_overlay *o, const pang_model_schema *schema, bool is_source)
 {
     for (size_t i = 0; i < schema->n && !o->m->failed; i++) {
-        pang_slot *at = slot_of(o, target_id(o, is_source, schema->columns[i].id));
+        int64_t id = schema->columns[i].id;
+        pang_slot *at = slot_of(o, is_source ? source_id(o, true, id) : id);
         if (at != NULL && is_source)
             at->sh = &schema->columns[i];
         else if (at != NULL)
@@ -237,14 +240,16 @@ static void decide(pang_overlay *o)
 /* ---- identifier fields ---- */
 
 /* Ids in the target's terms. */
-static pang_json *identifiers(pang_overlay *o, const pang_merging_side *side, bool is_source)
+static pang_json *identifiers(pang_overlay *o, const pang_merging_side *side, bool of_half)
 {
     const pang_json *ids = pang_json_get(side->schema, "identifier-field-ids");
     pang_json *list = pang_json_array(o->m->arena);
     for (size_t i = 0; i < pang_json_size(ids); i++) {
         int64_t id = -1;
         (void)pang_json_to_int64(pang_json_at(ids, i), &id);
-        pang_merging_add(o->m, list, pang_json_int(target_id(o, is_source, id), o->m->arena));
+        if (side == &o->m->source || side == &o->m->source_half)
+            id = source_id(o, of_half, id);
+        pang_merging_add(o->m, list, pang_json_int(id, o->m->arena));
     }
     return list;
 }
@@ -268,8 +273,8 @@ static bool same_sets(const pang_json *a, const pang_json *b, pang_merging *m)
 static pang_json *merge_identifiers(pang_overlay *o)
 {
     pang_merging *m = o->m;
-    pang_json *s = identifiers(o, &m->source, true), *sh = identifiers(o, &m->source_half, true);
-    pang_json *t = identifiers(o, &m->target, false), *th = identifiers(o, &m->target_half, false);
+    pang_json *s = identifiers(o, &m->source, false), *sh = identifiers(o, &m->source_half, true);
+    pang_json *t = identifiers(o, &m->target, false), *th = identifiers(o, &m->target_half, true);
     if (same_sets(s, sh, m) || same_sets(s, t, m))
         return t;
     if (same_sets(t, th, m))

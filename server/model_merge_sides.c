@@ -33,7 +33,7 @@ pang_code pang_merging_begin(pang_merging *m, const pang_merge_table *merge, boo
                              pang_err *err)
 {
     *m = (pang_merging){.merge = merge, .arena = merge->arena, .data_changed = data_changed};
-    m->columns.arena = m->given.arena = m->arena;
+    m->columns.arena = m->earlier.arena = m->given.arena = m->arena;
     m->source_wrote.ids.arena = m->target_wrote.ids.arena = m->arena;
     m->updates = pang_json_array(m->arena);
     pang_code code = open_side(m, &m->source, "source", merge->source.document, err);

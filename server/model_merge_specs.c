@@ -59,11 +59,12 @@ static const pang_json *find_same(const family *f, const pang_json *doc, const p
 /* ---- in the target's terms ---- */
 
 /* Sets the mapped id of one source; false when the merged table has no such column. */
-static bool map_source(pang_merging *m, pang_json *field, const pang_json *value, pang_json *list)
+static bool map_source(pang_merging *m, bool of_half, pang_json *field, const pang_json *value,
+                       pang_json *list)
 {
     int64_t id = -1;
     (void)pang_json_to_int64(value, &id);
-    int64_t to = pang_merging_column(m, id);
+    int64_t to = pang_merging_column(m, of_half, id);
     if (list != NULL)
         pang_merging_add(m, list, pang_json_int(to, m->arena));
     else
@@ -71,8 +72,10 @@ static bool map_source(pang_merging *m, pang_json *field, const pang_json *value
     return to >= 0;
 }
 
-/* The fields of one of the source's entries; *ret_known is false when a source is no column. */
-static pang_json *mapped_fields(pang_merging *m, const pang_json *entry, bool *ret_known)
+/* The fields of an entry of the source or its half; *ret_known is false when a source is no column.
+ */
+static pang_json *mapped_fields(pang_merging *m, bool of_half, const pang_json *entry,
+                                bool *ret_known)
 {
     const pang_json *fields = fields_of(entry);
     pang_json *list = pang_json_array(m->arena);
@@ -81,17 +84,30 @@ static pang_json *mapped_fields(pang_merging *m, const pang_json *entry, bool *r
         pang_json *field = pang_model_copy(pang_json_at(fields, i), m->arena);
         const pang_json *several = pang_json_get(field, "source-ids");
         if (pang_model_has(field, "source-id"))
-            *ret_known = map_source(m, field, pang_json_get(field, "source-id"), NULL) &&
+            *ret_known = map_source(m, of_half, field, pang_json_get(field, "source-id"), NULL) &&
                          *ret_known;
         if (pang_json_size(several) > 0) {
             pang_json *ids = pang_json_array(m->arena);
             for (size_t k = 0; k < pang_json_size(several); k++)
-                *ret_known = map_source(m, field, pang_json_at(several, k), ids) && *ret_known;
+                *ret_known = map_source(m, of_half, field, pang_json_at(several, k), ids) &&
+                             *ret_known;
             pang_merging_put(m, field, "source-ids", ids);
         }
         pang_merging_add(m, list, field);
     }
     return list;
+}
+
+/* Whether the source's half had an entry of these mapped fields. */
+static bool in_half(pang_merging *m, const family *f, const pang_json *fields)
+{
+    const pang_json *list = pang_json_get(m->source_half.doc, f->part);
+    for (size_t i = 0; i < pang_json_size(list); i++) {
+        bool known;
+        if (same_fields(f, fields, mapped_fields(m, true, pang_json_at(list, i), &known)))
+            return true;
+    }
+    return false;
 }
 
 /* ---- what is added ---- */
@@ -151,10 +167,10 @@ static void add_missing(pang_merging *m, const family *f)
     const pang_json *own = default_of(f, &m->source);
     for (size_t i = 0; i < pang_json_size(list); i++) {
         const pang_json *entry = pang_json_at(list, i);
-        bool known, is_new = find_same(f, m->source_half.doc, fields_of(entry)) == NULL;
-        pang_json *fields = mapped_fields(m, entry, &known);
+        bool known;
+        pang_json *fields = mapped_fields(m, false, entry, &known);
         if (entry == own || (known && find_same(f, m->target.doc, fields) != NULL) ||
-            (!is_new && !m->data_changed))
+            (!m->data_changed && in_half(m, f, fields)))
             continue;
         if (known && resolves(m, entry))
             add_entry(m, f, entry, fields);
@@ -190,8 +206,8 @@ static void merge_default(pang_merging *m, const family *f)
     const pang_json *s = default_of(f, &m->source), *sh = default_of(f, &m->source_half);
     const pang_json *t = default_of(f, &m->target), *th = default_of(f, &m->target_half);
     bool known, half_known;
-    pang_json *fields = mapped_fields(m, s, &known);
-    const pang_json *half = mapped_fields(m, sh, &half_known);
+    pang_json *fields = mapped_fields(m, false, s, &known);
+    const pang_json *half = mapped_fields(m, true, sh, &half_known);
     bool in_target = known && find_same(f, m->target.doc, fields) != NULL;
     bool changed = !same_fields(f, fields, half);
     if (changed && same_fields(f, fields, fields_of(t)))
@@ -241,7 +257,7 @@ static void map_family(pang_merging *m, const family *f, const pang_json *merged
     for (size_t i = 0; i < pang_json_size(list); i++) {
         const pang_json *entry = pang_json_at(list, i);
         bool known;
-        const pang_json *found = find_same(f, merged, mapped_fields(m, entry, &known));
+        const pang_json *found = find_same(f, merged, mapped_fields(m, false, entry, &known));
         int64_t from = pang_model_int(entry, f->id, 0), to = pang_model_int(found, f->id, from);
         /* An order that is gone is unsorted; data of a spec that is gone has conflicted. */
         if (!known || found == NULL)

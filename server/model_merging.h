@@ -47,6 +47,7 @@ typedef struct {
     pang_merging_written source_wrote, target_wrote;
     pang_model_ids columns;   /* of the source: to pang_id_pair, the same ids included */
     pang_merging_pairs pairs; /* those that differ */
+    pang_model_ids earlier;   /* of both: what earlier merges say */
     pang_model_ids given;     /* ids that the map gave away */
     pang_merging_pairs specs, orders;
     pang_json *updates;
@@ -111,8 +112,9 @@ pang_json *pang_merging_left_behind(pang_merging *m);
 
 /* model_merge_columns.c: which column of the target a column of the source is. */
 void pang_merging_map_columns(pang_merging *m);
-/* -1: it is none of the merged table's. */
-int64_t pang_merging_column(const pang_merging *m, int64_t source_id);
+/* The target's id of a column of the source or, which earlier merges alone say, of its half. -1: it
+ * is none of the merged table's. */
+int64_t pang_merging_column(const pang_merging *m, bool of_half, int64_t id);
 /* model_merge_schema.c */
 PANG_MUST_CHECK pang_code pang_merging_schema(pang_merging *m, pang_err *err);
 /* model_merge_specs.c: specs and orders; and their maps, once there is a merged document. */

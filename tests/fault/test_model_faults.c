@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "server/model.h"
+#include "server/model_merge.h"
 
 static const char base_text[] =
     "{\"format-version\":2,\"table-uuid\":\"9c12d441-03fe-4693-9a96-a0705ddf69c1\","
@@ -70,7 +71,8 @@ static pang_code commit(pang_arena *arena, const pang_env *env, pang_str *ret_te
     if (code == PANG_OK)
         code = pang_model_refs_only(outcome.document, arena, &less, err);
     if (code == PANG_OK)
-        code = pang_model_file_name(less, change.base_location, (pang_str){0}, env, arena, &file, err);
+        code = pang_model_file_name(less, change.base_location, (pang_str){0}, env, arena, &file,
+                                    err);
     return code == PANG_OK ? pang_json_print(outcome.document, arena, ret_text, err) : code;
 }
 
@@ -112,6 +114,75 @@ static pang_code change(pang_arena *arena, const pang_env *env, pang_str *ret_te
     pang_json_remove_at(list, 0);
     pang_json_remove(copy, "refs");
     return pang_json_print(copy, arena, ret_text, err);
+}
+
+/* Another side of the table, for a merge: what conflicts with nothing of the other. */
+static const char target_text[] =
+    "[{\"action\":\"add-schema\",\"schema\":{\"type\":\"struct\",\"fields\":["
+    "{\"id\":1,\"name\":\"id\",\"required\":true,\"type\":\"long\"},"
+    "{\"id\":2,\"name\":\"data\",\"required\":false,\"type\":\"string\"},"
+    "{\"id\":3,\"name\":\"t\",\"required\":false,\"type\":{\"type\":\"struct\",\"fields\":["
+    "{\"id\":4,\"name\":\"u\",\"required\":false,\"type\":\"int\"}]}}]}},"
+    "{\"action\":\"set-current-schema\",\"schema-id\":-1},"
+    "{\"action\":\"set-snapshot-ref\",\"ref-name\":\"r\",\"type\":\"tag\",\"snapshot-id\":20},"
+    "{\"action\":\"set-properties\",\"updates\":{\"c\":\"1\",\"schema.name-mapping.default\":"
+    "\"[{\\\"field-id\\\":1,\\\"names\\\":[\\\"id\\\"]}]\"}}]";
+static const char source_text[] =
+    "[{\"action\":\"upgrade-format-version\",\"format-version\":3},"
+    "{\"action\":\"add-schema\",\"schema\":{\"type\":\"struct\",\"identifier-field-ids\":[1],"
+    "\"fields\":[{\"id\":1,\"name\":\"id\",\"required\":true,\"type\":\"long\"},"
+    "{\"id\":3,\"name\":\"s\",\"required\":false,\"type\":{\"type\":\"list\","
+    "\"element-id\":4,\"element\":\"int\",\"element-required\":false}}]}},"
+    "{\"action\":\"set-current-schema\",\"schema-id\":-1},"
+    "{\"action\":\"add-spec\",\"spec\":{\"fields\":[{\"source-id\":1,\"name\":\"b\","
+    "\"transform\":\"bucket[4]\"}]}},{\"action\":\"set-default-spec\",\"spec-id\":-1},"
+    "{\"action\":\"set-properties\",\"updates\":{\"b\":\"1\",\"d\":\"1\"}}]";
+
+static pang_code evolve(pang_arena *arena, const pang_env *env, const pang_json *base,
+                        const char *text, const pang_json **ret, pang_err *err)
+{
+    pang_json *updates;
+    pang_model_outcome outcome = {0};
+    pang_model_change what = {.base = base, .base_location = PANG_STR("s3://b/t/metadata/1-a")};
+    pang_code code = pang_json_parse(pang_str_from(text), arena, &updates, err);
+    if (code != PANG_OK)
+        return code;
+    what.updates = updates;
+    code = pang_model_commit(&what, env, arena, &outcome, err);
+    *ret = outcome.document;
+    return code;
+}
+
+/* A merge of documents, one that conflicts, and the source taken whole. */
+static pang_code merge(pang_arena *arena, const pang_env *env, pang_str *ret_text, pang_err *err)
+{
+    pang_json *base, *taken;
+    pang_merge_table in = {.env = env, .arena = arena, .one_half = true};
+    pang_model_merged merged;
+    pang_code code = pang_json_parse(pang_str_from(base_text), arena, &base, err);
+    in.source_half.document = in.target_half.document = base;
+    if (code == PANG_OK)
+        code = evolve(arena, env, base, source_text, &in.source.document, err);
+    if (code == PANG_OK)
+        code = evolve(arena, env, base, target_text, &in.target.document, err);
+    if (code == PANG_OK)
+        code = pang_model_merge(&in, false, &merged, err);
+    if (code != PANG_OK)
+        return code;
+    if (merged.document == NULL)
+        return pang_fail(err, PANG_INTERNAL, NULL, "%" PANG_STR_FMT,
+                         PANG_STR_ARG(merged.conflicts[0].description));
+    code = pang_model_check(merged.document, arena, err);
+    if (code == PANG_OK)
+        code = pang_model_take_source(&in, &taken, err);
+    if (code != PANG_OK)
+        return code;
+    in.target_half = in.target; /* not the base: both changed it */
+    in.one_half = false;
+    in.target.document = taken;
+    if ((code = pang_model_merge(&in, true, &merged, err)) != PANG_OK)
+        return code;
+    return pang_json_print(taken, arena, ret_text, err);
 }
 
 typedef pang_code scenario(pang_arena *arena, const pang_env *env, pang_str *ret_text,
@@ -198,7 +269,7 @@ static bool run(scenario *what, size_t n, size_t limit, const char *want)
 static const struct {
     const char *name;
     scenario *what;
-} scenarios[] = {{"commit", commit}, {"create", create}, {"change", change}};
+} scenarios[] = {{"commit", commit}, {"create", create}, {"change", change}, {"merge", merge}};
 
 enum { ENOUGH = 1 << 20, TEXT_MAX = 16384 };
 
