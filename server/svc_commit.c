@@ -201,6 +201,12 @@ static const pang_method methods[] = {
         .handle = get,
     },
     {
+        .path = "/pangolin.v1.CommitService/Diff",
+        .in = &pangolin__v1__diff_request__descriptor,
+        .out = &pangolin__v1__diff_response__descriptor,
+        .handle = pang_diff_refs,
+    },
+    {
         .path = "/pangolin.v1.CommitService/PollCommits",
         .in = &pangolin__v1__poll_commits_request__descriptor,
         .out = &pangolin__v1__poll_commits_response__descriptor,

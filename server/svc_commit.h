@@ -21,6 +21,8 @@ PANG_MUST_CHECK pang_code pang_commit_filter_read(pang_keys *keys, const char *a
 /* The number of commits of a page: bounded, defaulted. ERRORS: INVALID_ARGUMENT (negative). */
 PANG_MUST_CHECK pang_code pang_commit_page_size(int32_t asked, size_t *ret, pang_err *err);
 
+/* The handler of svc_diff.c. */
+pang_handler pang_diff_refs;
 /* Handlers of svc_watch.c. */
 pang_handler pang_poll_commits;
 pang_stream_handler pang_watch_commits;
