@@ -48,7 +48,7 @@ typedef struct {
     pang_arena *arena;
     pang_keys keys;
     pang_id catalog;
-    pang_str prefix; /* as the request spelt it */
+    pang_str prefix; /* of the request: the catalog's name */
     struct {
         pang_id branch;
         uint64_t at; /* PANG_NOW: as of now */
@@ -74,6 +74,10 @@ PANG_MUST_CHECK pang_code pang_view_open(pang_call *call, const char *prefix, co
 PANG_MUST_CHECK pang_code pang_view_begin(pang_txn *txn, pang_arena *arena, pang_str scope,
                                           pang_str prefix, const char *reason, pang_view *ret,
                                           pang_err *err);
+/* The catalog of this plain name, at no ref yet: pang_view_switch (server/refs.h) goes to one. */
+PANG_MUST_CHECK pang_code pang_view_catalog(pang_txn *txn, pang_arena *arena, pang_str scope,
+                                            pang_str name, const char *reason, pang_view *ret,
+                                            pang_err *err);
 /* The same for a catalog of a known id, whose name may be gone: its branch main. */
 PANG_MUST_CHECK pang_code pang_view_of(pang_txn *txn, pang_arena *arena, pang_str scope,
                                        pang_id catalog, pang_str name, pang_view *ret,

@@ -51,7 +51,7 @@ pang_code pang_edit_begin(pang_view *view, const pang_env *env, const pang_princ
     if (!view->writable)
         return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
                          "\"%" PANG_STR_FMT "\" cannot be written: it is no branch",
-                         PANG_STR_ARG(view->prefix));
+                         PANG_STR_ARG(view->ref_name));
     if (view->ref != NULL && view->ref->is_protected && !view->merging)
         return pang_fail(err, PANG_PERMISSION_DENIED, "ForbiddenException",
                          "branch \"%" PANG_STR_FMT

@@ -9,9 +9,12 @@
 #include "api/keys_secrets.h"
 #include "api/keys_versions.h"
 #include "pangolin/store/v1/identity.pb-c.h"
-#include "server/content.h"
+#include "server/address.h"
 
-enum { CATALOGS_MAX = 64 }; /* that an asset is looked for in, when only its id is given */
+enum {
+    CATALOGS_MAX = 64,  /* that an asset is looked for in, when only its id is given */
+    PREFETCH_REFS = 64, /* records that are read in the epoch's round trip */
+};
 
 /* ---- what an access names ---- */
 
@@ -58,36 +61,54 @@ static bool is_absence(pang_code code)
     return code == PANG_NOT_FOUND || code == PANG_INVALID_ARGUMENT;
 }
 
-static pang_code open_view(pang_call *call, const pang_access *access, pang_view *ret,
-                           pang_err *err)
+/* What the access names, without its ref: permissions are of names, whatever the branch. */
+static pang_code address_of(pang_call *call, const pang_access *access, pang_address *ret,
+                            pang_err *err)
 {
-    return pang_view_begin(call->txn, call->arena, call->tenant_key, text_of(access, 0), NULL, ret,
-                           err);
+    pang_str name = access->n_object > 2 ? text_of(access, 2) : (pang_str){0};
+    return pang_address_parse(text_of(access, 0), levels_of(access), name, call->arena, ret, err);
+}
+
+static pang_code open_catalog(pang_call *call, const pang_address *address, pang_view *ret,
+                              pang_err *err)
+{
+    return pang_view_catalog(call->txn, call->arena, call->tenant_key, address->catalog, NULL, ret,
+                             err);
 }
 
 /* ---- standing ---- */
 
-/* The record that the handler will ask for, as far as that can be told: of a branch as of now. */
+/* The records that the handler will ask for, on all levels of what the address names. */
 static pang_code add_prefetch(pang_call *call, const pang_access *access, pang_ref *refs, size_t *n,
                               pang_err *err)
 {
     pang_view view;
     pang_name name;
+    pang_address address;
     if (!names_content(access) || text_of(access, 0).len == 0)
         return PANG_OK;
-    pang_code code = open_view(call, access, &view, err);
+    pang_code code = address_of(call, access, &address, err);
+    if (code == PANG_OK)
+        code = open_catalog(call, &address, &view, err);
+    /* Which commit a time means takes many looks, and the handler takes them anyway. */
+    if (code == PANG_OK && pang_ref_form_of(address.ref) == PANG_REF_TIME)
+        return PANG_OK;
+    if (code == PANG_OK)
+        code = pang_view_switch(&view, address.ref, NULL, err);
     if (code != PANG_OK)
         return is_absence(code) ? PANG_OK : code;
-    if (view.n_levels != 1 || view.levels[0].at != PANG_NOW || levels_of(access).n == 0)
+    if (address.levels.n == 0 || *n + view.n_levels > PREFETCH_REFS)
         return PANG_OK;
     if (access->n_object > 2)
-        name = pang_name_of_asset(&view.keys, levels_of(access), text_of(access, 2));
+        name = pang_name_of_asset(&view.keys, address.levels, address.name);
     else
-        name = pang_name_of_namespace(&view.keys, levels_of(access));
-    pang_str key = pang_key_content(&view.keys, view.levels[0].branch, name.space, name.path,
-                                    name.name);
-    if (key.len > 0)
-        refs[(*n)++] = (pang_ref){.key = key};
+        name = pang_name_of_namespace(&view.keys, address.levels);
+    for (size_t i = 0; i < view.n_levels; i++) {
+        pang_str key = pang_key_content(&view.keys, view.levels[i].branch, name.space, name.path,
+                                        name.name);
+        if (key.len > 0)
+            refs[(*n)++] = (pang_ref){.key = key};
+    }
     return PANG_OK;
 }
 
@@ -100,13 +121,13 @@ static pang_code refuse(pang_err *err, const char *why)
 static pang_code read_epoch(pang_call *call, pang_keys *keys, const pang_access *accesses, size_t n,
                             pang_record *ret, pang_err *err)
 {
-    pang_ref refs[2 + PANG_PREFETCH_MAX];
-    pang_record records[2 + PANG_PREFETCH_MAX];
+    pang_ref refs[PREFETCH_REFS];
+    pang_record records[PREFETCH_REFS];
     bool by_token = call->who->credential == PANG_CREDENTIAL_TOKEN;
     size_t n_refs = 1;
     if (by_token)
         refs[n_refs++] = (pang_ref){.key = pang_key_revoked_token(keys, call->who->jti)};
-    for (size_t i = 0; i < n && n_refs <= PANG_PREFETCH_MAX; i++) {
+    for (size_t i = 0; i < n && i < PANG_PREFETCH_MAX; i++) {
         pang_code code = add_prefetch(call, &accesses[i], refs, &n_refs, err);
         if (code != PANG_OK)
             return code;
@@ -198,16 +219,18 @@ pang_code pang_evaluate_tags(pang_call *call, pang_grant_object *ret, pang_err *
     return PANG_OK;
 }
 
-/* The asset that the name stands for, where its id or its tags can matter. */
-static pang_code find_asset(pang_call *call, pang_view *view, const pang_access *access,
+/* The asset that the name stands for at the ref, where its id or its tags can matter. */
+static pang_code find_asset(pang_call *call, pang_view *view, const pang_address *address,
                             pang_grant_object *ret, pang_err *err)
 {
     pang_grants_use use = pang_grants_uses(call->permit->grants, view->catalog);
     pang_content content;
     if (!use.ids && !use.tags)
         return PANG_OK;
-    content.name = pang_name_of_asset(&view->keys, levels_of(access), text_of(access, 2));
-    pang_code code = pang_content_get(view, &content, 1, err);
+    content.name = pang_name_of_asset(&view->keys, address->levels, address->name);
+    pang_code code = pang_view_switch(view, address->ref, NULL, err);
+    if (code == PANG_OK)
+        code = pang_content_get(view, &content, 1, err);
     if (code != PANG_OK || !pang_content_exists(&content))
         return is_absence(code) ? PANG_OK : code;
     ret->asset = pang_id_of(content.body->asset);
@@ -224,15 +247,17 @@ static pang_code content_object(pang_call *call, const pang_access *access, pang
                                 pang_err *err)
 {
     pang_view view;
-    pang_levels levels = levels_of(access);
+    pang_address address;
     *ret = nowhere(call);
     size_t n = names_ref(access) ? 1 : access->n_object;
-    if (text_of(access, 0).len == 0 || (n > 1 && levels.n == 0))
+    if (text_of(access, 0).len == 0 || (n > 1 && levels_of(access).n == 0))
         return PANG_OK;
-    pang_code code = open_view(call, access, &view, err);
+    pang_code code = address_of(call, access, &address, err);
+    if (code == PANG_OK)
+        code = open_catalog(call, &address, &view, err);
     if (code != PANG_OK)
         return is_absence(code) ? PANG_OK : code;
-    pang_str path = pang_key_path(&view.keys, levels.names, levels.n);
+    pang_str path = pang_key_path(&view.keys, address.levels.names, address.levels.n);
     code = pang_keys_status(&view.keys, err);
     if (code != PANG_OK)
         return is_absence(code) ? PANG_OK : code;
@@ -243,7 +268,7 @@ static pang_code content_object(pang_call *call, const pang_access *access, pang
     if (n < 3)
         return PANG_OK;
     ret->kind = PANG_SCOPE_ASSET;
-    return find_asset(call, &view, access, ret, err);
+    return find_asset(call, &view, &address, ret, err);
 }
 
 /* Its record in one catalog, on the branch that people mean when they name none. */

@@ -11,7 +11,7 @@
 #include "server/auth_cache.h"
 #include "server/authz.h"
 
-enum { PANG_PREFETCH_MAX = 16 }; /* objects that are read in the epoch's round trip */
+enum { PANG_PREFETCH_MAX = 16 }; /* objects that are read in the epoch's round trip, at most */
 
 /* A pang_stand_fn. Sets call->permit, for the time of this attempt. What the accesses name is read
  * along with the epoch: for a caller whose permit is cached, what the cache of records has answered

@@ -126,19 +126,15 @@ static pang_code resolve_asset(pang_view *view, const pang_scope_text *text, pan
                                pang_err *err)
 {
     pang_id *id = pang_arena_alloc(view->arena, sizeof *id);
-    pang_rec_asset *found = NULL;
-    pang_record record;
+    pang_asset_at place = {0};
     if (id == NULL)
         return pang_fail_memory(err);
     pang_code code = pang_manage_id("scope.asset_id", text->asset_id, id, err);
     if (code == PANG_OK)
-        code = pang_txn_get_one(view->txn, pang_key_asset(&view->keys, view->levels[0].branch, *id),
-                                &record, err);
-    if (code == PANG_OK && record.version != 0)
-        code = pang_record_unpack(&pangolin__store__v1__asset__descriptor, &record, view->arena,
-                                  &found, err);
+        code = pang_asset_find(view, id, 1, &place, err);
     if (code != PANG_OK)
         return code;
+    pang_rec_asset *found = place.body;
     if (found == NULL || found->dropped || found->space != PANG_SPACE_ASSET)
         return pang_manage_absent("asset", text->asset_id, err);
     to->asset = pang_bytes_of_id(id);

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "server/address.h"
 #include "server/assets.h"
 #include "server/svc_lake.h"
 #include "server/svc_manage.h"
@@ -20,7 +21,8 @@ typedef Pangolin__V1__AssetSummary summary;
 
 typedef struct {
     pang_view view;
-    pang_levels levels;
+    pang_address address;
+    pang_levels levels;            /* of the address: without a ref */
     pang_content namespace, asset; /* the asset's: only when it is named */
 } target;
 
@@ -28,21 +30,23 @@ static pang_code open_target(pang_call *call, const char *catalog, char *const *
                              const char *asset, target *ret, pang_err *err)
 {
     pang_content both[2] = {0};
-    pang_code code = pang_view_open(call, catalog, PANG_NOT_FOUND_REASON, &ret->view, err);
+    pang_address *address = &ret->address;
+    pang_code code = pang_address_of(catalog, names, n, asset, call->arena, address, err);
     if (code == PANG_OK)
-        code = pang_levels_of(names, n, call->arena, &ret->levels, err);
+        code = pang_address_open(call, address, PANG_NOT_FOUND_REASON, &ret->view, err);
     if (code == PANG_OK && n == 0)
         code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST, "namespace has no levels");
     if (code != PANG_OK)
         return code;
+    ret->levels = address->levels;
     both[0].name = pang_name_of_namespace(&ret->view.keys, ret->levels);
     if (asset != NULL)
-        both[1].name = pang_name_of_asset(&ret->view.keys, ret->levels, pang_str_from(asset));
+        both[1].name = pang_name_of_asset(&ret->view.keys, ret->levels, address->name);
     code = pang_content_get(&ret->view, both, asset != NULL ? 2 : 1, err);
     ret->namespace = both[0];
     ret->asset = both[1];
     if (code == PANG_OK && !pang_is_namespace(&ret->namespace))
-        return pang_fail_no_namespace(ret->levels, call->arena, err);
+        return pang_fail_no_namespace(address->spelt_levels, call->arena, err);
     return code;
 }
 
@@ -167,8 +171,7 @@ static pang_code take_properties(const Pangolin__V1__CreateAssetRequest *in, pan
     return PANG_OK;
 }
 
-static pang_code save(pang_call *call, target *at, const pang_rec_content *body, const char *name,
-                      pang_err *err)
+static pang_code save(pang_call *call, target *at, const pang_rec_content *body, pang_err *err)
 {
     pang_edit *edit;
     pang_code code = pang_edit_begin(&at->view, call->server->env, call->who, &edit, err);
@@ -178,7 +181,7 @@ static pang_code save(pang_call *call, target *at, const pang_rec_content *body,
         code = pang_edit_end(
             edit,
             pang_arena_printf(call->arena, "create asset %s",
-                              pang_dotted(at->levels, pang_str_from(name), call->arena)),
+                              pang_dotted(at->levels, at->address.name, call->arena)),
             err);
     return code;
 }
@@ -194,7 +197,7 @@ static pang_code create_asset(pang_call *call, const void *request, void *reply,
     pang_code code = open_target(call, in->catalog, in->namespace_, in->n_namespace_, in->name, &at,
                                  err);
     if (code == PANG_OK)
-        code = pang_name_check("asset", pang_str_from(in->name), err);
+        code = pang_name_check("asset", at.address.name, err);
     if (code == PANG_OK)
         code = check_kind(in->kind, &kind, err);
     if (code == PANG_OK)
@@ -202,18 +205,17 @@ static pang_code create_asset(pang_call *call, const void *request, void *reply,
     if (code == PANG_OK)
         code = take_properties(in, call->arena, &body, err);
     if (code == PANG_OK && pang_content_exists(&at.asset))
-        code = pang_fail_exists(at.asset.body, at.levels, pang_str_from(in->name), call->arena,
-                                err);
+        code = pang_fail_exists(at.asset.body, at.levels, at.address.name, call->arena, err);
     if (code != PANG_OK)
         return code;
     body.asset = pang_bytes_of_id(&id);
     body.kind = PANGOLIN__STORE__V1__KIND__KIND_GENERIC;
     body.asset_kind = out->kind = (char *)(uintptr_t)kind;
     body.location = out->location = in->location;
-    out->name = in->name;
+    out->name = (char *)(uintptr_t)at.address.name.ptr;
     out->id = pang_manage_id_text(id, call->arena);
     call->note.resource = id;
-    code = save(call, &at, &body, in->name, err);
+    code = save(call, &at, &body, err);
     return code == PANG_OK ? pang_manage_built(call->arena, err) : code;
 }
 
@@ -246,12 +248,12 @@ static pang_code get_asset(pang_call *call, const void *request, void *reply, pa
                                  &at, err);
     if (code == PANG_OK && !pang_content_exists(&at.asset))
         code = pang_manage_absent(
-            "asset", pang_dotted(at.levels, pang_str_from(in->asset), call->arena), err);
+            "asset", pang_dotted(at.address.spelt_levels, at.address.spelt_name, call->arena), err);
     if (code != PANG_OK)
         return code;
     const pang_rec_content *body = at.asset.body;
     out->id = pang_manage_id_text(pang_id_of(body->asset), call->arena);
-    out->name = in->asset;
+    out->name = (char *)(uintptr_t)at.address.name.ptr;
     out->kind = (char *)(uintptr_t)pang_asset_kind(body);
     out->location = pang_asset_location(body);
     code = show_properties(body, call->arena, out, err);

@@ -156,26 +156,17 @@ static pang_code collect_tagged(candidates *c, pang_str tag, id_list *ids, pang_
     return code;
 }
 
-/* Where assets are now, by their records: a batch in one get. */
+/* Where assets are in the state that is listed: a batch in one get. */
 static pang_code locate(candidates *c, const pang_id *ids, size_t n, pang_err *err)
 {
     pang_view *view = c->view;
-    pang_ref *refs = pang_arena_alloc_n(view->arena, n, sizeof *refs);
-    pang_record *records = pang_arena_alloc_n(view->arena, n, sizeof *records);
-    if (refs == NULL || records == NULL)
+    pang_asset_at *places = pang_arena_alloc_n(view->arena, n, sizeof *places);
+    if (places == NULL)
         return pang_fail_memory(err);
-    for (size_t i = 0; i < n; i++)
-        refs[i].key = pang_key_asset(&view->keys, view->levels[0].branch, ids[i]);
-    pang_code code = pang_keys_status(&view->keys, err);
-    if (code == PANG_OK)
-        code = pang_txn_get(view->txn, refs, n, PANG_READ_UNCHECKED, records, err);
+    pang_code code = pang_asset_find(view, ids, n, places, err);
     for (size_t i = 0; code == PANG_OK && i < n; i++) {
-        pang_rec_asset *asset;
-        if (records[i].version == 0)
-            continue;
-        code = pang_record_unpack(&pangolin__store__v1__asset__descriptor, &records[i], view->arena,
-                                  &asset, err);
-        if (code == PANG_OK && asset->space == (uint32_t)c->list->query.space &&
+        const pang_rec_asset *asset = places[i].body;
+        if (asset != NULL && asset->space == (uint32_t)c->list->query.space &&
             pang_str_equal(pang_str_from(asset->path), c->list->query.path))
             add_candidate(c, pang_str_from(asset->name), ids[i]);
     }

@@ -4,6 +4,8 @@
  */
 #include <string.h>
 
+#include "server/address.h"
+#include "server/evaluate.h"
 #include "server/locations.h"
 #include "server/pages.h"
 #include "server/state.h"
@@ -19,15 +21,19 @@
 
 typedef struct {
     pang_view view;
-    pang_levels levels;
+    pang_address address;
+    pang_levels levels; /* of the address: without a ref */
     pang_content content;
 } target;
 
 static pang_code open_view(pang_call *call, const char *prefix, char *const *names, size_t n,
                            target *ret, pang_err *err)
 {
-    pang_code code = pang_view_open(call, prefix, PANG_NO_NAMESPACE, &ret->view, err);
-    return code == PANG_OK ? pang_levels_of(names, n, call->arena, &ret->levels, err) : code;
+    pang_code code = pang_address_of(prefix, names, n, NULL, call->arena, &ret->address, err);
+    if (code != PANG_OK)
+        return code;
+    ret->levels = ret->address.levels;
+    return pang_address_open(call, &ret->address, PANG_NO_NAMESPACE, &ret->view, err);
 }
 
 /* Opens the view and reads the namespace, there or not. */
@@ -48,7 +54,7 @@ static pang_code open_existing(pang_call *call, const char *prefix, char *const 
 {
     pang_code code = open_target(call, prefix, names, n, ret, err);
     if (code == PANG_OK && !pang_is_namespace(&ret->content))
-        return pang_fail_no_namespace(ret->levels, call->arena, err);
+        return pang_fail_no_namespace(ret->address.spelt_levels, call->arena, err);
     if (code == PANG_OK)
         call->note.resource = pang_id_of(ret->content.body->asset);
     return code;
@@ -188,7 +194,7 @@ static bool add_child(void *arg, const pang_content *row)
     *name = (Pangolin__V1__NamespaceName)PANGOLIN__V1__NAMESPACE_NAME__INIT;
     for (size_t i = 0; i < parent.n; i++)
         levels[i] = (char *)(uintptr_t)parent.names[i].ptr;
-    levels[parent.n] = pang_arena_cstr(l->arena, row->name.name);
+    levels[parent.n] = pang_address_child(&l->at->address, row->name.name, l->arena);
     name->levels = levels;
     name->n_levels = parent.n + 1;
     l->failed = levels[parent.n] == NULL;
@@ -199,9 +205,15 @@ static bool add_child(void *arg, const pang_content *row)
 static pang_code begin_list(pang_call *call, const Pangolin__V1__ListNamespacesRequest *in,
                             target *ret, pang_err *err)
 {
-    if (in->n_parent > 0)
-        return open_existing(call, in->prefix, in->parent, in->n_parent, ret, err);
-    return open_view(call, in->prefix, in->parent, in->n_parent, ret, err);
+    if (in->n_parent == 0)
+        return open_view(call, in->prefix, in->parent, in->n_parent, ret, err);
+    pang_code code = open_existing(call, in->prefix, in->parent, in->n_parent, ret, err);
+    if (code != PANG_OK)
+        return code;
+    pang_str path = pang_key_path(&ret->view.keys, ret->levels.names, ret->levels.n);
+    if (!pang_evaluate_lists(call, ret->view.catalog, path))
+        return pang_fail_no_namespace(ret->address.spelt_levels, call->arena, err);
+    return PANG_OK;
 }
 
 static pang_code list_namespaces(pang_call *call, const void *request, void *reply, pang_err *err)

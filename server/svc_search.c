@@ -222,16 +222,11 @@ static pang_code read_catalog(search *s, pang_id id, pang_rec_catalog **ret, pan
 /* Where it is now, whatever it was granted as. */
 static pang_code look_at_asset(search *s, pang_view *view, pang_id asset, pang_err *err)
 {
-    pang_rec_asset *place;
-    pang_record record;
+    pang_asset_at at = {0};
     pang_content content = {0};
-    pang_code code = pang_txn_get_one(
-        s->call->txn, pang_key_asset(&view->keys, view->levels[0].branch, asset), &record, err);
-    if (code != PANG_OK || record.version == 0)
-        return code;
-    code = pang_record_unpack(&pangolin__store__v1__asset__descriptor, &record, s->call->arena,
-                              &place, err);
-    if (code != PANG_OK || place->dropped || place->space != PANG_SPACE_ASSET ||
+    pang_code code = pang_asset_find(view, &asset, 1, &at, err);
+    const pang_rec_asset *place = at.body;
+    if (code != PANG_OK || place == NULL || place->dropped || place->space != PANG_SPACE_ASSET ||
         !matches(s, pang_str_from(place->name)))
         return code;
     content.name = (pang_name){PANG_SPACE_ASSET, pang_str_from(place->path),

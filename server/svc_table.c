@@ -10,14 +10,36 @@
 
 /* ---- finding ---- */
 
+pang_code pang_table_address(pang_view *view, pang_arena *arena, const char *prefix,
+                             char *const *levels, size_t n_levels, const char *name,
+                             pang_table *ret, pang_err *err)
+{
+    *ret = (pang_table){.view = view};
+    pang_code code = pang_address_of(prefix, levels, n_levels, name, arena, &ret->address, err);
+    ret->levels = ret->address.levels;
+    ret->name = ret->address.name;
+    return code;
+}
+
+pang_code pang_table_absent(const pang_table *table, pang_err *err)
+{
+    return pang_fail_no_table(table->address.spelt_levels, table->address.spelt_name,
+                              table->view->arena, err);
+}
+
+pang_code pang_table_homeless(const pang_table *table, pang_err *err)
+{
+    return pang_fail_no_namespace(table->address.spelt_levels, table->view->arena, err);
+}
+
 pang_code pang_table_open(pang_call *call, const char *prefix, char *const *levels, size_t n_levels,
                           const char *name, const char *reason, pang_view *view, pang_table *ret,
                           pang_err *err)
 {
-    *ret = (pang_table){.view = view, .name = pang_str_from(name)};
-    pang_code code = pang_view_open(call, prefix, reason, view, err);
+    pang_code code = pang_table_address(view, call->arena, prefix, levels, n_levels, name, ret,
+                                        err);
     if (code == PANG_OK)
-        code = pang_levels_of(levels, n_levels, call->arena, &ret->levels, err);
+        code = pang_address_open(call, &ret->address, reason, view, err);
     if (code != PANG_OK)
         return code;
     ret->content.name = pang_name_of_asset(&view->keys, ret->levels, ret->name);
@@ -30,7 +52,7 @@ pang_code pang_table_find(pang_call *call, const char *prefix, char *const *leve
     pang_code code = pang_table_open(call, prefix, levels, n_levels, name, PANG_NO_TABLE, view, ret,
                                      err);
     if (code == PANG_OK && !pang_is_table(&ret->content))
-        return pang_fail_no_table(ret->levels, ret->name, call->arena, err);
+        return pang_table_absent(ret, err);
     if (code == PANG_OK)
         call->note.resource = pang_id_of(ret->content.body->asset);
     return code;
@@ -184,14 +206,15 @@ static bool add_table(void *arg, const pang_content *row)
     return true;
 }
 
-static pang_code check_namespace(pang_view *view, pang_levels levels, pang_err *err)
+static pang_code check_namespace(pang_view *view, const pang_address *address, pang_err *err)
 {
+    pang_levels levels = address->levels;
     if (levels.n == 0)
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST, "namespace has no levels");
     pang_content content = {.name = pang_name_of_namespace(&view->keys, levels)};
     pang_code code = pang_content_get(view, &content, 1, err);
     if (code == PANG_OK && !pang_is_namespace(&content))
-        return pang_fail_no_namespace(levels, view->arena, err);
+        return pang_fail_no_namespace(address->spelt_levels, view->arena, err);
     return code;
 }
 
@@ -200,15 +223,16 @@ static pang_code list_tables(pang_call *call, const void *request, void *reply, 
     const Pangolin__V1__ListTablesRequest *in = request;
     listing l = {.in = in, .out = reply, .arena = call->arena};
     pang_view view;
-    pang_levels levels;
+    pang_address address;
     pang_list list;
-    pang_code code = pang_view_open(call, in->prefix, PANG_NO_NAMESPACE, &view, err);
+    pang_code code = pang_address_of(in->prefix, in->namespace_, in->n_namespace_, NULL,
+                                     call->arena, &address, err);
     if (code == PANG_OK)
-        code = pang_levels_of(in->namespace_, in->n_namespace_, call->arena, &levels, err);
+        code = pang_address_open(call, &address, PANG_NO_NAMESPACE, &view, err);
     if (code == PANG_OK)
-        code = check_namespace(&view, levels, err);
+        code = check_namespace(&view, &address, err);
     if (code == PANG_OK)
-        code = pang_list_begin(call, &view, levels, PANG_SPACE_ASSET,
+        code = pang_list_begin(call, &view, address.levels, PANG_SPACE_ASSET,
                                in->_page_token_case != 0 ? in->page_token : NULL, in->page_size,
                                &list, err);
     if (code != PANG_OK)

@@ -6,6 +6,7 @@
 #ifndef PANG_SERVER_SVC_TABLE_H
 #define PANG_SERVER_SVC_TABLE_H
 
+#include "server/address.h"
 #include "server/locations.h"
 #include "server/metadata.h"
 #include "server/svc_names.h"
@@ -16,7 +17,8 @@
 /* A table that a call is about, there or not. */
 typedef struct {
     pang_view *view;
-    pang_levels levels;
+    pang_address address;
+    pang_levels levels; /* of the address: without a ref */
     pang_str name;
     pang_content content;
 } pang_table;
@@ -31,6 +33,14 @@ PANG_MUST_CHECK pang_code pang_table_find(pang_call *call, const char *prefix, c
                                           pang_table *ret, pang_err *err);
 /* "ns.t" */
 const char *pang_table_shown(const pang_table *table);
+/* "Table does not exist: ns.t@dev", as the request spelt it; fills *err and returns its code. */
+pang_code pang_table_absent(const pang_table *table, pang_err *err);
+/* The same of its namespace. */
+pang_code pang_table_homeless(const pang_table *table, pang_err *err);
+/* Takes the names of a request apart. ERRORS: RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_table_address(pang_view *view, pang_arena *arena, const char *prefix,
+                                             char *const *levels, size_t n_levels, const char *name,
+                                             pang_table *ret, pang_err *err);
 
 /* The ETag of a document in a shape, with an overlay; NULL without memory. */
 char *pang_table_etag(pang_arena *arena, const pang_rec_content *body, pang_shape shape,

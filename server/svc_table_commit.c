@@ -68,7 +68,7 @@ static pang_code read_namespace(part *p, pang_rec_content **ret, pang_err *err)
     pang_content content = {.name = pang_name_of_namespace(&table->view->keys, table->levels)};
     pang_code code = pang_content_get(table->view, &content, 1, err);
     if (code == PANG_OK && !pang_is_namespace(&content))
-        return pang_fail_no_namespace(table->levels, table->view->arena, err);
+        return pang_table_homeless(table, err);
     *ret = content.body;
     return code;
 }
@@ -96,7 +96,7 @@ static pang_code check_target(part *p, pang_err *err)
     if (pang_is_table(content))
         return PANG_OK;
     if (!p->is_create)
-        return pang_fail_no_table(p->table.levels, p->table.name, arena, err);
+        return pang_table_absent(&p->table, err);
     if (pang_content_exists(content))
         return pang_fail_exists(content->body, p->table.levels, p->table.name, arena, err);
     return pang_name_check("table", p->table.name, err);
@@ -174,14 +174,23 @@ static pang_code build(pang_call *call, part *p, pang_err *err)
 
 /* ---- one table ---- */
 
-static pang_code check_identifier(const Pangolin__V1__CommitTableRequest *in, pang_err *err)
+static pang_code check_identifier(const Pangolin__V1__CommitTableRequest *in,
+                                  const pang_table *table, pang_err *err)
 {
     const Pangolin__V1__TableIdentifier *given = in->identifier;
+    pang_table named;
     if (given == NULL)
         return PANG_OK;
-    bool same = given->n_namespace_ == in->n_namespace_ && strcmp(given->name, in->table) == 0;
-    for (size_t i = 0; same && i < in->n_namespace_; i++)
-        same = strcmp(given->namespace_[i], in->namespace_[i]) == 0;
+    pang_code code = pang_table_address(table->view, table->view->arena, in->prefix,
+                                        given->namespace_, given->n_namespace_, given->name, &named,
+                                        err);
+    if (code == PANG_OK)
+        code = pang_address_agree(&table->address, &named.address, err);
+    if (code != PANG_OK)
+        return code;
+    bool same = named.levels.n == table->levels.n && pang_str_equal(named.name, table->name);
+    for (size_t i = 0; same && i < named.levels.n; i++)
+        same = pang_str_equal(named.levels.names[i], table->levels.names[i]);
     if (same)
         return PANG_OK;
     return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
@@ -206,12 +215,14 @@ pang_code pang_commit_table(pang_call *call, const void *request, void *reply, p
     const Pangolin__V1__CommitTableRequest *in = request;
     pang_view view;
     part p = {.loan = pang_trees_lend(pang_state_trees(call->server->state), call->arena)};
-    pang_code code = p.loan == NULL ? pang_fail_memory(err) : check_identifier(in, err);
+    pang_code code = p.loan == NULL ? pang_fail_memory(err) : PANG_OK;
     if (code == PANG_OK)
         code = parse_part(in->requirements, in->updates, call->arena, &p, err);
     if (code == PANG_OK)
         code = pang_table_open(call, in->prefix, in->namespace_, in->n_namespace_, in->table,
                                PANG_NO_TABLE, &view, &p.table, err);
+    if (code == PANG_OK)
+        code = check_identifier(in, &p.table, err);
     if (code == PANG_OK && !p.is_create && !brings_data(p.updates))
         call->note.action = "update_table";
     if (code == PANG_OK)
@@ -251,6 +262,14 @@ typedef struct {
     size_t n;
 } transaction;
 
+/* A commit is on one branch: without a ref of its own a table is on main. */
+static pang_code same_ref(const part *first, const part *further, pang_err *err)
+{
+    pang_code code = pang_address_agree(&first->table.address, &further->table.address, err);
+    return code == PANG_OK ? pang_address_agree(&further->table.address, &first->table.address, err)
+                           : code;
+}
+
 static pang_code parse_changes(pang_call *call, const Pangolin__V1__CommitTransactionRequest *in,
                                transaction *t, pang_err *err)
 {
@@ -260,12 +279,12 @@ static pang_code parse_changes(pang_call *call, const Pangolin__V1__CommitTransa
         if (change->identifier == NULL || change->identifier->name[0] == '\0')
             return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                              "table-changes[%zu]: identifier is required", i);
-        p->table.view = &t->view;
         p->loan = t->loan;
-        p->table.name = pang_str_from(change->identifier->name);
-        pang_code code = pang_levels_of(change->identifier->namespace_,
-                                        change->identifier->n_namespace_, call->arena,
-                                        &p->table.levels, err);
+        pang_code code = pang_table_address(
+            &t->view, call->arena, in->prefix, change->identifier->namespace_,
+            change->identifier->n_namespace_, change->identifier->name, &p->table, err);
+        if (code == PANG_OK)
+            code = same_ref(&t->parts[0], p, err);
         if (code == PANG_OK)
             code = parse_part(change->requirements, change->updates, call->arena, p, err);
         if (code != PANG_OK)
@@ -345,6 +364,14 @@ static pang_code save_all(pang_call *call, transaction *t, pang_err *err)
     return code;
 }
 
+static pang_code open_transaction(pang_call *call, const char *prefix, transaction *t,
+                                  pang_err *err)
+{
+    if (t->n > 0)
+        return pang_address_open(call, &t->parts[0].table.address, PANG_NO_TABLE, &t->view, err);
+    return pang_view_open(call, prefix, PANG_NO_TABLE, &t->view, err);
+}
+
 pang_code pang_commit_transaction(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     const Pangolin__V1__CommitTransactionRequest *in = request;
@@ -360,7 +387,7 @@ pang_code pang_commit_transaction(pang_call *call, const void *request, void *re
         return pang_fail_memory(err);
     pang_code code = parse_changes(call, in, &t, err);
     if (code == PANG_OK)
-        code = pang_view_open(call, in->prefix, PANG_NO_TABLE, &t.view, err);
+        code = open_transaction(call, in->prefix, &t, err);
     if (code == PANG_OK)
         code = read_contents(call, &t, err);
     for (size_t i = 0; code == PANG_OK && i < t.n; i++)

@@ -16,16 +16,17 @@ typedef struct {
 
 /* Reads the name and its namespace in one go, and refuses what cannot be created. */
 static pang_code begin(pang_call *call, const char *prefix, char *const *levels, size_t n_levels,
-                       const char *name, creation *ret, pang_err *err)
+                       const char *name, const char *branch, creation *ret, pang_err *err)
 {
     pang_content both[2];
     pang_table *table = &ret->table;
-    *table = (pang_table){.view = &ret->view, .name = pang_str_from(name)};
-    pang_code code = pang_name_check("table", table->name, err);
+    pang_code code = pang_table_address(&ret->view, call->arena, prefix, levels, n_levels, name,
+                                        table, err);
+    pang_address_add(&table->address, pang_str_from(branch));
     if (code == PANG_OK)
-        code = pang_view_open(call, prefix, PANG_NO_NAMESPACE, &ret->view, err);
+        code = pang_name_check("table", table->name, err);
     if (code == PANG_OK)
-        code = pang_levels_of(levels, n_levels, call->arena, &table->levels, err);
+        code = pang_address_open(call, &table->address, PANG_NO_NAMESPACE, &ret->view, err);
     if (code == PANG_OK && n_levels == 0)
         code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST, "namespace has no levels");
     if (code != PANG_OK)
@@ -38,7 +39,7 @@ static pang_code begin(pang_call *call, const char *prefix, char *const *levels,
     table->content = both[0];
     ret->namespace = both[1];
     if (!pang_is_namespace(&ret->namespace))
-        return pang_fail_no_namespace(table->levels, call->arena, err);
+        return pang_table_homeless(table, err);
     return PANG_OK;
 }
 
@@ -122,7 +123,8 @@ pang_code pang_create_table(pang_call *call, const void *request, void *reply, p
     const Pangolin__V1__CreateTableRequest *in = request;
     Pangolin__V1__CreateTableResponse *out = reply;
     creation c = {0};
-    pang_code code = begin(call, in->prefix, in->namespace_, in->n_namespace_, in->name, &c, err);
+    pang_code code = begin(call, in->prefix, in->namespace_, in->n_namespace_, in->name, in->branch,
+                           &c, err);
     if (code == PANG_OK && pang_content_exists(&c.table.content))
         code = pang_fail_exists(c.table.content.body, c.table.levels, c.table.name, call->arena,
                                 err);
@@ -192,7 +194,8 @@ pang_code pang_register_table(pang_call *call, const void *request, void *reply,
     const Pangolin__V1__RegisterTableRequest *in = request;
     Pangolin__V1__RegisterTableResponse *out = reply;
     creation c = {0};
-    pang_code code = begin(call, in->prefix, in->namespace_, in->n_namespace_, in->name, &c, err);
+    pang_code code = begin(call, in->prefix, in->namespace_, in->n_namespace_, in->name, "", &c,
+                           err);
     if (code != PANG_OK)
         return code;
     bool exists = pang_content_exists(&c.table.content);

@@ -118,14 +118,15 @@ static pang_code read_names(pang_call *call, const Pangolin__V1__RenameTableRequ
     if (from == NULL || to == NULL || to->n_namespace_ == 0)
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                          "source and destination are required");
-    r->from = (pang_table){.view = &r->view, .name = pang_str_from(from->name)};
-    r->to = (pang_table){.view = &r->view, .name = pang_str_from(to->name)};
-    pang_code code = pang_view_open(call, in->prefix, PANG_NO_TABLE, &r->view, err);
+    pang_code code = pang_table_address(&r->view, call->arena, in->prefix, from->namespace_,
+                                        from->n_namespace_, from->name, &r->from, err);
     if (code == PANG_OK)
-        code = pang_levels_of(from->namespace_, from->n_namespace_, call->arena, &r->from.levels,
-                              err);
+        code = pang_table_address(&r->view, call->arena, in->prefix, to->namespace_,
+                                  to->n_namespace_, to->name, &r->to, err);
     if (code == PANG_OK)
-        code = pang_levels_of(to->namespace_, to->n_namespace_, call->arena, &r->to.levels, err);
+        code = pang_address_agree(&r->from.address, &r->to.address, err);
+    if (code == PANG_OK)
+        code = pang_address_open(call, &r->from.address, PANG_NO_TABLE, &r->view, err);
     if (code != PANG_OK)
         return code;
     all[0].name = pang_name_of_asset(&r->view.keys, r->from.levels, r->from.name);
@@ -142,11 +143,11 @@ static pang_code check_names(const renaming *r, pang_err *err)
 {
     pang_arena *arena = r->view.arena;
     if (!pang_is_table(&r->from.content))
-        return pang_fail_no_table(r->from.levels, r->from.name, arena, err);
+        return pang_table_absent(&r->from, err);
     if (pang_str_equal(r->from.content.key, r->to.content.key))
         return PANG_OK;
     if (!pang_is_namespace(&r->namespace))
-        return pang_fail_no_namespace(r->to.levels, arena, err);
+        return pang_table_homeless(&r->to, err);
     if (pang_is_table(&r->to.content))
         return pang_fail_exists(r->to.content.body, r->to.levels, r->to.name, arena, err);
     if (pang_content_exists(&r->to.content))

@@ -337,8 +337,12 @@ pang_code pang_kept_document(pang_call *call, const char *prefix, pang_str kept,
 {
     pang_view view;
     pang_record record;
+    pang_address address;
     pang_rec_metadata *stored;
-    pang_code code = pang_view_open(call, prefix, PANG_NO_TABLE, &view, err);
+    pang_code code = pang_address_of(prefix, NULL, 0, NULL, call->arena, &address, err);
+    if (code == PANG_OK)
+        code = pang_view_catalog(call->txn, call->arena, call->tenant_key, address.catalog,
+                                 PANG_NO_TABLE, &view, err);
     if (code != PANG_OK)
         return code;
     *ret_body = (pang_rec_content)PANGOLIN__STORE__V1__CONTENT__INIT;

@@ -10,16 +10,13 @@ pang_code pang_fail_no_catalog(pang_err *err, const char *reason, pang_str prefi
                      PANG_STR_ARG(prefix));
 }
 
-pang_code pang_view_begin(pang_txn *txn, pang_arena *arena, pang_str scope, pang_str prefix,
-                          const char *reason, pang_view *ret, pang_err *err)
+pang_code pang_view_catalog(pang_txn *txn, pang_arena *arena, pang_str scope, pang_str name,
+                            const char *reason, pang_view *ret, pang_err *err)
 {
     pang_record record;
     pang_rec_catalog_name *named;
-    *ret = (pang_view){.txn = txn, .arena = arena, .prefix = prefix};
+    *ret = (pang_view){.txn = txn, .arena = arena, .prefix = name};
     ret->keys = (pang_keys){.arena = arena, .scope = scope};
-    size_t at = pang_str_find(prefix, '@');
-    pang_str name = pang_str_slice(prefix, 0, at);
-    pang_str ref = at < prefix.len ? pang_str_after(prefix, at + 1) : PANG_MAIN_REF;
     pang_str key = pang_key_catalog_name(&ret->keys, name);
     pang_code code = pang_keys_status(&ret->keys, err);
     if (code == PANG_OK)
@@ -30,10 +27,19 @@ pang_code pang_view_begin(pang_txn *txn, pang_arena *arena, pang_str scope, pang
         return pang_fail_no_catalog(err, reason, name);
     code = pang_record_unpack(&pangolin__store__v1__catalog_name__descriptor, &record, arena,
                               &named, err);
-    if (code != PANG_OK)
-        return code;
-    ret->catalog = pang_id_of(named->catalog);
-    return pang_view_switch(ret, ref, reason, err);
+    if (code == PANG_OK)
+        ret->catalog = pang_id_of(named->catalog);
+    return code;
+}
+
+pang_code pang_view_begin(pang_txn *txn, pang_arena *arena, pang_str scope, pang_str prefix,
+                          const char *reason, pang_view *ret, pang_err *err)
+{
+    size_t at = pang_str_find(prefix, '@');
+    pang_str ref = at < prefix.len ? pang_str_after(prefix, at + 1) : PANG_MAIN_REF;
+    pang_code code = pang_view_catalog(txn, arena, scope, pang_str_slice(prefix, 0, at), reason,
+                                       ret, err);
+    return code == PANG_OK ? pang_view_switch(ret, ref, reason, err) : code;
 }
 
 pang_code pang_view_of(pang_txn *txn, pang_arena *arena, pang_str scope, pang_id catalog,

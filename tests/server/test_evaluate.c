@@ -384,8 +384,17 @@ static void test_evaluate__names(void **state)
     EXPECT(0, READ, CATALOG, "demo", "denied");
     EXPECT(0, LIST, CATALOG, "absent", "hidden");
     EXPECT(0, READ, TABLE, "absent/a.b/t1", "hidden");
-    EXPECT(0, READ, TABLE, "demo@absent/a.b/t1", "hidden");
+    /* Plain names are judged, whatever the ref. */
+    EXPECT(0, READ, TABLE, "demo@absent/a.b/t1", "allowed");
     EXPECT(0, READ, TABLE, "demo@main/a.b/t1", "allowed");
+    EXPECT(0, READ, TABLE, "demo/a.b@x/t1", "allowed");
+    EXPECT(0, READ, TABLE, "demo/a.b/t1@x", "allowed");
+    EXPECT(0, READ, TABLE, "demo@x/a.b/t1@y", "allowed");
+    EXPECT(0, READ, TABLE, "demo@x/a.c/t1", "hidden");
+    EXPECT(0, READ, NAMESPACE, "demo/a.b@x", "allowed");
+    EXPECT(0, READ, NAMESPACE, "demo/a@x.b", "hidden");
+    EXPECT(0, LIST, CATALOG, "demo@x", "allowed");
+    EXPECT(0, LIST, CATALOG, "absent@main", "hidden");
     EXPECT(0, READ, TABLE, "demo//t1", "hidden");
     EXPECT(0, READ, TABLE, "", "denied"); /* the tenant */
     EXPECT(0, READ, 7, "x", "denied");    /* what is the tenant's, such as users */

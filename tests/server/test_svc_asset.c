@@ -154,7 +154,7 @@ static void test_svc_asset__bad_input_is_refused(void **state)
     } cases[] = {
         {"no", "m", "OTHER", "x", PANG_NOT_FOUND},
         {"a", "", "OTHER", "x", PANG_INVALID_ARGUMENT},
-        {"a", "m@x", "OTHER", "x", PANG_INVALID_ARGUMENT},
+        {"a", "m@x", "OTHER", "x", PANG_NOT_FOUND}, /* no such ref */
         {"a", "m\x01", "OTHER", "x", PANG_INVALID_ARGUMENT},
         {"a", "m", "", "x", PANG_INVALID_ARGUMENT},
         {"a", "m", "ICEBERG_TABLE", "x", PANG_INVALID_ARGUMENT},

@@ -127,7 +127,7 @@ static void test_svc_namespace__names_have_rules(void **state)
     char long_name[1200];
     memset(long_name, 'x', sizeof long_name - 1);
     long_name[sizeof long_name - 1] = '\0';
-    const char *const bad[] = {"", "a@b", "a\nb", "\x7F", "a\xC2\x85", long_name, ".", ".."};
+    const char *const bad[] = {"", "a\nb", "\x7F", "a\xC2\x85", long_name, ".", ".."};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         create_in in = PANGOLIN__V1__CREATE_NAMESPACE_REQUEST__INIT;
         Pangolin__V1__CreateNamespaceResponse out;
