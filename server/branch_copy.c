@@ -12,6 +12,7 @@
 /* What is copied, each name once. */
 typedef struct {
     pang_view *source;
+    const pang_branch_options *options;
     pang_content *list; /* of the source; PANG_CHANGES_MAX */
     size_t n;
     pang_code code;
@@ -75,15 +76,43 @@ static pang_code add_namespaces(copies *c, pang_levels levels, const char *as, p
     return code == PANG_OK ? c->code : code;
 }
 
-static pang_code add_all(copies *c, pang_levels levels, pang_err *err)
+/* Rows of a list, for later: nothing may be read from within it. */
+typedef struct {
+    pang_content *list; /* PANG_CHANGES_MAX + 1 */
+    size_t n;
+} listed;
+
+static bool keep_row(void *arg, const pang_content *row)
 {
+    listed *l = arg;
+    l->list[l->n++] = *row;
+    return true;
+}
+
+static pang_code add_all(copies *c, pang_levels levels, const char *as, pang_err *err)
+{
+    bool may = false;
     pang_str after;
+    listed l = {.list = pang_arena_alloc_n(c->source->arena, PANG_CHANGES_MAX + 1, sizeof *l.list)};
+    if (l.list == NULL)
+        return pang_fail_memory(err);
     pang_content_query query = {
         .space = PANG_SPACE_ASSET,
         .path = pang_key_path(&c->source->keys, levels.names, levels.n),
         .limit = PANG_CHANGES_MAX + 1,
     };
-    pang_code code = pang_content_list(c->source, &query, add_row, c, &after, err);
+    pang_code code = pang_keys_status(&c->source->keys, err);
+    if (code == PANG_OK)
+        code = may_select(c, query.path, NULL, &may, err);
+    if (code == PANG_OK && !may)
+        return fail_absent(as, err);
+    if (code == PANG_OK)
+        code = pang_content_list(c->source, &query, keep_row, &l, &after, err);
+    for (size_t i = 0; code == PANG_OK && i < l.n; i++) {
+        code = may_select(c, query.path, l.list[i].body, &may, err);
+        if (code == PANG_OK && may)
+            (void)add(c, &l.list[i]);
+    }
     return code == PANG_OK ? c->code : code;
 }
 
@@ -91,23 +120,27 @@ static pang_code add_one(copies *c, const pang_selected *selected, const char *a
 {
     pang_content content = {
         .name = pang_name_of_asset(&c->source->keys, selected->levels, selected->name)};
+    bool may = true;
     pang_code code = pang_content_get(c->source, &content, 1, err);
+    if (code == PANG_OK && pang_content_exists(&content))
+        code = may_select(c, content.name.path, content.body, &may, err);
     if (code != PANG_OK)
         return code;
-    if (!pang_content_exists(&content))
+    if (!pang_content_exists(&content) || !may)
         return fail_absent(as, err);
     (void)add(c, &content);
     return c->code;
 }
 
-static pang_code gather(copies *c, const pang_branch_options *options, pang_err *err)
+static pang_code gather(copies *c, pang_err *err)
 {
+    const pang_branch_options *options = c->options;
     pang_code code = PANG_OK;
     for (size_t i = 0; code == PANG_OK && i < options->n_selected; i++) {
         const pang_selected *one = &options->selected[i];
         code = add_namespaces(c, one->levels, options->selected_as[i], err);
         if (code == PANG_OK)
-            code = one->name.len == 0 ? add_all(c, one->levels, err)
+            code = one->name.len == 0 ? add_all(c, one->levels, options->selected_as[i], err)
                                       : add_one(c, one, options->selected_as[i], err);
     }
     return code;
@@ -146,11 +179,11 @@ pang_code pang_branch_copy(pang_view *source, const pang_env *env, const pang_pr
 {
     pang_edit *edit;
     pang_view target = view_of(source, branch, options->name);
-    copies c = {.source = source, .err = err};
+    copies c = {.source = source, .options = options, .err = err};
     c.list = pang_arena_alloc_n(source->arena, PANG_CHANGES_MAX, sizeof *c.list);
     if (c.list == NULL)
         return pang_fail_memory(err);
-    pang_code code = gather(&c, options, err);
+    pang_code code = gather(&c, err);
     if (code == PANG_OK)
         code = pang_edit_begin(&target, env, who, &edit, err);
     for (size_t i = 0; code == PANG_OK && i < c.n; i++)

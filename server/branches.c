@@ -7,6 +7,7 @@
 
 #include "api/keys_identity.h"
 #include "server/locations.h"
+#include "server/shared.h"
 
 #define BRANCH PANGOLIN__STORE__V1__REF__KIND__KIND_BRANCH
 #define TAG PANGOLIN__STORE__V1__REF__KIND__KIND_TAG
@@ -111,22 +112,8 @@ static pang_code settle(pang_view *source, pang_err *err)
 /* REQUIRES: the view shows one state. */
 static pang_code mark_fork(pang_view *source, pang_err *err)
 {
-    pang_record record;
-    pang_rec_fork_mark mark = PANGOLIN__STORE__V1__FORK_MARK__INIT, *old = &mark;
-    pang_id branch = source->levels[0].branch;
-    pang_str key = pang_key_fork_mark(&source->keys, branch);
-    pang_code code = pang_keys_status(&source->keys, err);
-    if (code == PANG_OK)
-        code = pang_txn_get_one(source->txn, key, &record, err);
-    if (code == PANG_OK && record.version != 0)
-        code = pang_record_unpack(&pangolin__store__v1__fork_mark__descriptor, &record,
-                                  source->arena, &old, err);
-    if (code != PANG_OK || (record.version != 0 && old->sequence >= source->levels[0].at))
-        return code;
-    mark.sequence = source->levels[0].at;
-    pang_txn_put(source->txn, PANG_KIND_FORK_MARK, key,
-                 pang_record_pack(&mark.base, source->arena));
-    return PANG_OK;
+    return pang_fork_mark_raise(source->txn, &source->keys, source->levels[0].branch,
+                                source->levels[0].at, err);
 }
 
 void pang_branch_let_go(pang_view *view)

@@ -25,6 +25,11 @@ typedef struct {
     pang_str name; /* empty: all of the namespace */
 } pang_selected;
 
+/* Whether an asset in the namespace of this path, or (NULL) the namespace itself, may be known to
+ * whoever selects. */
+typedef pang_code pang_selectable_fn(void *arg, pang_str path, const pang_rec_content *asset,
+                                     bool *ret, pang_err *err);
+
 /* What a new branch is. Strings are borrowed. */
 typedef struct {
     pang_str name;
@@ -34,8 +39,10 @@ typedef struct {
     pang_str description;
     const pang_selected *selected; /* n_selected 0: everything */
     size_t n_selected;
-    char **selected_as; /* as its maker named them */
-    bool unnamed;       /* no name leads to it yet: pang_branch_swing gives it one */
+    char **selected_as;             /* as its maker named them */
+    pang_selectable_fn *selectable; /* NULL: everything; what is not is as if it were not there */
+    void *selectable_arg;
+    bool unnamed; /* no name leads to it yet: pang_branch_swing gives it one */
 } pang_branch_options;
 
 /* What was made. */

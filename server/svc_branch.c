@@ -6,6 +6,7 @@
 
 #include "server/branches.h"
 #include "server/catalogs.h"
+#include "server/evaluate.h"
 #include "server/identity.h"
 #include "server/svc_lake.h"
 #include "server/svc_names.h"
@@ -289,6 +290,31 @@ static pang_code read_source(const Pangolin__V1__CreateBranchRequest *in, pang_s
 
 /* ---- create ---- */
 
+typedef struct {
+    pang_call *call;
+    pang_id catalog;
+} selecting;
+
+/* A selection tells nobody what is there. */
+static pang_code may_select(void *arg, pang_str path, const pang_rec_content *asset, bool *ret,
+                            pang_err *err)
+{
+    selecting *s = arg;
+    pang_code code = PANG_OK;
+    pang_grant_object object = {
+        .kind = PANG_SCOPE_ASSET, .tenant = s->call->who->tenant, .catalog = s->catalog};
+    if (asset == NULL) {
+        *ret = pang_evaluate_lists(s->call, s->catalog, path);
+        return PANG_OK;
+    }
+    object.path = path;
+    object.asset = pang_id_of(asset->asset);
+    if (s->call->permit != NULL && pang_grants_uses(s->call->permit->grants, s->catalog).tags)
+        code = pang_evaluate_tags(s->call, &object, err);
+    *ret = code == PANG_OK && pang_evaluate_may(s->call, PANG_ACT_LIST, &object);
+    return code;
+}
+
 static pang_code create_branch(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     const Pangolin__V1__CreateBranchRequest *in = request;
@@ -305,6 +331,9 @@ static pang_code create_branch(pang_call *call, const void *request, void *reply
     if (code != PANG_OK)
         return code;
     source = view;
+    selecting s = {call, view.catalog};
+    options.selectable = may_select;
+    options.selectable_arg = &s;
     code = pang_view_switch(&source, from, PANG_NOT_FOUND_REASON, err);
     if (code == PANG_OK)
         code = pang_branch_make(&source, call->server->env, call->who, &options, &made, err);

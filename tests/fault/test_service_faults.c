@@ -11,6 +11,8 @@
 
 #include "tests/fault/sweep.h"
 
+#include "pangolin/v1/branch.pb-c.h"
+
 typedef Pangolin__V1__LoadTableResponse load_out;
 
 static void *begin_empty(void)
@@ -178,6 +180,101 @@ static void check_load(void *world, pang_code code)
     assert_true(has_table(world, "t", NULL));
 }
 
+/* ---- branches ---- */
+
+static pang_code run_work(void *world, pang_err *err)
+{
+    fixture *fx = world;
+    pang_state_work(fx->state, err);
+    return err->code;
+}
+
+/* A partial one, so that the ref and the copies are seen to land together. */
+static pang_code run_branch(void *world, pang_err *err)
+{
+    fixture *fx = world;
+    Pangolin__V1__CreateBranchRequest in = PANGOLIN__V1__CREATE_BRANCH_REQUEST__INIT;
+    Pangolin__V1__CreateBranchResponse out;
+    char *asset = (char *)(uintptr_t) "ns.t";
+    in.catalog = (char *)(uintptr_t)FX_PREFIX;
+    in.name = (char *)(uintptr_t) "dev";
+    in.assets = &asset;
+    in.n_assets = 1;
+    return finish(fx, fx_call(fx, "CreateBranch", &in, &out), err);
+}
+
+static pang_code load_on_branch(fixture *fx)
+{
+    Pangolin__V1__LoadTableRequest in = PANGOLIN__V1__LOAD_TABLE_REQUEST__INIT;
+    load_out out;
+    in.prefix = (char *)(uintptr_t)FX_PREFIX "@dev";
+    in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
+    in.table = (char *)(uintptr_t) "t";
+    return fx_call(fx, "LoadTable", &in, &out);
+}
+
+static bool has_branch(fixture *fx)
+{
+    Pangolin__V1__GetBranchRequest in = PANGOLIN__V1__GET_BRANCH_REQUEST__INIT;
+    Pangolin__V1__GetBranchResponse out;
+    in.catalog = (char *)(uintptr_t)FX_PREFIX;
+    in.name = (char *)(uintptr_t) "dev";
+    pang_code code = fx_call(fx, "GetBranch", &in, &out);
+    assert_true(code == PANG_OK || code == PANG_NOT_FOUND);
+    return code == PANG_OK;
+}
+
+static void check_branch(void *world, pang_code code)
+{
+    fixture *fx = world;
+    pang_err err;
+    bool done = has_branch(fx);
+    judge(code, done);
+    assert_int_equal(load_on_branch(fx), done ? PANG_OK : PANG_NOT_FOUND);
+    assert_true(has_table(fx, "t", NULL));
+    if (!done)
+        assert_int_equal(run_branch(fx, &err), PANG_OK);
+}
+
+static pang_code change_branch(fixture *fx, int64_t ttl)
+{
+    Pangolin__V1__UpdateBranchRequest in = PANGOLIN__V1__UPDATE_BRANCH_REQUEST__INIT;
+    Pangolin__V1__UpdateBranchResponse out;
+    in.catalog = (char *)(uintptr_t)FX_PREFIX;
+    in.branch = (char *)(uintptr_t) "dev";
+    in._ttl_case = PANGOLIN__V1__UPDATE_BRANCH_REQUEST___TTL_TTL;
+    in.ttl = ttl;
+    return fx_call(fx, "UpdateBranch", &in, &out);
+}
+
+/* A branch that is due. */
+static void *begin_expired(void)
+{
+    fixture *fx = begin_table();
+    assert_int_equal(run_branch(fx, &fx->err), PANG_OK);
+    assert_int_equal(change_branch(fx, 60), PANG_OK);
+    fx->ahead_ms = 2 * 60 * 1000;
+    pang_arena_reset(fx->arena);
+    return fx;
+}
+
+static void check_expired(void *world, pang_code code)
+{
+    fixture *fx = world;
+    (void)code;
+    assert_false(has_branch(fx));
+    for (int i = 0; i < 4; i++) {
+        fx->ahead_ms += 2 * 60 * 1000;
+        pang_state_work(fx->state, &fx->err);
+    }
+    assert_int_equal(fx->err.code, PANG_OK);
+    pang_record record;
+    pang_view view = fx_view(fx, fx_begin(fx));
+    pang_str key = pang_key_ref(&view.keys, view.catalog, PANG_STR("dev"));
+    assert_int_equal(pang_txn_get_one(view.txn, key, &record, &fx->err), PANG_OK);
+    assert_true(record.version == 0);
+}
+
 /* ---- later work ---- */
 
 /* A table whose files are due. */
@@ -188,13 +285,6 @@ static void *begin_purged(void)
     fx->ahead_ms = INT64_C(8) * 24 * 60 * 60 * 1000;
     pang_arena_reset(fx->arena);
     return fx;
-}
-
-static pang_code run_work(void *world, pang_err *err)
-{
-    fixture *fx = world;
-    pang_state_work(fx->state, err);
-    return err->code;
 }
 
 static void check_work(void *world, pang_code code)
@@ -219,6 +309,8 @@ static const fault_scene scenes[] = {
     {"rename", begin_table, store_of, run_rename, check_rename, end, true},
     {"load", begin_table, store_of, run_load, check_load, end, true},
     {"later work", begin_purged, store_of, run_work, check_work, end, false},
+    {"branch", begin_table, store_of, run_branch, check_branch, end, true},
+    {"expiry", begin_expired, store_of, run_work, check_expired, end, false},
 };
 
 static void test_service_faults__create(void **state)
@@ -257,6 +349,18 @@ static void test_service_faults__later_work(void **state)
     fault_sweep(&scenes[5]);
 }
 
+static void test_service_faults__branch(void **state)
+{
+    (void)state;
+    fault_sweep(&scenes[6]);
+}
+
+static void test_service_faults__expiry(void **state)
+{
+    (void)state;
+    fault_sweep(&scenes[7]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +370,8 @@ int main(void)
         cmocka_unit_test(test_service_faults__rename),
         cmocka_unit_test(test_service_faults__load),
         cmocka_unit_test(test_service_faults__later_work),
+        cmocka_unit_test(test_service_faults__branch),
+        cmocka_unit_test(test_service_faults__expiry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
