@@ -43,11 +43,14 @@ static bool add(copies *c, const pang_content *content)
     return true;
 }
 
-/* The callback's row lives on in the view's arena, but for its name's path, which is the query's.
- */
-static bool add_row(void *arg, const pang_content *row)
+static pang_code may_select(const copies *c, pang_str path, const pang_rec_content *asset,
+                            bool *ret, pang_err *err)
 {
-    return add(arg, row);
+    const pang_branch_options *options = c->options;
+    *ret = true;
+    if (options->selectable == NULL)
+        return PANG_OK;
+    return options->selectable(options->selectable_arg, path, asset, ret, err);
 }
 
 static pang_code fail_absent(const char *as, pang_err *err)
@@ -76,7 +79,8 @@ static pang_code add_namespaces(copies *c, pang_levels levels, const char *as, p
     return code == PANG_OK ? c->code : code;
 }
 
-/* Rows of a list, for later: nothing may be read from within it. */
+/* Rows of a list, for later: nothing may be read from within it. They live in the view's arena, but
+ * for their names' path, which is the query's. */
 typedef struct {
     pang_content *list; /* PANG_CHANGES_MAX + 1 */
     size_t n;

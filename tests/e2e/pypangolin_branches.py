@@ -127,6 +127,29 @@ def a_partial_branch(pangolin):
 
 
 @suite.test
+def a_selection_tells_nobody_what_is_there(pangolin):
+    tenant = Tenant(pangolin, "selects")
+    catalog = iceberg(tenant, "selects")
+    for namespace in ("seen", "hidden"):
+        catalog.create_namespace(namespace)
+        catalog.create_table(namespace + ".t", SCHEMA)
+    user = tenant.user("eve")
+    tenant.grant(user.id, "experimental-branching")
+    tenant.admin.permissions.grant(user.id, ["read"], "namespace", catalog_id=tenant.catalog.id,
+                                   namespace="seen")
+
+    def select(name, *assets):
+        return user.post("/api/v1/branches",
+                         json={"name": name, "catalog": "selects", "assets": list(assets)})
+
+    assert select("one", "seen.t")["assets"] == ["seen.t"]
+    select("two", "seen.*")
+    for asset in ("hidden.t", "hidden.none", "none.t", "hidden.*", "none.*", "seen.none"):
+        error = raises(NotFoundError, select, "three", asset)
+        assert '"assets: \\"%s\\" does not exist"' % asset in error.response_body, error
+
+
+@suite.test
 def tags(pangolin):
     tenant = Tenant(pangolin, "tags")
     admin = tenant.admin
