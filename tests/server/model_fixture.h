@@ -38,9 +38,10 @@ pang_code model_commit(model *m, const pang_json *base, const char *requirements
                        const char *updates, pang_model_outcome *ret);
 /* The same, which must succeed and change the table; the document. */
 const pang_json *model_changed(model *m, const pang_json *base, const char *updates);
-/* Whether value has what pattern has, or a failure if not: objects by the members that pattern names ('<absent>'
- * must not be there), arrays element by element, '*' is anything. */
+/* Whether value has what pattern has: objects by the members that pattern names ('<absent>' must
+ * not be there), arrays element by element, '*' is anything. */
 bool model_matches(const pang_json *value, const pang_json *pattern);
+/* The same, and a failure when not. */
 void model_expect(model *m, const pang_json *value, const char *pattern);
 
 /* One case of a table of updates: what they answer over a table of `version`. */
