@@ -107,11 +107,6 @@ static pang_code show_points(pang_diff *diff, diff_out *out, pang_err *err)
 
 /* ---- properties ---- */
 
-static char *text_or_null(pang_arena *arena, pang_str text)
-{
-    return text.ptr == NULL ? NULL : pang_arena_cstr(arena, text);
-}
-
 static pang_code add_property(entry_out *out, pang_arena *arena, pang_str name, pang_str from,
                               pang_str to, pang_err *err)
 {
@@ -120,8 +115,14 @@ static pang_code add_property(entry_out *out, pang_arena *arena, pang_str name, 
         return pang_fail_memory(err);
     *property = (property_out)PANGOLIN__V1__PROPERTY_DIFF__INIT;
     property->name = pang_arena_cstr(arena, name);
-    property->from = text_or_null(arena, from);
-    property->to = text_or_null(arena, to);
+    if (from.ptr != NULL) {
+        property->_from_case = PANGOLIN__V1__PROPERTY_DIFF___FROM_FROM;
+        property->from = pang_arena_cstr(arena, from);
+    }
+    if (to.ptr != NULL) {
+        property->_to_case = PANGOLIN__V1__PROPERTY_DIFF___TO_TO;
+        property->to = pang_arena_cstr(arena, to);
+    }
     out->properties[out->n_properties++] = property;
     return pang_manage_built(arena, err);
 }

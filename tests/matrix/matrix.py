@@ -26,7 +26,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 import harness
 from grpc_calls import Api
-from table import COLUMNS, LOCAL, ROWS, UNSERVED
+from table import COLUMNS, LOCAL, ROWS, STREAM, UNSERVED
 from world import ENVIRONMENT, PASSWORD, Client, World
 
 FAILURES_SHOWN = 60
@@ -129,6 +129,12 @@ class Matrix:
             fill(message, self.as_message(row, put_names(row.body, names)))
         metadata = [(key.lower(), value) for key, value in headers.items()]
         try:
+            if row.verb == STREAM:
+                call = self.api.channel.unary_stream("/pangolin.v1.%s" % row.rpc)(
+                    message.SerializeToString(), timeout=60, metadata=metadata)
+                next(call)
+                call.cancel()
+                return "OK", ""
             self.api.channel.unary_unary("/pangolin.v1.%s" % row.rpc)(
                 message.SerializeToString(), timeout=60, metadata=metadata)
             return "OK", ""
@@ -144,7 +150,7 @@ class Matrix:
         if expected == ".":
             return
         for kind, headers in self.callers[column]:
-            if kind == "basic" and not row.basic:
+            if row.verb == STREAM or (kind == "basic" and not row.basic):
                 continue
             what = "%s as %s (%s) about %s" % (row.name, column, kind, target)
             names = self.names_for(row, column, target, expected == "+")
@@ -178,11 +184,14 @@ class Matrix:
         said = []
         for target in ("foreign", "absent"):
             names = self.names_for(row, column, target, False)
-            reply = self.rest(row, names, headers)
-            text = reply.body.decode(errors="replace")
+            if row.verb == STREAM:
+                status, text = self.grpc(row, names, headers)
+            else:
+                reply = self.rest(row, names, headers)
+                status, text = reply.status, reply.body.decode(errors="replace")
             for name, value in sorted(names.items(), key=lambda item: -len(str(item[1]))):
                 text = text.replace(str(value), "{}")
-            said.append((reply.status, text))
+            said.append((status, text))
         self.note(said[0] == said[1], "%s as %s: foreign and absent differ: %s, %s" % (
             row.name, column, *said))
 

@@ -33,6 +33,7 @@ READ = "11144+++4+4+"       # what a reader of lake may, and who sees not even s
 WRITE = "111443++4+4+"      # what a writer may
 SEE = "1114++++4+4+"        # what whoever has anything in lake may
 CREATE_IN = "111433++4+4+"  # in lake itself: s sees lake, and may not
+OF_LAKE = "11143+++4+4+"    # what a reader of lake may with lake as a whole: s sees it, and may not
 ANY = "111+++++++++"        # whoever is somebody
 MEMBER = "111+++++4+4+"     # any member, about an object of the tenant
 ADMIN = "1113333++3++"      # administrators, in their own tenant
@@ -65,6 +66,7 @@ class Row:
 
 
 NONE = ""  # no object is named, so none can be absent
+STREAM = "STREAM"  # instead of a verb: over gRPC alone, asked for its first message
 
 SCHEMA = {"type": "struct", "fields": [{"id": 1, "name": "id", "required": False, "type": "long"}]}
 CATALOG = {"prefix": "{catalog}"}
@@ -313,6 +315,19 @@ ROWS = [
         fresh="tag", message={"name": "{tag}", "catalog": "{catalog}"}),
     Row("TagService/GetTag", "GET", "/api/v1/tags/first", "11144++++44+", absent=NONE,
         title="of the catalog default", message={"name": "first"}),
+    # ---- commits: whoever reads lake ----
+    Row("CommitService/ListCommits", "GET", "/api/v1/branches/{branch}/commits?catalog={catalog}",
+        OF_LAKE, message={"name": "{branch}", "catalog": "{catalog}"}),
+    Row("CommitService/ListCommits", "GET", "/api/v1/branches/{branch}/commits", "111444400400",
+        absent=NONE, title="without a catalog", message={"name": "{branch}"}),
+    Row("CommitService/GetCommit", "GET", "/api/v1/catalogs/{catalog}/commits/{commit}", OF_LAKE,
+        message={"catalog": "{catalog}", "commit_id": "{commit}"}),
+    Row("CommitService/Diff", "GET", "/api/v1/catalogs/{catalog}/diff?from=main&to={branch}",
+        OF_LAKE, message={"catalog": "{catalog}", "from": "main", "to": "{branch}"}),
+    Row("CommitService/PollCommits", "GET", "/api/v1/catalogs/{catalog}/watch?after=0", OF_LAKE,
+        message={"catalog": "{catalog}", "after": 0}),
+    Row("CommitService/WatchCommits", STREAM, "", OF_LAKE,
+        message={"catalog": "{catalog}", "after": 0}),
     Row("TagService/UpdateTag", "PUT", "/api/v1/tags/first", "111443+++44+", absent=NONE,
         title="of the catalog default", message={"name": "first"}, body={"description": "{new}"}),
     Row("TagService/DeleteTag", "DELETE", "/api/v1/tags/nothing", "111443+++44+", absent=NONE,

@@ -127,6 +127,8 @@ class Tenant:
         self.admin.ask("POST", "/api/v1/branches", {"name": self.branch, "catalog": catalog})
         self.admin.ask("POST", "/api/v1/tags",
                        {"name": self.tag, "catalog": catalog, "from": "main"})
+        self.commit = self.admin.ask(
+            "GET", "/api/v1/branches/main?catalog=" + catalog)["head_commit_id"]
         default = {"type": "catalog", "catalog_id": self.admin.ask(
             "POST", "/api/v1/catalogs", {"name": "default", "warehouse_name": warehouse})["id"]}
         self.admin.ask("POST", "/api/v1/tags", {"name": "first", "from": "main"})
@@ -168,7 +170,7 @@ class Tenant:
                     "type": "tag", "tag_name": "t"}),
                 "service": self.service, "key": self.api_key.split("_")[1], "warehouse": self.warehouse,
                 "asset": self.asset, "event": self.event, "token": self.issue(),
-                "branch": self.branch, "tag": self.tag}
+                "branch": self.branch, "tag": self.tag, "commit": self.commit}
 
     def issue(self, name="gone"):
         """The id of a token that was made out to somebody."""
@@ -199,7 +201,7 @@ class World:
         """Names of the same form that nothing has."""
         known = dict(self.own)
         for name in ("tenant", "catalog_id", "user", "role", "grant", "service", "asset", "event",
-                     "token"):
+                     "token", "commit"):
             known[name] = str(uuid.uuid4())
         known.update(catalog="nowhere", namespace="nothing", table="nobody", warehouse="nowhere",
                      key="AAAAAAAAAAAA", branch="nothing", tag="nothing")
