@@ -430,6 +430,8 @@ static void http1_drain(pang_conn *conn)
     h->facts.keep_alive = false;
     if (h->phase == HEAD && pang_queue_len(&conn->in) == 0 && pang_conn_flushed(conn))
         pang_conn_finish(conn);
+    else if (h->request != NULL && atomic_load(&conn->worker->bridge->draining))
+        pang_request_drain(h->request);
 }
 
 static void http1_closed(pang_conn *conn)

@@ -538,12 +538,26 @@ static void http2_writable(pang_conn *conn)
         pang_conn_finish(conn);
 }
 
+/* What would last longer than a drain should. */
+static void drain_streams(http2 *h)
+{
+    for (stream *s = h->streams, *next; s != NULL; s = next) {
+        next = s->next;
+        if (s->tunnel != NULL)
+            pang_tunnel_drain(s->tunnel);
+        else if (s->request != NULL)
+            pang_request_drain(s->request);
+    }
+}
+
 static void http2_drain(pang_conn *conn)
 {
     http2 *h = state_of(conn);
     h->draining = true;
     int32_t last = nghttp2_session_get_last_proc_stream_id(h->session);
     (void)nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0);
+    if (atomic_load(&conn->worker->bridge->draining))
+        drain_streams(h);
     pang_conn_touch(conn);
 }
 

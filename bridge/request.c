@@ -143,6 +143,17 @@ void pang_request_refuse(pang_request *request, pang_code code, const char *reas
     pang_request_fail(request, code, pang_str_from(reason), pang_str_from(message), PANG_STR(""));
 }
 
+void pang_request_drain(pang_request *request)
+{
+    if (request->kind != ASKS_METHOD || request->call == NULL || request->answered ||
+        !request->match.method->parks)
+        return;
+    pang_upstream_cancel(request->call);
+    request->call = NULL;
+    pang_request_fail(request, PANG_UNAVAILABLE, PANG_STR(""), PANG_STR("the server stops"),
+                      PANG_STR("1"));
+}
+
 static void refuse_err(pang_request *request, const pang_err *err)
 {
     pang_request_refuse(request, err->code, err->reason, err->message);

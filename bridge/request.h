@@ -52,6 +52,9 @@ void pang_request_refuse(pang_request *request, pang_code code, const char *reas
                          const char *message);
 /* True once the head of the reply went to the sink. */
 bool pang_request_answered(const pang_request *request);
+/* The bridge drains: a call that waits for something to happen is answered as unavailable. All
+ * others go on. */
+void pang_request_drain(pang_request *request);
 /* Ends it wherever it is; a call under way is cancelled. NULL is fine. */
 void pang_request_free(pang_request *request);
 

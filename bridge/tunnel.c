@@ -21,6 +21,7 @@ struct pang_tunnel {
     pang_upstream_call *call;
     pang_queue queue; /* from the core to the client */
     bool answered, over, deferred, counted;
+    bool lasts; /* a stream of replies */
     pang_code code;
     int route; /* for metrics, as is the next */
     pang_dialect dialect;
@@ -245,6 +246,12 @@ void pang_tunnel_close(pang_tunnel *t)
         pang_upstream_close(t->call);
 }
 
+void pang_tunnel_drain(pang_tunnel *t)
+{
+    if (t->lasts && !t->over)
+        refuse(t, PANG_UNAVAILABLE, PANG_STR("the server stops"));
+}
+
 bool pang_tunnel_sends(const pang_tunnel *t)
 {
     return t->over || pang_queue_len(&t->queue) > 0;
@@ -272,6 +279,7 @@ static void find_method(pang_tunnel *t, const pang_request_head *head)
     const pang_bridge *bridge = t->conn->worker->bridge;
     const pang_schema_method *method = pang_schema_find(bridge->schema, head->target);
     t->route = method == NULL ? PANG_ROUTE_NONE : (int)method->index;
+    t->lasts = method != NULL && method->server_streaming;
     t->dialect = method == NULL ? PANG_DIALECT_ICEBERG : method->dialect;
     t->message_max = method == NULL ? PANG_PASS_MESSAGE_MAX : method->body_limit;
     if (t->message_max > bridge->max_body)

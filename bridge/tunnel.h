@@ -26,6 +26,8 @@ void pang_tunnel_close(pang_tunnel *tunnel);
 ssize_t pang_tunnel_read(pang_tunnel *tunnel, uint8_t *to, size_t size, uint32_t *flags);
 /* True while there is something that the client does not take. */
 bool pang_tunnel_sends(const pang_tunnel *tunnel);
+/* The bridge drains: a stream of replies, which would not end by itself, ends as unavailable. */
+void pang_tunnel_drain(pang_tunnel *tunnel);
 /* Cancels the call. NULL is fine. */
 void pang_tunnel_free(pang_tunnel *tunnel);
 

@@ -19,7 +19,8 @@ import pyenv  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATTERNS = ["spark_*.py", "crash.py", "race.py", "pyiceberg_*.py", "duckdb_*.py", "grpc_*.py",
-            "pypangolin_*.py", "auth_*.py", "start.py", "doors.py", "golden.py"]
+            "pypangolin_*.py", "auth_*.py", "start.py", "doors.py", "golden.py",
+            "watch.py"]
 SCRIPT_S = 600
 SCRIPT_LONG_S = 3000
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
