@@ -150,12 +150,15 @@ typedef struct {
     int slot;
     pang_rec_change **changes; /* grows */
     size_t n, room;
+    bool takes_over; /* bodies say which commit made them, elsewhere: merges alone set it */
     /* What else the commit says, set before pang_edit_end; borrowed from the arena. */
     pang_rec_property **properties;
     size_t n_properties;
     pang_rec_point **parents; /* further ones, of a merge; parent_ids are their commits' */
     ProtobufCBinaryData *parent_ids;
     size_t n_parents;
+    pang_rec_change **seen; /* of a merge: see Commit */
+    size_t n_seen;
 } pang_edit;
 
 /* NULL in *ret never. ERRORS: INVALID_ARGUMENT (the view is of the past), PERMISSION_DENIED (the
@@ -183,7 +186,8 @@ PANG_MUST_CHECK pang_code pang_edit_move_as(pang_edit *edit, const pang_content 
                                             const pang_content *to, const pang_rec_content *body,
                                             pang_err *err);
 /* For work that changes many names which depend on each other, as merges do: from now on the name
- * stands for `next`, whatever it stood for, or for nothing (NULL). Each name at most once in a
+ * stands for `next`, whatever it stood for, or for nothing (NULL, or a body that is dropped, of
+ * which only its origin counts). Each name at most once in a
  * commit, and whoever comes, moves or goes is told of by pang_edit_place, too. */
 PANG_MUST_CHECK pang_code pang_edit_set(pang_edit *edit, const pang_content *at,
                                         const pang_rec_content *next, pang_err *err);

@@ -62,8 +62,9 @@ pang_code pang_edit_begin(pang_view *view, const pang_env *env, const pang_princ
         return pang_fail_memory(err);
     edit->view = view;
     edit->who = who;
-    edit->n = edit->room = edit->n_properties = edit->n_parents = 0;
+    edit->n = edit->room = edit->n_properties = edit->n_parents = edit->n_seen = 0;
     edit->id = pang_id_v7(env);
+    edit->takes_over = false;
     edit->slot = pang_txn_append(view->txn, pang_key_sequence(&view->keys, view->catalog));
     pang_code code = status(edit, err);
     if (code == PANG_OK)
@@ -141,6 +142,8 @@ static pang_code put_content(pang_edit *edit, const pang_content *at, const pang
     pang_view *view = edit->view;
     pang_rec_content body = carried(at, next);
     pang_id branch = view->levels[0].branch;
+    if (!edit->takes_over)
+        body.origin = 0;
     pang_code code = add_change(edit, at, next, err);
     if (code != PANG_OK)
         return code;
@@ -166,6 +169,7 @@ static void fill_asset(pang_edit *edit, const pang_content *at, const pang_rec_c
     ret->name = pang_arena_cstr(edit->view->arena, at->name.name);
     ret->kind = body->kind;
     ret->dropped = dropped;
+    ret->origin = edit->takes_over ? body->origin : 0;
 }
 
 /* Says where an asset is found from now on; where it was goes to history. */
@@ -297,9 +301,10 @@ pang_code pang_edit_set(pang_edit *edit, const pang_content *at, const pang_rec_
     bool before = pang_content_exists(at);
     pang_rec_content gone;
     assert(next != NULL || before);
-    if (next == NULL) {
+    if (next == NULL || next->dropped) {
         gone = *at->body;
         gone.dropped = true;
+        gone.origin = next == NULL ? 0 : next->origin;
         add_count(edit, gone.kind, -1);
         return put_content(edit, at, &gone, err);
     }
@@ -341,6 +346,8 @@ pang_code pang_edit_end(pang_edit *edit, pang_str message, pang_err *err)
     commit.n_parents = edit->n_parents;
     commit.parent_ids = edit->parent_ids;
     commit.n_parent_ids = edit->n_parents;
+    commit.seen = edit->seen;
+    commit.n_seen = edit->n_seen;
     put_numbered(edit, PANG_KIND_COMMIT, pang_key_commit(&view->keys, view->levels[0].branch, 0),
                  &commit.base);
     pang_txn_add(view->txn, pang_key_content_count(&view->keys, view->levels[0].branch, 'c'), 1);

@@ -113,6 +113,18 @@ static bool is_filled(const pang_merge_plan *plan, pang_name name)
     return false;
 }
 
+/* What is written where the asset was; without memory NULL, and the arena says so. */
+static const pang_rec_content *tombstone(pang_edit *edit, const pang_merge_item *item)
+{
+    pang_rec_content *gone = pang_arena_alloc(edit->view->arena, sizeof *gone);
+    if (gone == NULL)
+        return NULL;
+    *gone = *item->target.body;
+    gone->dropped = true;
+    gone->origin = pang_merge_origin(&item->source);
+    return gone;
+}
+
 static pang_code set_names(pang_edit *edit, const pang_merge_plan *plan, pang_merge_item *item,
                            pang_err *err)
 {
@@ -120,14 +132,16 @@ static pang_code set_names(pang_edit *edit, const pang_merge_plan *plan, pang_me
     if (item->stands)
         code = pang_edit_set(edit, &item->at, item->body, err);
     if (code == PANG_OK && (moves(item) || ends(item)) && !is_filled(plan, item->target.name))
-        code = pang_edit_set(edit, &item->target, NULL, err);
+        code = pang_edit_set(edit, &item->target, ends(item) ? tombstone(edit, item) : NULL, err);
     return code;
 }
 
 static pang_code place(pang_edit *edit, pang_merge_item *item, pang_err *err)
 {
+    const pang_rec_content *gone = ends(item) ? tombstone(edit, item) : NULL;
     if (ends(item))
-        return pang_edit_place(edit, &item->target, item->target.body, true, err);
+        return gone == NULL ? pang_fail_memory(err)
+                            : pang_edit_place(edit, &item->target, gone, true, err);
     if (item->stands && (moves(item) || !pang_content_exists(&item->target)))
         return pang_edit_place(edit, &item->at, item->body, false, err);
     return PANG_OK;
@@ -171,6 +185,40 @@ static pang_code add_parent(pang_edit *edit, const pang_commit_row *parent, pang
     return PANG_OK;
 }
 
+/* Its history in the source goes on in the target, though nothing of it shows. */
+static bool is_seen(const pang_merge_item *item)
+{
+    bool stays = item->fate == PANG_FATE_UNCHANGED || item->fate == PANG_FATE_KEPT;
+    return stays && !item->not_held &&
+           pang_merge_origin(&item->source) > pang_merge_origin(&item->half[0].source);
+}
+
+static pang_code add_seen(pang_edit *edit, const pang_merge_plan *plan, pang_err *err)
+{
+    pang_arena *arena = edit->view->arena;
+    edit->seen = pang_arena_alloc_n(arena, plan->n, sizeof(pang_rec_change *));
+    if (edit->seen == NULL)
+        return pang_fail_memory(err);
+    for (size_t i = 0; i < plan->n; i++) {
+        const pang_merge_item *item = plan->items[i];
+        if (!is_seen(item))
+            continue;
+        pang_rec_change *seen = pang_arena_alloc(arena, sizeof *seen);
+        if (seen == NULL)
+            return pang_fail_memory(err);
+        *seen = (pang_rec_change)PANGOLIN__STORE__V1__CHANGE__INIT;
+        seen->space = pang_id_is_nil(item->asset) ? PANG_SPACE_NAMESPACE : PANG_SPACE_ASSET;
+        if (seen->space == PANG_SPACE_ASSET)
+            seen->old_asset = pang_bytes_of_id(&item->asset);
+        seen->path = pang_arena_cstr(arena, item->to.path);
+        seen->name = pang_arena_cstr(arena, item->to.name);
+        if (seen->path == NULL || seen->name == NULL)
+            return pang_fail_memory(err);
+        edit->seen[edit->n_seen++] = seen;
+    }
+    return PANG_OK;
+}
+
 pang_code pang_merge_apply_plan(const pang_merge_task *task, const pang_merge_plan *plan,
                                 const pang_merge_apply *how, pang_err *err)
 {
@@ -179,10 +227,13 @@ pang_code pang_merge_apply_plan(const pang_merge_task *task, const pang_merge_pl
     if (code != PANG_OK)
         return code;
     edit->id = task->commit;
+    edit->takes_over = true;
     for (size_t i = 0; code == PANG_OK && i < plan->n; i++)
         code = apply_item(task, plan, edit, plan->items[i], err);
     if (code == PANG_OK)
         code = add_parent(edit, &how->parent, err);
+    if (code == PANG_OK && how->marks)
+        code = add_seen(edit, plan, err);
     if (code == PANG_OK && how->marks)
         code = pang_merge_marks_put(task, plan, edit, err);
     return code == PANG_OK ? pang_edit_end(edit, how->message, err) : code;

@@ -6,13 +6,16 @@
  */
 #include "server/merge_base.h"
 
-#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
     BRANCHES_MAX = 2 * PANG_LEVELS_MAX + 2 * PANG_MERGE_THIRDS_MAX,
     CANDIDATES_MAX = BRANCHES_MAX,
+    TRIED_MAX = 24, /* candidates that are compared with each other: the newest */
 };
+
+typedef Pangolin__Store__V1__MergeMark__Exception exception;
 
 /* ---- marks ---- */
 
@@ -94,6 +97,9 @@ static pang_code take_marks(pang_view *view, pang_id into, pang_id from, const p
         return code;
     if (body->into_sequence == 0)
         body->into_sequence = record->sequence;
+    for (size_t i = 0; i < body->n_exceptions; i++)
+        if (body->exceptions[i]->from_sequence != 0 && body->exceptions[i]->into_sequence == 0)
+            body->exceptions[i]->into_sequence = record->sequence;
     for (size_t i = 0; i <= body->n_older; i++) {
         const pang_rec_merge_mark *one = i == 0 ? body : body->older[i - 1];
         pang_merge_mark mark = {into, from, one->from_sequence, one->into_sequence, one};
@@ -129,23 +135,33 @@ pang_code pang_merge_marks_read(pang_view *view, const pang_chain *into, const p
 
 /* ---- what a side has ---- */
 
-uint64_t pang_merge_contained(const pang_chain *chain, const pang_merge_mark *marks, size_t n_marks,
-                              pang_id branch, const pang_merge_mark **ret)
+/* What a mark says, of an asset that may be an exception. */
+static pang_merge_has said_by(const pang_merge_mark *mark, const pang_id *asset)
 {
-    uint64_t most = 0;
-    *ret = NULL;
+    pang_merge_has ret = {mark->from_sequence, mark, {mark->into, mark->into_sequence}};
+    const exception *e = asset == NULL ? NULL : pang_merge_exception(mark->body, *asset);
+    if (e != NULL && e->left_out) {
+        ret.sequence = e->from_sequence;
+        ret.since.sequence = e->into_sequence;
+    }
+    return ret;
+}
+
+pang_merge_has pang_merge_contained(const pang_chain *chain, const pang_merge_mark *marks,
+                                    size_t n_marks, pang_id branch, const pang_id *asset)
+{
+    pang_merge_has most = {0};
     for (size_t i = 0; i < chain->n; i++) {
         pang_point at = chain->points[i];
-        if (pang_id_equal(at.branch, branch) && at.sequence > most) {
-            most = at.sequence;
-            *ret = NULL;
+        if (pang_id_equal(at.branch, branch) && at.sequence > most.sequence)
+            most = (pang_merge_has){.sequence = at.sequence};
+        for (size_t k = 0; k < n_marks; k++) {
+            if (!pang_id_equal(marks[k].into, at.branch) || !pang_id_equal(marks[k].from, branch))
+                continue;
+            pang_merge_has one = said_by(&marks[k], asset);
+            if (one.since.sequence <= at.sequence && one.sequence > most.sequence)
+                most = one;
         }
-        for (size_t k = 0; k < n_marks; k++)
-            if (pang_id_equal(marks[k].into, at.branch) && pang_id_equal(marks[k].from, branch) &&
-                marks[k].into_sequence <= at.sequence && marks[k].from_sequence > most) {
-                most = marks[k].from_sequence;
-                *ret = &marks[k];
-            }
     }
     return most;
 }
@@ -170,14 +186,15 @@ static pang_chain below(const pang_chain *chain, pang_point at)
 typedef struct {
     pang_point at;
     pang_merge_pair pair;
+    pang_chain chain; /* of the point: what is in it */
+    pang_merge_mark *marks;
+    size_t n_marks;
 } candidate;
 
 typedef struct {
     pang_merge_base *base;
     pang_id branches[BRANCHES_MAX];
     size_t n_branches;
-    pang_merge_mark *of_source, *of_target; /* marks that they hold */
-    size_t n_of_source, n_of_target;
     candidate found[CANDIDATES_MAX];
     size_t n_found;
 } search;
@@ -187,27 +204,56 @@ static void add_branch(search *s, pang_id branch)
     for (size_t i = 0; i < s->n_branches; i++)
         if (pang_id_equal(s->branches[i], branch))
             return;
-    assert(s->n_branches < BRANCHES_MAX);
     s->branches[s->n_branches++] = branch;
 }
 
-/* What was merged into either side: of the one whose list is whole, since what both merged is in
- * it; of both where neither is. */
+/* What was merged into one side beyond the meeting. *ret_whole: the list lacks nothing. */
+typedef struct {
+    pang_id list[PANG_LEVELS_MAX * PANG_MERGE_THIRDS_MAX];
+    size_t n;
+    bool whole;
+} thirds;
+
+static pang_code list_thirds(pang_view *view, const pang_chain *chain, size_t meets,
+                             pang_point meeting, thirds *ret, pang_err *err)
+{
+    pang_code code = PANG_OK;
+    ret->n = 0;
+    ret->whole = true;
+    for (size_t i = 0; code == PANG_OK && i <= meets && i < chain->n; i++) {
+        size_t n = 0;
+        if (i == meets && chain->points[i].sequence <= meeting.sequence)
+            break;
+        code = pang_merge_thirds(view, chain->points[i].branch, ret->list + ret->n, &n, err);
+        ret->whole = ret->whole && n < PANG_MERGE_THIRDS_MAX;
+        ret->n += n;
+    }
+    return code;
+}
+
+static void add_list(search *s, const thirds *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        if (s->n_branches < BRANCHES_MAX)
+            add_branch(s, from->list[i]);
+}
+
+/* What both sides merged is in each side's list: a whole one is enough. */
 static pang_code add_thirds(search *s, pang_view *view, pang_err *err)
 {
-    pang_id a[PANG_MERGE_THIRDS_MAX], b[PANG_MERGE_THIRDS_MAX];
-    size_t n_a = 0, n_b = 0;
     const pang_merge_base *base = s->base;
-    pang_code code = pang_merge_thirds(view, base->source.points[0].branch, a, &n_a, err);
-    bool whole = n_a < PANG_MERGE_THIRDS_MAX && base->fork.in_a <= 1;
-    if (code == PANG_OK && !whole)
-        code = pang_merge_thirds(view, base->target.points[0].branch, b, &n_b, err);
-    if (!whole && n_b < PANG_MERGE_THIRDS_MAX && base->fork.in_b <= 1)
-        n_a = 0;
-    for (size_t i = 0; code == PANG_OK && i < n_a; i++)
-        add_branch(s, a[i]);
-    for (size_t i = 0; code == PANG_OK && i < n_b; i++)
-        add_branch(s, b[i]);
+    pang_point meeting = base->fork.at;
+    thirds *a = pang_arena_alloc_n(view->arena, 2, sizeof *a), *b = a + 1;
+    if (a == NULL)
+        return pang_fail_memory(err);
+    pang_code code = list_thirds(view, &base->source, base->fork.in_a, meeting, a, err);
+    if (code != PANG_OK || (a->whole && a->n == 0))
+        return code;
+    code = list_thirds(view, &base->target, base->fork.in_b, meeting, b, err);
+    if (!b->whole || (a->whole && a->n <= b->n))
+        add_list(s, a);
+    if (!a->whole || (b->whole && b->n < a->n))
+        add_list(s, b);
     return code;
 }
 
@@ -220,11 +266,11 @@ static pang_code read_all(search *s, pang_view *view, pang_err *err)
         add_branch(s, base->target.points[i].branch);
     pang_code code = add_thirds(s, view, err);
     if (code == PANG_OK)
-        code = pang_merge_marks_read(view, &base->source, s->branches, s->n_branches, &s->of_source,
-                                     &s->n_of_source, err);
+        code = pang_merge_marks_read(view, &base->source, s->branches, s->n_branches,
+                                     &s->base->of_source, &s->base->n_of_source, err);
     if (code == PANG_OK)
-        code = pang_merge_marks_read(view, &base->target, s->branches, s->n_branches, &s->of_target,
-                                     &s->n_of_target, err);
+        code = pang_merge_marks_read(view, &base->target, s->branches, s->n_branches,
+                                     &s->base->of_target, &s->base->n_of_target, err);
     return code;
 }
 
@@ -237,65 +283,101 @@ static uint64_t stands_at(const pang_chain *chain, pang_id branch)
     return 0;
 }
 
-static void try_branch(search *s, pang_id branch)
+/* The base that a branch gives which both have some of: for one asset, or for all. */
+static bool make_pair(const pang_merge_base *base, pang_id branch, const pang_id *asset,
+                      pang_merge_pair *ret)
 {
-    const pang_merge_mark *by_source, *by_target;
-    const pang_merge_base *base = s->base;
-    uint64_t x = pang_merge_contained(&base->source, s->of_source, s->n_of_source, branch,
-                                      &by_source);
-    uint64_t y = pang_merge_contained(&base->target, s->of_target, s->n_of_target, branch,
-                                      &by_target);
-    if (x == 0 || y == 0)
-        return;
-    candidate *c = &s->found[s->n_found++];
-    c->at = (pang_point){branch, x < y ? x : y};
-    c->pair = (pang_merge_pair){c->at, c->at, true, {by_source, by_target}};
-    if (by_target != NULL && y <= stands_at(&base->source, branch)) {
-        c->pair.one = false;
-        c->pair.target = (pang_point){by_target->into, by_target->into_sequence};
-        c->pair.marks[0] = NULL;
+    pang_merge_has x = pang_merge_contained(&base->source, base->of_source, base->n_of_source,
+                                            branch, asset);
+    pang_merge_has y = pang_merge_contained(&base->target, base->of_target, base->n_of_target,
+                                            branch, asset);
+    pang_point at = {branch, x.sequence < y.sequence ? x.sequence : y.sequence};
+    *ret = (pang_merge_pair){at, at, true, {x.mark, y.mark}};
+    if (at.sequence > 0 && y.mark != NULL && y.sequence <= stands_at(&base->source, branch)) {
+        ret->one = false;
+        ret->target = y.since;
+        ret->marks[0] = NULL;
     }
+    return at.sequence > 0;
 }
 
-/* Whether all of `in` is in what `c` stands for, as far as that is known. */
-static bool is_in(const search *s, const candidate *in, const candidate *c)
+static void try_branch(search *s, pang_id branch)
 {
-    const pang_merge_mark *ignored;
-    pang_chain a = below(&s->base->source, c->at), b = below(&s->base->target, c->at);
-    return pang_merge_contained(&a, s->of_source, s->n_of_source, in->at.branch, &ignored) >=
-               in->at.sequence ||
-           pang_merge_contained(&b, s->of_target, s->n_of_target, in->at.branch, &ignored) >=
-               in->at.sequence;
+    candidate *c = &s->found[s->n_found];
+    if (!make_pair(s->base, branch, NULL, &c->pair))
+        return;
+    c->at = c->pair.source;
+    s->n_found++;
+}
+
+/* What a candidate's point has of the others' branches. */
+static pang_code fill_candidate(search *s, pang_view *view, candidate *c, const pang_id *branches,
+                                pang_err *err)
+{
+    pang_view at = *view;
+    pang_code code = PANG_OK;
+    c->chain = below(&s->base->source, c->at);
+    c->marks = s->base->of_source;
+    c->n_marks = s->base->n_of_source;
+    if (c->chain.n > 0)
+        return PANG_OK;
+    c->chain = below(&s->base->target, c->at);
+    c->marks = s->base->of_target;
+    c->n_marks = s->base->n_of_target;
+    if (c->chain.n > 0)
+        return PANG_OK;
+    code = pang_view_at_point(&at, c->at.branch, c->at.sequence, err);
+    if (code == PANG_OK)
+        code = pang_chain_of(&at, &c->chain, err);
+    return code == PANG_OK ? pang_merge_marks_read(view, &c->chain, branches, s->n_found, &c->marks,
+                                                   &c->n_marks, err)
+                           : code;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    uint64_t x = ((const candidate *)a)->at.sequence, y = ((const candidate *)b)->at.sequence;
+    return (x < y) - (x > y);
+}
+
+static pang_code fill_candidates(search *s, pang_view *view, pang_err *err)
+{
+    pang_id branches[CANDIDATES_MAX];
+    pang_code code = PANG_OK;
+    if (s->n_found < 2)
+        return PANG_OK;
+    qsort(s->found, s->n_found, sizeof s->found[0], newest_first);
+    if (s->n_found > TRIED_MAX)
+        s->n_found = TRIED_MAX;
+    for (size_t i = 0; i < s->n_found; i++)
+        branches[i] = s->found[i].at.branch;
+    for (size_t i = 0; code == PANG_OK && i < s->n_found; i++)
+        code = fill_candidate(s, view, &s->found[i], branches, err);
+    return code;
+}
+
+static bool is_in(const candidate *in, const candidate *c)
+{
+    return pang_merge_contained(&c->chain, c->marks, c->n_marks, in->at.branch, NULL).sequence >=
+           in->at.sequence;
 }
 
 static bool is_covered(const search *s, size_t i)
 {
     for (size_t k = 0; k < s->n_found; k++)
-        if (k != i && is_in(s, &s->found[i], &s->found[k]) &&
-            !(is_in(s, &s->found[k], &s->found[i]) && k > i))
+        if (k != i && is_in(&s->found[i], &s->found[k]) &&
+            !(is_in(&s->found[k], &s->found[i]) && k > i))
             return true;
     return false;
 }
 
+/* They are sorted. */
 static void keep_newest(search *s)
 {
     pang_merge_base *base = s->base;
-    uint64_t numbers[PANG_MERGE_PAIRS_MAX + 1];
-    for (size_t i = 0; i < s->n_found; i++) {
-        if (is_covered(s, i))
-            continue;
-        size_t at = base->n_pairs;
-        for (; at > 0 && numbers[at - 1] < s->found[i].at.sequence; at--)
-            if (at < PANG_MERGE_PAIRS_MAX) {
-                base->pairs[at] = base->pairs[at - 1];
-                numbers[at] = numbers[at - 1];
-            }
-        if (at == PANG_MERGE_PAIRS_MAX)
-            continue;
-        base->pairs[at] = s->found[i].pair;
-        numbers[at] = s->found[i].at.sequence;
-        base->n_pairs += base->n_pairs < PANG_MERGE_PAIRS_MAX;
-    }
+    for (size_t i = 0; i < s->n_found && base->n_pairs < PANG_MERGE_PAIRS_MAX; i++)
+        if (!is_covered(s, i))
+            base->pairs[base->n_pairs++] = s->found[i].pair;
 }
 
 /* ---- the source's log ---- */
@@ -304,16 +386,15 @@ static void find_since(search *s)
 {
     pang_merge_base *base = s->base;
     for (size_t i = 0; i < base->source.n; i++) {
-        const pang_merge_mark *mark;
         pang_point at = base->source.points[i];
-        uint64_t has = pang_merge_contained(&base->target, s->of_target, s->n_of_target, at.branch,
-                                            &mark);
-        if (has < at.sequence)
-            at.sequence = has;
+        pang_merge_has has = pang_merge_contained(&base->target, base->of_target, base->n_of_target,
+                                                  at.branch, NULL);
+        if (has.sequence < at.sequence)
+            at.sequence = has.sequence;
         if (at.sequence <= base->since.sequence)
             continue;
         base->since = at;
-        base->since_mark = mark;
+        base->since_mark = has.mark;
     }
 }
 
@@ -341,8 +422,13 @@ pang_code pang_merge_base_find(pang_view *source, pang_view *target, pang_merge_
         return code;
     for (size_t i = 0; i < s->n_branches; i++)
         try_branch(s, s->branches[i]);
+    code = fill_candidates(s, source, err);
+    if (code != PANG_OK)
+        return code;
     keep_newest(s);
     find_since(s);
+    ret->branches = s->branches;
+    ret->n_branches = s->n_branches;
     if (!ret->fork.met && ret->n_pairs == 0)
         return pang_fail(err, PANG_FAILED_PRECONDITION, "BadRequestException",
                          "the two branches have nothing in common");
@@ -355,27 +441,44 @@ pang_code pang_merge_base_find(pang_view *source, pang_view *target, pang_merge_
 
 /* ---- per asset ---- */
 
+static bool is_exception(const pang_merge_mark *marks, size_t n, pang_id asset)
+{
+    for (size_t i = 0; i < n; i++) {
+        const exception *e = pang_merge_exception(marks[i].body, asset);
+        if (e != NULL && e->left_out)
+            return true;
+    }
+    return false;
+}
+
+/* Among the newest, in their order. */
+static size_t insert_pair(pang_merge_pair *list, size_t n, const pang_merge_pair *pair)
+{
+    size_t at = n;
+    while (at > 0 && list[at - 1].source.sequence < pair->source.sequence)
+        at--;
+    if (at == PANG_MERGE_PAIRS_MAX)
+        return n;
+    size_t kept = n < PANG_MERGE_PAIRS_MAX ? n : n - 1;
+    memmove(&list[at + 1], &list[at], (kept - at) * sizeof *list);
+    list[at] = *pair;
+    return kept + 1;
+}
+
 size_t pang_merge_base_of(const pang_merge_base *base, pang_id asset,
                           pang_merge_pair ret[PANG_MERGE_PAIRS_MAX])
 {
-    for (size_t i = 0; i < base->n_pairs; i++) {
-        ret[i] = base->pairs[i];
-        for (size_t k = 0; k < 2; k++) {
-            const pang_merge_mark *mark = ret[i].marks[k];
-            const Pangolin__Store__V1__MergeMark__Exception *e = mark == NULL
-                                                                     ? NULL
-                                                                     : pang_merge_exception(
-                                                                           mark->body, asset);
-            if (e == NULL || !e->left_out)
-                continue;
-            ret[i] = fork_pair(base);
-            if (e->from_sequence != 0 && !base->pairs[i].one) {
-                ret[i].source = (pang_point){mark->from, e->from_sequence};
-                ret[i].target = (pang_point){mark->into, e->into_sequence};
-                ret[i].one = false;
-            }
-            break;
-        }
+    size_t n = 0;
+    pang_merge_pair pair;
+    if (!is_exception(base->of_source, base->n_of_source, asset) &&
+        !is_exception(base->of_target, base->n_of_target, asset)) {
+        memcpy(ret, base->pairs, base->n_pairs * sizeof *ret);
+        return base->n_pairs;
     }
-    return base->n_pairs;
+    for (size_t i = 0; i < base->n_branches; i++)
+        if (make_pair(base, base->branches[i], &asset, &pair))
+            n = insert_pair(ret, n, &pair);
+    if (n == 0)
+        ret[n++] = fork_pair(base);
+    return n;
 }

@@ -11,8 +11,8 @@
  *  3. In all other cases (Y was merged into X, a third branch was merged into both, X stands before
  *     what was merged) the common point is one half for both: what the other had by then beyond it
  *     is the other's change.
- *  4. After merges in both directions that did not see each other there are two bases, neither in
- *     the other. A side that is as in either of them did not change the asset.
+ *  4. After merges that did not see each other there are several bases, none in another. Of one
+ *     asset they may hold states of which one comes from another: the newest is its base.
  *  5. A mark does not speak for its exceptions: for them the base is an older one.
  */
 #ifndef PANG_SERVER_MERGE_BASE_H
@@ -21,7 +21,7 @@
 #include "server/common.h"
 
 enum {
-    PANG_MERGE_PAIRS_MAX = 2,   /* bases that count */
+    PANG_MERGE_PAIRS_MAX = 6,   /* bases of which none is in another */
     PANG_MERGE_THIRDS_MAX = 64, /* branches that both may have merged: the newest of each side */
     PANG_MERGE_OLDER_MAX = 32,  /* marks that a mark remembers */
 };
@@ -36,7 +36,7 @@ typedef struct {
 typedef struct {
     pang_point source, target;
     bool one;                        /* one point is both halves */
-    const pang_merge_mark *marks[2]; /* what it rests on, for exceptions; NULL: none */
+    const pang_merge_mark *marks[2]; /* what it rests on: the source's, the target's; NULL: none */
 } pang_merge_pair;
 
 typedef struct {
@@ -48,6 +48,11 @@ typedef struct {
      * there. */
     pang_point since;
     const pang_merge_mark *since_mark; /* NULL: the chains say so */
+    /* The branches that were looked at, and the marks of them that either side holds. */
+    pang_id *branches;
+    size_t n_branches;
+    pang_merge_mark *of_source, *of_target;
+    size_t n_of_source, n_of_target;
 } pang_merge_base;
 
 /* Of the point that `source` shows (not PANG_NOW) and the branch that `target` shows. ERRORS:
@@ -61,10 +66,16 @@ size_t pang_merge_base_of(const pang_merge_base *base, pang_id asset,
 const Pangolin__Store__V1__MergeMark__Exception *
 pang_merge_exception(const pang_rec_merge_mark *mark, pang_id asset);
 
-/* The greatest number of `branch` that is in what `chain` shows, and the mark that says so (*ret
- * NULL: the chain itself); 0: none. `marks` are of all of the chain's branches. */
-uint64_t pang_merge_contained(const pang_chain *chain, const pang_merge_mark *marks, size_t n_marks,
-                              pang_id branch, const pang_merge_mark **ret);
+/* What is in a side of another branch. */
+typedef struct {
+    uint64_t sequence;           /* the greatest number; 0: nothing */
+    const pang_merge_mark *mark; /* that says so; NULL: the chain does */
+    pang_point since;            /* with a mark: where it is in the side since */
+} pang_merge_has;
+/* Of what `chain` shows; for one asset, or (NULL) but for exceptions. `marks` are of all of the
+ * chain's branches. */
+pang_merge_has pang_merge_contained(const pang_chain *chain, const pang_merge_mark *marks,
+                                    size_t n_marks, pang_id branch, const pang_id *asset);
 /* The marks (older ones too) of merges of `from` into the branches of a chain. */
 PANG_MUST_CHECK pang_code pang_merge_marks_read(pang_view *view, const pang_chain *into,
                                                 const pang_id *from, size_t n_from,

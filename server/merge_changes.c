@@ -152,6 +152,8 @@ pang_code pang_merge_changes_add_commit(pang_merge_changes *c, const pang_rec_co
     pang_code code = PANG_OK;
     for (size_t i = 0; code == PANG_OK && i < commit->n_changes; i++)
         code = add_change(c, commit->changes[i], err);
+    for (size_t i = 0; code == PANG_OK && i < commit->n_seen; i++)
+        code = add_change(c, commit->seen[i], err);
     c->commits++;
     return code;
 }

@@ -22,12 +22,12 @@ typedef struct {
 
 /* ---- exceptions ---- */
 
-static bool is_planned(const marking *m, pang_id asset)
+static const pang_merge_item *find_item(const marking *m, pang_id asset)
 {
     for (size_t i = 0; i < m->plan->n; i++)
         if (pang_id_equal(m->plan->items[i]->asset, asset))
-            return true;
-    return false;
+            return m->plan->items[i];
+    return NULL;
 }
 
 static pang_code add_exception(const marking *m, pang_rec_merge_mark *to, const exception *one)
@@ -40,49 +40,63 @@ static pang_code add_exception(const marking *m, pang_rec_merge_mark *to, const 
     return PANG_OK;
 }
 
-/* Its base stays the one that it had for this merge. `direct`: of the mark of the two branches, so
- * that the pair's numbers are that mark's. */
-static exception left_out(const pang_merge_item *item, bool direct)
+/* Its base stays what the mark before this one says of it; without one, where the chains meet. */
+static exception left_out(ProtobufCBinaryData asset, const pang_rec_merge_mark *old)
 {
     exception ret = PANGOLIN__STORE__V1__MERGE_MARK__EXCEPTION__INIT;
-    ret.asset = pang_bytes_of_id(&item->asset);
+    const exception *before = pang_merge_exception(old, pang_id_of(asset));
+    ret.asset = asset;
     ret.left_out = true;
-    if (direct && !item->pairs[0].one) {
-        ret.from_sequence = item->pairs[0].source.sequence;
-        ret.into_sequence = item->pairs[0].target.sequence;
-    }
+    if (old == NULL)
+        return ret;
+    bool stayed_out = before != NULL && before->left_out;
+    ret.from_sequence = stayed_out ? before->from_sequence : old->from_sequence;
+    ret.into_sequence = stayed_out ? before->into_sequence : old->into_sequence;
     return ret;
 }
 
-/* Exceptions of this merge, and of older marks what was no part of it. */
-static pang_code fill_exceptions(const marking *m, pang_rec_merge_mark *mark,
-                                 const pang_rec_merge_mark *const *older, size_t n_older,
-                                 bool direct)
+/* Of what this merge was about. */
+static pang_code add_planned(const marking *m, pang_rec_merge_mark *mark,
+                             const pang_rec_merge_mark *old, bool direct)
 {
-    size_t room = m->plan->n;
     pang_code code = PANG_OK;
-    for (size_t i = 0; i < n_older; i++)
-        room += older[i] == NULL ? 0 : older[i]->n_exceptions;
-    mark->exceptions = pang_arena_alloc_n(m->edit->view->arena, room, sizeof(exception *));
-    if (mark->exceptions == NULL)
-        return pang_fail_memory(m->err);
     for (size_t i = 0; code == PANG_OK && i < m->plan->n; i++) {
         const pang_merge_item *item = m->plan->items[i];
         exception one = PANGOLIN__STORE__V1__MERGE_MARK__EXCEPTION__INIT;
         one.asset = pang_bytes_of_id(&item->asset);
         one.columns = (int32_t *)(uintptr_t)item->columns;
         one.n_columns = item->n_columns;
+        /* How columns of a third branch read in the target is not known: it is asked anew. */
         if (item->fate == PANG_FATE_LEFT_OUT || (!direct && item->n_columns > 0))
-            one = left_out(item, direct);
+            one = left_out(one.asset, old);
         if (!pang_id_is_nil(item->asset) && (one.left_out || one.n_columns > 0))
             code = add_exception(m, mark, &one);
     }
-    for (size_t i = 0; i < n_older; i++)
-        for (size_t k = 0; code == PANG_OK && older[i] != NULL && k < older[i]->n_exceptions; k++) {
-            const exception *one = older[i]->exceptions[k];
-            if ((one->left_out || direct) && !is_planned(m, pang_id_of(one->asset)))
-                code = add_exception(m, mark, one);
-        }
+    return code;
+}
+
+/* What the mark before this one excepts and this merge was not about, and what the source's own
+ * mark does (`also`; NULL: there is none): the source does not have it either. */
+static pang_code fill_exceptions(const marking *m, pang_rec_merge_mark *mark,
+                                 const pang_rec_merge_mark *old, const pang_rec_merge_mark *also,
+                                 bool direct)
+{
+    size_t n_old = old == NULL ? 0 : old->n_exceptions;
+    size_t n_also = also == NULL ? 0 : also->n_exceptions;
+    mark->exceptions = pang_arena_alloc_n(m->edit->view->arena, m->plan->n + n_old + n_also,
+                                          sizeof(exception *));
+    if (mark->exceptions == NULL)
+        return pang_fail_memory(m->err);
+    pang_code code = add_planned(m, mark, old, direct);
+    for (size_t i = 0; code == PANG_OK && i < n_also; i++) {
+        exception one = left_out(also->exceptions[i]->asset, old);
+        if (also->exceptions[i]->left_out)
+            code = add_exception(m, mark, &one);
+    }
+    for (size_t i = 0; code == PANG_OK && i < n_old; i++)
+        if ((old->exceptions[i]->left_out || direct) &&
+            find_item(m, pang_id_of(old->exceptions[i]->asset)) == NULL)
+            code = add_exception(m, mark, old->exceptions[i]);
     return code;
 }
 
@@ -118,8 +132,44 @@ static pang_code read_mark(const marking *m, pang_str key, pang_rec_merge_mark *
                                   view->arena, ret, m->err);
         if (code == PANG_OK && (*ret)->into_sequence == 0)
             (*ret)->into_sequence = record.sequence;
+        for (size_t i = 0; code == PANG_OK && i < (*ret)->n_exceptions; i++)
+            if ((*ret)->exceptions[i]->from_sequence != 0 &&
+                (*ret)->exceptions[i]->into_sequence == 0)
+                (*ret)->exceptions[i]->into_sequence = record.sequence;
     }
     return code;
+}
+
+static pang_code write_mark(const marking *m, pang_str key, const pang_rec_merge_mark *mark)
+{
+    pang_put put = {
+        .key = key,
+        .body = pang_record_pack(&mark->base, m->edit->view->arena),
+        .kind = PANG_KIND_MERGE_MARK,
+        .slot = m->edit->slot, /* the record's sequence is this commit's number */
+        .key_slot = PANG_NO_SLOT,
+    };
+    pang_txn_put_full(m->edit->view->txn, &put);
+    return PANG_OK;
+}
+
+/* More of the branch is in the target already, but for exceptions: those that came now are there up
+ * to this point. */
+static pang_code narrow_exceptions(const marking *m, pang_str key, pang_rec_merge_mark *old,
+                                   uint64_t from_sequence)
+{
+    bool changed = false;
+    for (size_t i = 0; i < old->n_exceptions; i++) {
+        exception *one = old->exceptions[i];
+        const pang_merge_item *item = find_item(m, pang_id_of(one->asset));
+        if (!one->left_out || item == NULL || item->fate == PANG_FATE_LEFT_OUT ||
+            one->from_sequence >= from_sequence)
+            continue;
+        one->from_sequence = from_sequence;
+        one->into_sequence = 0;
+        changed = true;
+    }
+    return changed ? write_mark(m, key, old) : PANG_OK;
 }
 
 /* All that `from` was at a number is in the target from this commit on. `also`: a mark of the
@@ -131,24 +181,15 @@ static pang_code put_mark(const marking *m, pang_point from, const pang_rec_merg
     pang_rec_merge_mark mark = PANGOLIN__STORE__V1__MERGE_MARK__INIT, *old;
     pang_str key = pang_key_merge_mark(&view->keys, view->levels[0].branch, from.branch);
     pang_code code = read_mark(m, key, &old);
-    if (code != PANG_OK || (old != NULL && old->from_sequence > from.sequence))
-        return code;
-    const pang_rec_merge_mark *older[] = {old, also};
-    mark.from_sequence = from.sequence;
-    code = fill_exceptions(m, &mark, older, 2, direct);
-    if (code == PANG_OK)
-        code = fill_older(m, &mark, old);
     if (code != PANG_OK)
         return code;
-    pang_put put = {
-        .key = key,
-        .body = pang_record_pack(&mark.base, view->arena),
-        .kind = PANG_KIND_MERGE_MARK,
-        .slot = m->edit->slot, /* the record's sequence is this commit's number */
-        .key_slot = PANG_NO_SLOT,
-    };
-    pang_txn_put_full(view->txn, &put);
-    return PANG_OK;
+    if (old != NULL && old->from_sequence > from.sequence)
+        return direct ? narrow_exceptions(m, key, old, from.sequence) : PANG_OK;
+    mark.from_sequence = from.sequence;
+    code = fill_exceptions(m, &mark, old, also, direct);
+    if (code == PANG_OK)
+        code = fill_older(m, &mark, old);
+    return code == PANG_OK ? write_mark(m, key, &mark) : code;
 }
 
 /* ---- what the source has of others ---- */
@@ -202,14 +243,16 @@ static pang_code pass_on(const marking *m)
         code = pang_merge_marks_read(view, &base->target, l.branches, l.n, &of_target, &n_target,
                                      m->err);
     for (size_t i = 0; code == PANG_OK && i < l.n; i++) {
-        const pang_merge_mark *mark, *ignored;
         pang_point at = {.branch = l.branches[i]};
-        at.sequence = pang_merge_contained(&base->source, of_source, n_source, at.branch, &mark);
+        pang_merge_has has = pang_merge_contained(&base->source, of_source, n_source, at.branch,
+                                                  NULL);
+        at.sequence = has.sequence;
         bool own = pang_id_equal(at.branch, view->levels[0].branch) ||
                    pang_id_equal(at.branch, base->source.points[0].branch);
-        if (!own && at.sequence > pang_merge_contained(&base->target, of_target, n_target,
-                                                       at.branch, &ignored))
-            code = put_mark(m, at, mark == NULL ? NULL : mark->body, false);
+        if (!own &&
+            at.sequence >
+                pang_merge_contained(&base->target, of_target, n_target, at.branch, NULL).sequence)
+            code = put_mark(m, at, has.mark == NULL ? NULL : has.mark->body, false);
     }
     return code;
 }

@@ -352,6 +352,30 @@ static bool source_is_old(const pang_merge_item *item)
     return false;
 }
 
+/* Of a state that comes from another one, this is the greater. */
+uint64_t pang_merge_origin(const pang_content *content)
+{
+    return content->body != NULL && content->body->origin != 0 ? content->body->origin
+                                                               : content->sequence;
+}
+
+/* Of two bases one may have of this asset what the other had before: that other says nothing. */
+static void keep_newest(pang_merge_item *item)
+{
+    size_t n = 0;
+    uint64_t newest = 0;
+    for (size_t i = 0; i < item->n_pairs; i++)
+        if (pang_merge_origin(&item->half[i].source) > newest)
+            newest = pang_merge_origin(&item->half[i].source);
+    for (size_t i = 0; i < item->n_pairs; i++) {
+        if (pang_merge_origin(&item->half[i].source) < newest)
+            continue;
+        item->pairs[n] = item->pairs[i];
+        item->half[n++] = item->half[i];
+    }
+    item->n_pairs = n;
+}
+
 /* The target did not change it, and what it has is what the source's change was made on. */
 static bool target_is_base(const pang_merge_item *item)
 {
@@ -374,11 +398,12 @@ static bool is_not_held(const pang_merge_task *task, const pang_merge_item *item
     return true;
 }
 
-static pang_code take(const pang_merge_task *task, pang_merge_item *item, bool forced,
+static pang_code take(const pang_merge_task *task, pang_merge_item *item, bool forced, bool plain,
                       pang_err *err)
 {
     item->fate = PANG_FATE_TAKEN;
     item->forced = forced;
+    item->plain = plain;
     item->stands = pang_content_exists(&item->source);
     if (!item->stands)
         return PANG_OK;
@@ -437,7 +462,9 @@ static pang_code decide(const pang_merge_task *task, pang_merge_item *item, pang
     pang_strategy strategy = choice == NULL ? PANGOLIN__STORE__V1__STRATEGY__STRATEGY_UNSPECIFIED
                                             : choice->strategy;
     item->fate = PANG_FATE_UNCHANGED;
-    if (source_is_old(item) || same_state(&item->source, &item->target) || is_not_held(task, item))
+    keep_newest(item);
+    item->not_held = is_not_held(task, item);
+    if (source_is_old(item) || same_state(&item->source, &item->target) || item->not_held)
         return PANG_OK;
     pang_merge_mode mode = mode_of(task, item);
     if (strategy == PANGOLIN__STORE__V1__STRATEGY__STRATEGY_TAKE_TARGET ||
@@ -453,7 +480,7 @@ static pang_code decide(const pang_merge_task *task, pang_merge_item *item, pang
                   (choice == NULL && mode == PANG_MODE_TAKE_SOURCE);
     bool plain = target_is_base(item);
     if (forced || plain)
-        return take(task, item, !plain, err);
+        return take(task, item, forced, plain, err);
     return three_way(task, item, err);
 }
 
@@ -496,7 +523,8 @@ static void sum_up(pang_merge_plan *plan)
         pang_merge_fate fate = plan->items[i]->fate;
         plan->n_conflicts += plan->items[i]->n_conflicts;
         plan->n_changes += fate == PANG_FATE_TAKEN || fate == PANG_FATE_MERGED;
-        if (plan->items[i]->forced || (fate != PANG_FATE_UNCHANGED && fate != PANG_FATE_TAKEN))
+        bool plain = fate == PANG_FATE_TAKEN && plan->items[i]->plain;
+        if (fate != PANG_FATE_UNCHANGED && !plain)
             plan->fast_forward = false;
     }
 }

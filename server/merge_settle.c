@@ -84,6 +84,7 @@ static pang_code follow(pang_merge_item *item, const pang_merge_item *space)
 static pang_code bring(const settling *s, pang_merge_item *space)
 {
     space->fate = PANG_FATE_TAKEN;
+    space->plain = space->target.body == NULL;
     space->stands = true;
     return pang_merge_take_value(s->task, space, s->err);
 }
@@ -184,6 +185,7 @@ static void end(pang_merge_item *item)
 {
     item->fate = PANG_FATE_TAKEN;
     item->forced = true;
+    item->plain = false;
     item->stands = false;
 }
 

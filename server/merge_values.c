@@ -21,6 +21,7 @@ static pang_rec_content *copy_body(const pang_merge_task *task, const pang_rec_c
     to->written_at = 0;
     to->written_ms = 0;
     to->created_at = 0;
+    to->origin = 0;
     to->shared = from->shared || from->kind == TABLE || from->kind == VIEW;
     return to;
 }
@@ -30,6 +31,7 @@ pang_code pang_merge_take_value(const pang_merge_task *task, pang_merge_item *it
     item->body = copy_body(task, item->source.body);
     if (item->body == NULL)
         return pang_fail_memory(err);
+    item->body->origin = pang_merge_origin(&item->source);
     if (item->body->kind == NAMESPACE && pang_content_exists(&item->target))
         item->body->asset = item->target.body->asset;
     return PANG_OK;

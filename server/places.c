@@ -60,7 +60,11 @@ pang_code pang_places_get(pang_view *view, const pang_id *assets, size_t n, pang
     for (size_t i = 0; code == PANG_OK && i < n_named; i++) {
         if (named[i].body != NULL &&
             !pang_id_equal(pang_id_of(named[i].body->asset), assets[whose[i]]))
-            named[i].body = NULL;
+            named[i] = (pang_content){.name = named[i].name};
+        if (named[i].body == NULL) {
+            const pang_asset_at *at = &places[whose[i]];
+            named[i].sequence = at->body->origin != 0 ? at->body->origin : at->sequence;
+        }
         ret[whose[i]] = named[i];
     }
     return code;

@@ -1,0 +1,399 @@
+/*
+ * The language of merges: see the header.
+ */
+#include "tests/server/merge_words.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAMESPACE PANGOLIN__STORE__V1__KIND__KIND_NAMESPACE
+#define TABLE PANGOLIN__STORE__V1__KIND__KIND_TABLE
+#define VIEW PANGOLIN__STORE__V1__KIND__KIND_VIEW
+#define GENERIC PANGOLIN__STORE__V1__KIND__KIND_GENERIC
+
+enum { NAMES_MAX = 4096 };
+
+static void check(fixture *fx, pang_code code, const char *what)
+{
+    if (code != PANG_OK)
+        fail_msg("%s: %d %s", what, code, fx->err.message);
+}
+
+/* ---- names ---- */
+
+static pang_levels split(fixture *fx, pang_str dotted)
+{
+    pang_str *names = pang_arena_alloc_n(fx->arena, 16, sizeof *names), one;
+    pang_levels levels = {names, 0};
+    while (dotted.len > 0 && pang_str_next(&dotted, '.', &one))
+        names[levels.n++] = one;
+    return levels;
+}
+
+static pang_name asset_name(fixture *fx, pang_view *view, pang_str dotted)
+{
+    pang_levels all = split(fx, dotted);
+    return pang_name_of_asset(&view->keys, (pang_levels){all.names, all.n - 1},
+                              all.names[all.n - 1]);
+}
+
+static pang_name space_name(fixture *fx, pang_view *view, pang_str dotted)
+{
+    return pang_name_of_namespace(&view->keys, split(fx, dotted));
+}
+
+static pang_content read_name(fixture *fx, pang_view *view, pang_name name)
+{
+    pang_content content = {.name = name};
+    check(fx, pang_content_get(view, &content, 1, &fx->err), "read");
+    return content;
+}
+
+pang_id mfx_asset(fixture *fx, const char *prefix, const char *name)
+{
+    pang_view view = rfx_view(fx, prefix);
+    pang_content at = read_name(fx, &view, asset_name(fx, &view, pang_str_from(name)));
+    return pang_content_exists(&at) ? pang_id_of(at.body->asset) : (pang_id){0};
+}
+
+/* ---- words ---- */
+
+typedef struct {
+    fixture *fx;
+    pang_view view;
+    pang_edit *edit;
+    pang_str key, value; /* around the "=" */
+} word;
+
+static pang_rec_content *body_of(word *w, const pang_content *at, Pangolin__Store__V1__Kind kind)
+{
+    pang_rec_content *body = pang_arena_alloc(w->fx->arena, sizeof *body);
+    pang_id *id = pang_arena_alloc(w->fx->arena, sizeof *id);
+    *body = (pang_rec_content)PANGOLIN__STORE__V1__CONTENT__INIT;
+    *id = pang_id_v7(&w->fx->env);
+    if (pang_content_exists(at))
+        *body = *at->body;
+    else
+        body->asset = pang_bytes_of_id(id);
+    body->kind = kind;
+    return body;
+}
+
+static void put_body(word *w, const pang_content *at, const pang_rec_content *body)
+{
+    check(w->fx,
+          pang_content_exists(at) ? pang_edit_update(w->edit, at, body, &w->fx->err)
+                                  : pang_edit_create(w->edit, at, body, &w->fx->err),
+          "put");
+}
+
+/* The document's id is made of its text: the same text is the same document. */
+static void put_document(word *w, Pangolin__Store__V1__Kind kind)
+{
+    pang_content at = read_name(w->fx, &w->view, asset_name(w->fx, &w->view, w->key));
+    pang_rec_content *body = body_of(w, &at, kind);
+    pang_id *document = pang_arena_alloc(w->fx->arena, sizeof *document);
+    memset(document, 0, sizeof *document);
+    memcpy(document->bytes, w->value.ptr, w->value.len < 16 ? w->value.len : 16);
+    body->document = pang_bytes_of_id(document);
+    body->metadata_location = pang_arena_cstr(w->fx->arena, w->value);
+    put_body(w, &at, body);
+}
+
+static void set_property(word *w, const pang_content *at, Pangolin__Store__V1__Kind kind,
+                         pang_str name)
+{
+    pang_rec_content *body = body_of(w, at, kind);
+    pang_rec_property **list = pang_arena_alloc_n(w->fx->arena, body->n_properties + 1,
+                                                  sizeof *list);
+    size_t n = 0;
+    for (size_t i = 0; i < body->n_properties; i++)
+        if (!pang_str_equal(pang_str_from(body->properties[i]->name), name))
+            list[n++] = body->properties[i];
+    if (w->value.len > 0) {
+        list[n] = pang_arena_alloc(w->fx->arena, sizeof *list[n]);
+        *list[n] = (pang_rec_property)PANGOLIN__STORE__V1__PROPERTY__INIT;
+        list[n]->name = pang_arena_cstr(w->fx->arena, name);
+        list[n++]->value = pang_arena_cstr(w->fx->arena, w->value);
+    }
+    body->properties = list;
+    body->n_properties = n;
+    put_body(w, at, body);
+}
+
+/* "ns.g.k": what it is about, and the last part. */
+static pang_str cut_last(pang_str key, pang_str *ret_last)
+{
+    size_t at = key.len;
+    while (key.ptr[at - 1] != '.')
+        at--;
+    *ret_last = pang_str_after(key, at);
+    return pang_str_slice(key, 0, at - 1);
+}
+
+static void move(word *w, pang_str names)
+{
+    size_t at = pang_str_find(names, '>');
+    pang_content from = read_name(w->fx, &w->view,
+                                  asset_name(w->fx, &w->view, pang_str_slice(names, 0, at)));
+    pang_content to = read_name(w->fx, &w->view,
+                                asset_name(w->fx, &w->view, pang_str_after(names, at + 1)));
+    check(w->fx, pang_edit_move(w->edit, &from, &to, &w->fx->err), "move");
+}
+
+static void run_verb(word *w, pang_str verb)
+{
+    pang_str last, owner;
+    pang_content at;
+    if (pang_str_equal(verb, PANG_STR("put")))
+        put_document(w, TABLE);
+    else if (pang_str_equal(verb, PANG_STR("view")))
+        put_document(w, VIEW);
+    else if (pang_str_equal(verb, PANG_STR("mv")))
+        move(w, w->key);
+    else if (pang_str_equal(verb, PANG_STR("drop"))) {
+        at = read_name(w->fx, &w->view, asset_name(w->fx, &w->view, w->key));
+        check(w->fx, pang_edit_drop(w->edit, &at, false, &w->fx->err), "drop");
+    } else if (pang_str_equal(verb, PANG_STR("mk"))) {
+        at = read_name(w->fx, &w->view, space_name(w->fx, &w->view, w->key));
+        put_body(w, &at, body_of(w, &at, NAMESPACE));
+    } else if (pang_str_equal(verb, PANG_STR("rm"))) {
+        at = read_name(w->fx, &w->view, space_name(w->fx, &w->view, w->key));
+        check(w->fx, pang_edit_drop(w->edit, &at, false, &w->fx->err), "rm");
+    } else if (pang_str_equal(verb, PANG_STR("set"))) {
+        owner = cut_last(w->key, &last);
+        at = read_name(w->fx, &w->view, space_name(w->fx, &w->view, owner));
+        set_property(w, &at, NAMESPACE, last);
+    } else if (pang_str_equal(verb, PANG_STR("gen"))) {
+        owner = cut_last(w->key, &last);
+        at = read_name(w->fx, &w->view, asset_name(w->fx, &w->view, owner));
+        set_property(w, &at, GENERIC, last);
+    } else {
+        fail_msg("no verb %.*s", (int)verb.len, verb.ptr);
+    }
+}
+
+void mfx_do(fixture *fx, const char *prefix, const char *words)
+{
+    pang_str rest = pang_str_from(fx_text(fx, "%s", words)), one;
+    while (pang_str_next(&rest, ' ', &one)) {
+        if (one.len == 0)
+            continue;
+        word w = {.fx = fx, .view = rfx_view(fx, prefix)};
+        size_t colon = pang_str_find(one, ':');
+        pang_str what = pang_str_after(one, colon + 1);
+        size_t equals = pang_str_find(what, '=');
+        w.key = pang_str_slice(what, 0, equals);
+        w.value = pang_str_after(what, equals + 1);
+        w.view.merging = true;
+        check(fx, pang_edit_begin(&w.view, &fx->env, &fx->who, &w.edit, &fx->err), "begin");
+        run_verb(&w, pang_str_slice(one, 0, colon));
+        rfx_land(fx, w.edit, fx_text(fx, "%.*s", (int)one.len, one.ptr));
+    }
+}
+
+/* ---- showing ---- */
+
+typedef struct {
+    fixture *fx;
+    pang_view view;
+    char *lines[NAMES_MAX];
+    size_t n;
+    pang_str paths[NAMES_MAX];
+    size_t n_paths;
+    pang_str path;
+} show;
+
+static void show_properties(show *s, pang_str key, const pang_rec_content *body)
+{
+    for (size_t i = 0; i < body->n_properties; i++)
+        s->lines[s->n++] = fx_text(s->fx, "%.*s.%s=%s", (int)key.len, key.ptr,
+                                   body->properties[i]->name, body->properties[i]->value);
+}
+
+static bool show_row(void *arg, const pang_content *row)
+{
+    show *s = arg;
+    pang_str key = pang_merge_key_text(s->fx->arena, row->name);
+    switch (row->body->kind) {
+    case NAMESPACE:
+        s->lines[s->n++] = fx_text(s->fx, "%.*s", (int)key.len, key.ptr);
+        show_properties(s, key, row->body);
+        s->paths[s->n_paths++] = key;
+        break;
+    case GENERIC:
+        s->lines[s->n++] = fx_text(s->fx, "%.*s", (int)key.len, key.ptr);
+        show_properties(s, key, row->body);
+        break;
+    default:
+        s->lines[s->n++] = fx_text(s->fx, "%.*s=%s", (int)key.len, key.ptr,
+                                   row->body->metadata_location);
+    }
+    return true;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+const char *mfx_show(fixture *fx, const char *prefix)
+{
+    show *s = pang_arena_alloc(fx->arena, sizeof *s);
+    pang_buf out = {.arena = fx->arena};
+    pang_str ignored;
+    s->fx = fx;
+    s->view = rfx_view(fx, prefix);
+    pang_view_set_at(&s->view, PANG_NOW - 1);
+    s->n_paths = 1; /* the top level */
+    for (size_t i = 0; i < s->n_paths; i++) {
+        static const pang_space spaces[] = {PANG_SPACE_NAMESPACE, PANG_SPACE_ASSET};
+        for (size_t k = 0; k < 2; k++) {
+            pang_content_query query = {
+                .space = spaces[k], .path = s->paths[i], .limit = NAMES_MAX};
+            check(fx, pang_content_list(&s->view, &query, show_row, s, &ignored, &fx->err), "list");
+        }
+    }
+    qsort(s->lines, s->n, sizeof(char *), by_text);
+    for (size_t i = 0; i < s->n; i++)
+        pang_buf_printf(&out, "%s%s", i == 0 ? "" : " ", s->lines[i]);
+    pang_buf_add_char(&out, '\0');
+    return pang_buf_str(&out).ptr;
+}
+
+/* ---- merging ---- */
+
+static pang_merge_mode mode_of(pang_str text)
+{
+    return pang_str_equal(text, PANG_STR("source"))   ? PANG_MODE_TAKE_SOURCE
+           : pang_str_equal(text, PANG_STR("target")) ? PANG_MODE_TAKE_TARGET
+           : pang_str_equal(text, PANG_STR("drop"))   ? PANG_MODE_DROP
+                                                      : PANG_MODE_NORMAL;
+}
+
+static void read_modes(fixture *fx, const char *text, pang_merge_task *task)
+{
+    typedef Pangolin__Store__V1__MergeOperation__Mode mode;
+    pang_str rest = pang_str_from(text), one;
+    mode **list = pang_arena_alloc_n(fx->arena, 64, sizeof *list);
+    while (text != NULL && pang_str_next(&rest, ' ', &one)) {
+        size_t at = pang_str_find(one, '=');
+        pang_str key = pang_str_slice(one, 0, at);
+        if (pang_str_equal(key, PANG_STR("*"))) {
+            task->default_mode = mode_of(pang_str_after(one, at + 1));
+            continue;
+        }
+        list[task->n_modes] = pang_arena_alloc(fx->arena, sizeof(mode));
+        *list[task->n_modes] = (mode)PANGOLIN__STORE__V1__MERGE_OPERATION__MODE__INIT;
+        list[task->n_modes]->key = pang_arena_cstr(fx->arena, key);
+        list[task->n_modes++]->kind = mode_of(pang_str_after(one, at + 1));
+    }
+    task->modes = list;
+}
+
+/* A choice is of the asset that has the name on either side, or of the namespace. */
+static void read_choices(fixture *fx, const mfx_merge *m, pang_merge_task *task)
+{
+    pang_str rest = pang_str_from(m->choices), one;
+    pang_merge_choice *list = pang_arena_alloc_n(fx->arena, 64, sizeof *list);
+    while (m->choices != NULL && pang_str_next(&rest, ' ', &one)) {
+        size_t at = pang_str_find(one, '=');
+        pang_str key = pang_str_slice(one, 0, at), how = pang_str_after(one, at + 1);
+        pang_merge_choice *c = &list[task->n_choices++];
+        pang_json *value = NULL;
+        char *name = pang_arena_cstr(fx->arena, key);
+        if (pang_str_starts(how, PANG_STR("{")))
+            check(fx, pang_json_parse(how, fx->arena, &value, &fx->err), "json");
+        c->value = value;
+        c->strategy = value != NULL ? PANGOLIN__STORE__V1__STRATEGY__STRATEGY_MANUAL
+                      : mode_of(how) == PANG_MODE_TAKE_SOURCE
+                          ? PANGOLIN__STORE__V1__STRATEGY__STRATEGY_TAKE_SOURCE
+                          : PANGOLIN__STORE__V1__STRATEGY__STRATEGY_TAKE_TARGET;
+        c->asset = mfx_asset(fx, m->target, name);
+        if (pang_id_is_nil(c->asset))
+            c->asset = mfx_asset(fx, m->source, name);
+        if (pang_id_is_nil(c->asset))
+            c->name = space_name(fx, task->target, key);
+    }
+    task->choices = list;
+}
+
+static const char *const types[] = {"", "schema", "data", "metadata", "deletion"};
+
+static const char *list_conflicts(fixture *fx, const pang_merge_plan *plan)
+{
+    pang_buf out = {.arena = fx->arena};
+    for (size_t i = 0; i < plan->n; i++)
+        for (size_t k = 0; k < plan->items[i]->n_conflicts; k++)
+            pang_buf_printf(&out, "%s%s:%.*s", out.len == 0 ? "" : " ",
+                            types[plan->items[i]->conflicts[k].type], (int)plan->items[i]->key.len,
+                            plan->items[i]->key.ptr);
+    pang_buf_add_char(&out, '\0');
+    return pang_buf_str(&out).ptr;
+}
+
+static pang_code run(fixture *fx, mfx_merge *m)
+{
+    pang_view target = rfx_view(fx, m->target), source = target;
+    pang_merge_base base;
+    pang_merge_changes changes;
+    pang_merge_plan plan;
+    uint64_t now;
+    pang_str ref = pang_str_from(m->source);
+    ref = pang_str_after(ref, pang_str_find(ref, '@') + 1);
+    pang_merge_apply how = {.who = &fx->who, .message = PANG_STR("merge"), .marks = true};
+    check(fx, pang_view_switch(&source, ref.len == 0 ? PANG_MAIN_REF : ref, "x", &fx->err),
+          "source");
+    check(fx, pang_view_sequence(&source, &now, &fx->err), "sequence");
+    pang_view_set_at(&source, m->at == 0 ? now : m->at);
+    target.merging = true;
+    pang_code code = pang_merge_base_find(&source, &target, &base, &fx->err);
+    pang_merge_changes_begin(&changes, fx->arena);
+    if (code == PANG_OK)
+        code = pang_merge_changes_since(&changes, &source, &base, &fx->err);
+    pang_merge_task task = {.state = fx->state,
+                            .env = &fx->env,
+                            .source = &source,
+                            .target = &target,
+                            .base = &base,
+                            .changes = &changes,
+                            .commit = pang_id_v7(&fx->env)};
+    read_modes(fx, m->modes, &task);
+    read_choices(fx, m, &task);
+    if (code == PANG_OK)
+        code = pang_merge_plan_make(&task, &plan, &fx->err);
+    if (code != PANG_OK)
+        return code;
+    m->conflicts = list_conflicts(fx, &plan);
+    m->fast_forward = plan.fast_forward;
+    m->n_changes = plan.n_changes;
+    if (plan.n_conflicts > 0 || m->dry)
+        return PANG_OK;
+    code = pang_commit_head(&source, &how.parent, &fx->err);
+    if (code == PANG_OK)
+        code = pang_merge_keep_source(&target, base.source.points[0], &fx->err);
+    if (code == PANG_OK)
+        code = pang_merge_apply_plan(&task, &plan, &how, &fx->err);
+    if (code == PANG_OK)
+        code = pang_txn_commit(target.txn, &fx->err);
+    if (code == PANG_OK)
+        m->number = pang_txn_number(target.txn, 0);
+    return code;
+}
+
+bool mfx_run(fixture *fx, mfx_merge *m)
+{
+    m->conflicts = "";
+    m->code = run(fx, m);
+    return m->code == PANG_OK && m->conflicts[0] == '\0';
+}
+
+const char *mfx_conflicts(fixture *fx, const char *source, const char *target)
+{
+    mfx_merge m = {.source = source, .target = target};
+    (void)mfx_run(fx, &m);
+    if (m.code != PANG_OK)
+        fail_msg("merge of %s into %s: %d %s", source, target, m.code, fx->err.message);
+    return m.conflicts;
+}
