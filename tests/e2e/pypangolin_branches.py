@@ -99,6 +99,10 @@ def a_branch_is_used_by_its_name(pangolin):
     dev.create_table("ns.own", SCHEMA)
     assert dev.list_tables("ns") == [("ns", "own"), ("ns", "t")]
     assert catalog.list_tables("ns") == [("ns", "t")]
+    assert ids(catalog.load_table("ns.t@dev")) == [1, 2, 3], "named with the table"
+    catalog.load_table("ns.t@dev").append(rows(6))
+    assert ids(dev.load_table("ns.t")) == [1, 2, 3, 6]
+    raises(NoSuchTableError, catalog.load_table, "ns.t@none")
     admin.put("/api/v1/branches/dev", json={"catalog": "used", "protected": True})
     raises(ForbiddenError, dev.load_table("ns.t").append, rows(5))
     admin.put("/api/v1/branches/dev", json={"catalog": "used", "protected": False})
