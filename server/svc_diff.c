@@ -7,8 +7,10 @@
 
 #include <string.h>
 
+#include "server/files_diff.h"
 #include "server/metadata.h"
 #include "server/model_diff.h"
+#include "server/model_look.h"
 #include "server/pages.h"
 #include "server/svc_commit.h"
 #include "server/svc_manage.h"
@@ -225,6 +227,78 @@ static pang_code show_table(const pang_model_diff *diff, pang_arena *arena, entr
     return code;
 }
 
+/* ---- files ---- */
+
+static const pang_json *current_snapshot(const pang_json *document)
+{
+    int64_t id;
+    if (!pang_model_current_snapshot(document, &id))
+        return NULL;
+    return pang_model_find(pang_json_get(document, "snapshots"), "snapshot-id", id);
+}
+
+static char **copy_paths(const pang_str *paths, size_t n, pang_arena *arena)
+{
+    char **list = pang_arena_alloc_n(arena, n, sizeof *list);
+    for (size_t i = 0; list != NULL && i < n; i++)
+        list[i] = pang_arena_cstr(arena, paths[i]);
+    return list;
+}
+
+static pang_code show_files(const pang_files_diff *diff, pang_arena *arena,
+                            Pangolin__V1__TableDiff *out, pang_err *err)
+{
+    Pangolin__V1__FilesDiff *to = pang_arena_alloc(arena, sizeof *to);
+    if (to == NULL)
+        return pang_fail_memory(err);
+    *to = (Pangolin__V1__FilesDiff)PANGOLIN__V1__FILES_DIFF__INIT;
+    to->data_files_added = diff->data_added;
+    to->data_files_removed = diff->data_removed;
+    to->delete_files_added = diff->deletes_added;
+    to->delete_files_removed = diff->deletes_removed;
+    to->rows_added = diff->rows_added;
+    to->rows_removed = diff->rows_removed;
+    to->added = copy_paths(diff->added, diff->n_added, arena);
+    to->n_added = diff->n_added;
+    to->removed = copy_paths(diff->removed, diff->n_removed, arena);
+    to->n_removed = diff->n_removed;
+    out->files = to;
+    return pang_manage_built(arena, err);
+}
+
+/* Whether a failure says something about the table's files, which is then told, and not about us.
+ */
+static bool is_damage(pang_code code)
+{
+    return code == PANG_NOT_FOUND || code == PANG_INVALID_ARGUMENT || code == PANG_OUT_OF_RANGE ||
+           code == PANG_DATA_LOSS || code == PANG_PERMISSION_DENIED;
+}
+
+static pang_code compare_files(pang_call *call, const pang_diff_entry *entry, const pang_json *from,
+                               const pang_json *to, pang_arena *scratch, entry_out *out,
+                               pang_err *err)
+{
+    const pang_rec_content *a = entry->from.body, *b = entry->to.body;
+    pang_files_diff *diff = pang_arena_alloc(scratch, sizeof *diff);
+    char **reserved = pang_arena_alloc_n(scratch, a->n_reserved + b->n_reserved, sizeof *reserved);
+    if (diff == NULL || reserved == NULL)
+        return pang_fail_memory(err);
+    for (size_t i = 0; i < a->n_reserved; i++)
+        reserved[i] = a->reserved[i];
+    for (size_t i = 0; i < b->n_reserved; i++)
+        reserved[a->n_reserved + i] = b->reserved[i];
+    const pang_files_access access = {pang_state_objects(call->server->state), reserved,
+                                      a->n_reserved + b->n_reserved};
+    pang_code code = pang_files_compare(&access, current_snapshot(from), current_snapshot(to),
+                                        scratch, diff, err);
+    if (code == PANG_OK)
+        return show_files(diff, call->arena, out->table, err);
+    if (!is_damage(code))
+        return code;
+    out->table->unreadable = pang_arena_cstr(call->arena, pang_str_from(err->message));
+    return pang_manage_built(call->arena, err);
+}
+
 /* ---- documents ---- */
 
 static pang_code read_document(pang_call *call, pang_view *view, const pang_rec_content *body,
@@ -236,7 +310,7 @@ static pang_code read_document(pang_call *call, pang_view *view, const pang_rec_
 }
 
 static pang_code compare_documents(pang_call *call, pang_diff *diff, const pang_diff_entry *entry,
-                                   pang_arena *scratch, entry_out *out, pang_err *err)
+                                   bool files, pang_arena *scratch, entry_out *out, pang_err *err)
 {
     pang_json *from, *to;
     pang_property_diff *properties = NULL;
@@ -259,6 +333,8 @@ static pang_code compare_documents(pang_call *call, pang_diff *diff, const pang_
         code = pang_model_compare(from, to, scratch, &table, err);
         if (code == PANG_OK)
             code = show_table(&table, call->arena, out, err);
+        if (code == PANG_OK && files)
+            code = compare_files(call, entry, from, to, scratch, out, err);
     }
     return code;
 }
@@ -269,7 +345,7 @@ static bool has_document(const pang_rec_content *body)
 }
 
 static pang_code show_details(pang_call *call, pang_diff *diff, const pang_diff_entry *entry,
-                              entry_out *out, pang_err *err)
+                              bool files, entry_out *out, pang_err *err)
 {
     if (entry->kind != PANG_DIFF_CHANGED && entry->kind != PANG_DIFF_RENAMED)
         return PANG_OK;
@@ -282,7 +358,7 @@ static pang_code show_details(pang_call *call, pang_diff *diff, const pang_diff_
     pang_arena *scratch = pang_arena_new(SCRATCH_BYTES);
     if (scratch == NULL)
         return pang_fail_memory(err);
-    pang_code code = compare_documents(call, diff, entry, scratch, out, err);
+    pang_code code = compare_documents(call, diff, entry, files, scratch, out, err);
     pang_arena_free(scratch);
     return code;
 }
@@ -307,7 +383,7 @@ static pang_code show_names(const pang_diff_entry *entry, pang_arena *arena, ent
 }
 
 static pang_code show_entry(pang_call *call, pang_diff *diff, const pang_diff_entry *entry,
-                            entry_out **ret, pang_err *err)
+                            bool files, entry_out **ret, pang_err *err)
 {
     static const char *const changes[] = {[PANG_DIFF_ADDED] = "added",
                                           [PANG_DIFF_REMOVED] = "removed",
@@ -324,20 +400,20 @@ static pang_code show_entry(pang_call *call, pang_diff *diff, const pang_diff_en
     if (code == PANG_OK)
         code = pang_state_show(&entry->to, call->arena, &to->to, err);
     if (code == PANG_OK)
-        code = show_details(call, diff, entry, to, err);
+        code = show_details(call, diff, entry, files, to, err);
     *ret = to;
     return code == PANG_OK ? pang_manage_built(call->arena, err) : code;
 }
 
 static pang_code show_entries(pang_call *call, pang_diff *diff, const pang_diff_entry *entries,
-                              size_t n, diff_out *out, pang_err *err)
+                              size_t n, bool files, diff_out *out, pang_err *err)
 {
     pang_code code = PANG_OK;
     out->entries = pang_arena_alloc_n(call->arena, n, sizeof *out->entries);
     if (out->entries == NULL)
         return pang_fail_memory(err);
     for (size_t i = 0; code == PANG_OK && i < n; i++)
-        code = show_entry(call, diff, &entries[i], &out->entries[out->n_entries++], err);
+        code = show_entry(call, diff, &entries[i], files, &out->entries[out->n_entries++], err);
     return code;
 }
 
@@ -410,7 +486,7 @@ pang_code pang_diff_refs(pang_call *call, const void *request, void *reply, pang
     if (code == PANG_OK)
         code = show_points(diff, out, err);
     if (code == PANG_OK)
-        code = show_entries(call, diff, entries, n, out, err);
+        code = show_entries(call, diff, entries, n, n_names > 0, out, err);
     return code == PANG_OK && n_names == 0
                ? make_token(call, in, diff, page.sequence, &place, &out->next_page_token, err)
                : code;

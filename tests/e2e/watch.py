@@ -170,4 +170,5 @@ def a_wait_is_short_when_something_comes(pangolin):
     timer.join()
 
 
-suite.main()
+if __name__ == "__main__":
+    suite.main()

@@ -1,0 +1,34 @@
+/*
+ * Live files of two snapshots of a table, compared: what is in one and not in the other. Manifests
+ * that both name are not read.
+ * Called by svc_diff.c. Threads: any. Lifetime: results live in the arena.
+ */
+#ifndef PANG_SERVER_FILES_DIFF_H
+#define PANG_SERVER_FILES_DIFF_H
+
+#include "api/json.h"
+#include "api/vending.h"
+
+enum { PANG_FILES_SHOWN_MAX = 100 }; /* paths of each list */
+
+/* What may be read: a document may name any file in the world. */
+typedef struct {
+    pang_objects *const *objects;
+    char *const *reserved; /* canonical locations below which the table's files are */
+    size_t n_reserved;
+} pang_files_access;
+
+typedef struct {
+    int64_t data_added, data_removed, deletes_added, deletes_removed;
+    int64_t rows_added, rows_removed; /* of data files */
+    pang_str added[PANG_FILES_SHOWN_MAX], removed[PANG_FILES_SHOWN_MAX];
+    size_t n_added, n_removed; /* of those shown */
+} pang_files_diff;
+
+/* Snapshots as documents have them; NULL: there is none. ERRORS: NOT_FOUND (a file is not there, or
+ * not the table's), INVALID_ARGUMENT (damaged), RESOURCE_EXHAUSTED, the object stores'. */
+PANG_MUST_CHECK pang_code pang_files_compare(const pang_files_access *access, const pang_json *from,
+                                             const pang_json *to, pang_arena *arena,
+                                             pang_files_diff *ret, pang_err *err);
+
+#endif
