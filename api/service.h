@@ -107,6 +107,10 @@ typedef struct pang_call {
      * set it to a few bytes in the arena; empty: the packed response is kept instead. */
     pang_str keep;
     pang_audit_note note;
+    /* What the caller says about the commit that the call makes: server/remark.h; empty: nothing.
+     */
+    pang_str commit_message, commit_properties;
+    pang_id commit; /* that the call makes, for its reply; nil: none */
     /* What the caller may do, for lists: server/evaluate.h. NULL in evaluation mode. */
     const struct pang_permit *permit;
 } pang_call;

@@ -76,6 +76,7 @@ pang_code pang_address_open(pang_call *call, const pang_address *address, const 
 {
     pang_code code = pang_view_catalog(call->txn, call->arena, call->tenant_key, address->catalog,
                                        reason, ret, err);
+    ret->call = call;
     if (code == PANG_OK && address->other_ref.len > 0)
         return fail_two(address->ref, address->other_ref, err);
     return code == PANG_OK ? pang_view_switch(ret, address->ref, reason, err) : code;

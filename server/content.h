@@ -59,6 +59,7 @@ typedef struct {
                           for a point */
     pang_rec_ref *ref; /* the branch's or tag's record; NULL for a commit, time or point */
     bool merging;      /* set by what may write a protected branch: merges */
+    pang_call *call;   /* that it was opened for; NULL for work that is no call */
     pang_rec_catalog *settings; /* NULL until pang_view_settings */
 } pang_view;
 
@@ -151,6 +152,7 @@ typedef struct {
     pang_rec_change **changes; /* grows */
     size_t n, room;
     bool takes_over; /* bodies say which commit made them, elsewhere: merges alone set it */
+    pang_str message; /* what the client said of it; empty: nothing */
     /* What else the commit says, set before pang_edit_end; borrowed from the arena. */
     pang_rec_property **properties;
     size_t n_properties;
@@ -162,7 +164,8 @@ typedef struct {
 } pang_edit;
 
 /* NULL in *ret never. ERRORS: INVALID_ARGUMENT (the view is of the past), PERMISSION_DENIED (the
- * branch is protected, and view->merging is not set), RESOURCE_EXHAUSTED. */
+ * branch is protected, and view->merging is not set), RESOURCE_EXHAUSTED. What the view's call says
+ * about its commit is taken (server/remark.h). */
 PANG_MUST_CHECK pang_code pang_edit_begin(pang_view *view, const pang_env *env,
                                           const pang_principal *who, pang_edit **ret,
                                           pang_err *err);
@@ -195,7 +198,8 @@ PANG_MUST_CHECK pang_code pang_edit_set(pang_edit *edit, const pang_content *at,
 PANG_MUST_CHECK pang_code pang_edit_place(pang_edit *edit, const pang_content *at,
                                           const pang_rec_content *body, bool dropped,
                                           pang_err *err);
-/* Writes the commit's own record. `message` says what was done, for people. */
+/* Writes the commit's own record. `message` says what was done, for people, where the client said
+ * nothing. */
 PANG_MUST_CHECK pang_code pang_edit_end(pang_edit *edit, pang_str message, pang_err *err);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "api/keys_identity.h"
 #include "server/refs.h"
+#include "server/remark.h"
 
 #define NAMESPACE PANGOLIN__STORE__V1__KIND__KIND_NAMESPACE
 #define TABLE PANGOLIN__STORE__V1__KIND__KIND_TABLE
@@ -63,10 +64,13 @@ pang_code pang_edit_begin(pang_view *view, const pang_env *env, const pang_princ
     edit->view = view;
     edit->who = who;
     edit->n = edit->room = edit->n_properties = edit->n_parents = edit->n_seen = 0;
+    edit->message = (pang_str){0};
     edit->id = pang_id_v7(env);
     edit->takes_over = false;
     edit->slot = pang_txn_append(view->txn, pang_key_sequence(&view->keys, view->catalog));
     pang_code code = status(edit, err);
+    if (code == PANG_OK)
+        code = pang_remark_of_call(edit, err);
     if (code == PANG_OK)
         *ret = edit;
     return code;
@@ -333,7 +337,7 @@ pang_code pang_edit_end(pang_edit *edit, pang_str message, pang_err *err)
     commit.branch = pang_bytes_of_id(&view->levels[0].branch);
     commit.author = pang_bytes_of_id(&edit->who->id);
     commit.author_name = pang_arena_cstr(view->arena, edit->who->name);
-    commit.message = pang_arena_cstr(view->arena, message);
+    commit.message = pang_arena_cstr(view->arena, edit->message.len > 0 ? edit->message : message);
     if (commit.author_name == NULL || commit.message == NULL)
         return pang_fail_memory(err);
     pang_str id_key = pang_key_commit_id(&view->keys, edit->id);
@@ -352,5 +356,7 @@ pang_code pang_edit_end(pang_edit *edit, pang_str message, pang_err *err)
                  &commit.base);
     pang_txn_add(view->txn, pang_key_content_count(&view->keys, view->levels[0].branch, 'c'), 1);
     pang_txn_set_id(view->txn, edit->id, id_key, id_body, true);
+    if (view->call != NULL)
+        view->call->commit = edit->id;
     return status(edit, err);
 }

@@ -18,6 +18,7 @@
 #include "api/upb.h"
 #include "server/audit.h"
 #include "server/authn.h"
+#include "server/header_fields.h"
 #include "server/idempotency.h"
 #include "server/quota.h"
 #include "server/strangers.h"
@@ -34,7 +35,9 @@ struct pang_route {
     const pang_schema_method *rule;
     const pang_method *row; /* NULL: described, but not handled */
     const pang_authz_plan *plan;
-    const ProtobufCFieldDescriptor *idempotency; /* the request's field; NULL: none */
+    const ProtobufCFieldDescriptor *idempotency;          /* the request's field; NULL: none */
+    const ProtobufCFieldDescriptor *message, *properties; /* the request's, about the commit */
+    const ProtobufCFieldDescriptor *commit;               /* the reply's: the commit's id */
     bool has_txn, audits, waits, exempt;
     bool parks; /* holds a thread for long: counted among the streams */
     size_t body_max;
@@ -125,6 +128,20 @@ static void fill_limits(const pang_dispatcher *d, pang_route *route)
                                                               : d->config.timeout_ms;
 }
 
+/* What a request that writes says beside itself, and its reply. */
+static void join_headers(const pang_schema *schema, pang_route *route)
+{
+    const pang_schema_method *rule = route->rule;
+    const pang_method *row = route->row;
+    route->idempotency = pang_idempotency_field(schema, rule, row->in);
+    route->message = pang_request_field(schema, rule->in, row->in,
+                                        PANG_STR("X-Pangolin-Commit-Message"));
+    route->properties = pang_request_field(schema, rule->in, row->in,
+                                           PANG_STR("X-Pangolin-Commit-Properties"));
+    route->commit = pang_response_field(schema, rule->out, row->out,
+                                        PANG_STR("X-Pangolin-Commit-Id"));
+}
+
 static pang_code join_row(pang_dispatcher *d, const pang_method *row, pang_err *err)
 {
     pang_str path = pang_str_from(row->path);
@@ -141,7 +158,7 @@ static pang_code join_row(pang_dispatcher *d, const pang_method *row, pang_err *
         return code;
     route->row = row;
     if (rule->effect == PANG_EFFECT_WRITE)
-        route->idempotency = pang_idempotency_field(d->config.server->schema, rule, row->in);
+        join_headers(d->config.server->schema, route);
     return PANG_OK;
 }
 
@@ -448,6 +465,21 @@ static pang_code remember(run *r, pang_code outcome, pang_err *err)
     return outcome;
 }
 
+/* Before the commit, so that nothing can fail after it: the id is known, and counts once it lands.
+ */
+static pang_code tell_commit(run *r, pang_err *err)
+{
+    char *text;
+    if (r->route->commit == NULL || pang_id_is_nil(r->call.commit))
+        return PANG_OK;
+    text = pang_arena_alloc_text(r->call.arena, PANG_ID_TEXT + 1);
+    if (text == NULL)
+        return pang_fail_memory(err);
+    pang_id_text(r->call.commit, text);
+    *(char **)((char *)r->out + r->route->commit->offset) = text;
+    return PANG_OK;
+}
+
 static pang_code run_once(run *r, pang_err *err)
 {
     pang_call *call = &r->call;
@@ -456,6 +488,9 @@ static pang_code run_once(run *r, pang_err *err)
     call->note = (pang_audit_note){0};
     call->retry_after_s = 0;
     call->txn = NULL;
+    call->commit_message = pang_field_text(r->route->message, r->in);
+    call->commit_properties = pang_field_text(r->route->properties, r->in);
+    call->commit = (pang_id){{0}};
     r->out = pang_arena_alloc(call->arena, r->route->row->out->sizeof_message);
     if (r->out == NULL)
         return pang_fail_memory(err);
@@ -475,6 +510,8 @@ static pang_code run_once(run *r, pang_err *err)
         code = r->route->row->handle(call, r->in, r->out, err);
     if (call->txn == NULL)
         return code;
+    if (code == PANG_OK)
+        code = tell_commit(r, err);
     if (code == PANG_OK && !replayed)
         return commit_success(r, err);
     pang_code confirmed = confirm(r, code, err);

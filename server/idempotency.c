@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "api/keys.h"
-#include "api/upb.h"
 #include "pangolin/store/v1/dispatch.pb-c.h"
 #include "server/dispatch.h"
+#include "server/header_fields.h"
 #include "server/records.h"
 
 typedef Pangolin__Store__V1__IdempotentOutcome outcome_record;
@@ -18,18 +18,7 @@ const ProtobufCFieldDescriptor *pang_idempotency_field(const pang_schema *schema
                                                        const pang_schema_method *rule,
                                                        const ProtobufCMessageDescriptor *in)
 {
-    for (int i = 0; i < upb_MessageDef_FieldCount(rule->in); i++) {
-        const upb_FieldDef *field = upb_MessageDef_Field(rule->in, i);
-        pang_str header = pang_schema_field(schema, field)->request_header;
-        if (!pang_str_equal_nocase(header, PANG_STR("Idempotency-Key")))
-            continue;
-        const ProtobufCFieldDescriptor *found = protobuf_c_message_descriptor_get_field(
-            in, upb_FieldDef_Number(field));
-        if (found != NULL && found->type == PROTOBUF_C_TYPE_STRING &&
-            found->label != PROTOBUF_C_LABEL_REPEATED)
-            return found;
-    }
-    return NULL;
+    return pang_request_field(schema, rule->in, in, PANG_STR("Idempotency-Key"));
 }
 
 pang_code pang_idempotency_begin(const ProtobufCFieldDescriptor *field, const void *in,
@@ -38,13 +27,12 @@ pang_code pang_idempotency_begin(const ProtobufCFieldDescriptor *field, const vo
     ret->is_used = false;
     if (field == NULL)
         return PANG_OK;
-    const char *text = *(char *const *)((const char *)in + field->offset);
-    pang_str key = pang_str_from(text);
+    pang_str key = pang_field_text(field, in);
     if (key.len == 0)
         return PANG_OK;
     if (key.len != PANG_ID_TEXT || !pang_id_parse(key, &ret->key))
         return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
-                         "Idempotency-Key \"%.64s\" is no UUID", text);
+                         "Idempotency-Key \"%.64s\" is no UUID", key.ptr);
     ret->is_used = true;
     return pang_hash(&packed, 1, ret->request, err);
 }
@@ -73,6 +61,7 @@ static pang_code replay(const outcome_record *stored, pang_call *call, const pan
 {
     pang_record response = {.key = PANG_STR("response"), .body = pang_str_of(stored->kept)};
     ProtobufCMessage *message;
+    call->commit = pang_id_of(stored->commit);
     if (!stored->is_response && row->replay != NULL)
         return row->replay(call, in, pang_str_of(stored->kept), out, err);
     pang_code code = pang_record_unpack(row->out, &response, call->arena, &message, err);
@@ -136,6 +125,8 @@ pang_code pang_idempotency_keep(const pang_idempotency *idempotency, pang_call *
     if (kept.ptr == NULL)
         return pang_fail_memory(err);
     outcome.kept = pang_bytes_of(kept);
+    if (!pang_id_is_nil(call->commit))
+        outcome.commit = pang_bytes_of_id(&call->commit);
     return store(idempotency, call, &outcome, err);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "server/metrics.h"
+#include "server/remark.h"
 #include "server/svc_table.h"
 #include "server/trees.h"
 
@@ -197,10 +198,23 @@ static pang_code check_identifier(const Pangolin__V1__CommitTableRequest *in,
                      "identifier in the body is not the table of the path");
 }
 
+/* What the client says about the commit in the snapshots that it adds. */
+static pang_code hear(pang_edit *edit, const pang_json *updates, pang_err *err)
+{
+    pang_code code = PANG_OK;
+    for (size_t i = 0; code == PANG_OK && i < pang_json_size(updates); i++) {
+        const pang_json *snapshot = pang_json_get(pang_json_at(updates, i), "snapshot");
+        code = pang_remark_of_summary(edit, pang_json_get(snapshot, "summary"), err);
+    }
+    return code;
+}
+
 static pang_code save_one(pang_call *call, part *p, pang_err *err)
 {
     pang_edit *edit;
     pang_code code = pang_edit_begin(p->table.view, call->server->env, call->who, &edit, err);
+    if (code == PANG_OK)
+        code = hear(edit, p->updates, err);
     if (code == PANG_OK)
         code = pang_next_put(&p->next, edit, err);
     if (code == PANG_OK)
@@ -355,6 +369,8 @@ static pang_code save_all(pang_call *call, transaction *t, pang_err *err)
             continue;
         if (edit == NULL)
             code = pang_edit_begin(&t->view, call->server->env, call->who, &edit, err);
+        if (code == PANG_OK)
+            code = hear(edit, t->parts[i].updates, err);
         if (code == PANG_OK)
             code = pang_next_put(&t->parts[i].next, edit, err);
     }

@@ -53,8 +53,10 @@ pang_code pang_view_of(pang_txn *txn, pang_arena *arena, pang_str scope, pang_id
 pang_code pang_view_open(pang_call *call, const char *prefix, const char *reason, pang_view *ret,
                          pang_err *err)
 {
-    return pang_view_begin(call->txn, call->arena, call->tenant_key, pang_str_from(prefix), reason,
-                           ret, err);
+    pang_code code = pang_view_begin(call->txn, call->arena, call->tenant_key,
+                                     pang_str_from(prefix), reason, ret, err);
+    ret->call = call;
+    return code;
 }
 
 pang_code pang_view_settings(pang_view *view, pang_rec_catalog **ret, pang_err *err)

@@ -182,6 +182,8 @@ static pang_code run_once(fixture *fx, pang_arena *arena, const pang_method *met
         .arena = arena,
         .deadline_ms = PANG_NO_DEADLINE,
         .client_address = fx->address,
+        .commit_message = fx->message,
+        .commit_properties = fx->properties,
         .tenant_key = fx->scope,
         .attempt = attempt,
     };
@@ -193,6 +195,7 @@ static pang_code run_once(fixture *fx, pang_arena *arena, const pang_method *met
         code = pang_txn_writes(call.txn) ? pang_txn_commit(call.txn, err)
                                          : pang_txn_finish(call.txn, err);
     *ret_keep = call.keep;
+    fx->commit = call.commit;
     fx->retry_after_s = call.retry_after_s;
     return code;
 }

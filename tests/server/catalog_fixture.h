@@ -50,6 +50,8 @@ typedef struct {
     unsigned runs;     /* of the handler in the last fx_call */
     pang_str keep;     /* what it kept, in arena */
     pang_str address;  /* of who calls; empty: none */
+    pang_str message, properties; /* that callers say about their commits; empty: nothing */
+    pang_id commit;               /* of the last call; nil: none */
     pang_code refuses; /* what each piece of a stream is answered before it is looked at */
     _Atomic unsigned retry_after_s; /* what the last call said */
 } fixture;
