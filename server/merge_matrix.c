@@ -184,6 +184,47 @@ static bool judge_deletes_on_removed(pang_file_merge *m)
     return true;
 }
 
+/* ---- deletes that were taken back ---- */
+
+/* Delete files that `by` removed, on data files that `other` removed and `by` has: rows that came
+ * back for the one were gone for the other. */
+static bool undeleted(pang_file_merge *m, const pang_live_file *deletes, const pang_change *by,
+                      pang_file_set other)
+{
+    pang_equality_scope scope;
+    bool equality = deletes->content == PANG_FILE_EQUALITY_DELETES;
+    bool everywhere = equality && deletes->in->global;
+    pang_equality_scope_open(m->input->merged, deletes, &scope);
+    for (size_t p = 0; p < (everywhere ? m->table.n_all : 1); p++) {
+        const pang_live_file *at = (everywhere ? m->table.all[p] : deletes->in)->files[other];
+        for (; at != NULL; at = at->next) {
+            bool held = equality
+                            ? deletes->sequence > at->sequence && pang_equality_reaches(&scope, at)
+                            : pang_positions_reach(deletes, at);
+            if (at->content == PANG_FILE_DATA && held &&
+                in_map(&by->by_key_removed, at->key) == NULL &&
+                !pang_matrix_note(m, PANG_RULE_UNDELETED, at, deletes))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool judge_undeleted(pang_file_merge *m)
+{
+    for (size_t i = 0; i < m->ours.n_removed; i++) {
+        if (m->ours.removed[i]->content != PANG_FILE_DATA &&
+            !undeleted(m, m->ours.removed[i], &m->ours, PANG_SOURCE_REMOVED))
+            return false;
+    }
+    for (size_t i = 0; i < m->theirs.n_removed; i++) {
+        if (m->theirs.removed[i]->content != PANG_FILE_DATA &&
+            !undeleted(m, m->theirs.removed[i], &m->theirs, PANG_TARGET_REMOVED))
+            return false;
+    }
+    return true;
+}
+
 /* ---- the source's deletes ---- */
 
 /* The target's position deletes that the source has not seen: by the file they are about, and
@@ -453,7 +494,8 @@ static pang_code judge_row_ids(pang_file_merge *m, pang_err *err)
 
 pang_code pang_matrix_judge(pang_file_merge *m, pang_err *err)
 {
-    bool ok = m->nothing_to_remove || (judge_removed(m) && judge_deletes_on_removed(m));
+    bool ok = m->nothing_to_remove ||
+              (judge_removed(m) && judge_deletes_on_removed(m) && judge_undeleted(m));
     ok = ok && judge_source_deletes(m) && judge_replaced(m);
     if (ok && m->input->merge->serializable)
         ok = judge_serial(m);

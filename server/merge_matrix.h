@@ -25,10 +25,9 @@ typedef struct {
     bool nothing_to_remove; /* what the source removed, the target lost by the same change */
     /* What both sides have from before they parted: numbers up to these mean the same. */
     int64_t common_sequence, common_row_id;
-    bool related;     /* the source goes on from its half, or was rolled back from it */
-    int64_t sequence; /* of the new snapshot; 0 in version 1 */
-    pang_live_file **live_equality; /* of the target, above common_sequence; when asked for */
-    size_t n_live_equality;
+    bool related;                 /* the source goes on from its half, or was rolled back from it */
+    int64_t sequence;             /* of the new snapshot; 0 in version 1 */
+    pang_file_map their_equality; /* the source's, above common_sequence; when files moved */
     struct pang_matrix_note *notes;
 } pang_file_merge;
 
@@ -44,6 +43,7 @@ typedef enum {
     PANG_RULE_PARTITION,    /* a dynamic overwrite of where the target changed something */
     PANG_RULE_SERIAL,       /* serializable: new rows where the source overwrote or deleted */
     PANG_RULE_ORDER,        /* no place among the equality deletes */
+    PANG_RULE_UNDELETED,    /* deletes taken back on what the other side removed */
     PANG_RULE_GIVEN_UP,     /* added by the source, removed by the target */
     PANG_RULE_ROW_IDS,      /* row ids that both gave */
     PANG_RULE_VERSION,      /* deletes that the merged format version does not take */

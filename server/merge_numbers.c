@@ -129,21 +129,23 @@ pang_code pang_numbers_give(pang_file_merge *m, pang_err *err)
 /* ---- judging ---- */
 
 /* Of one file of data and one of the target's equality deletes: whether giving the file its number
- * changes what holds for it. Those that the source knows hold as before: a number that was kept
- * means the same on both sides, and what was moved is looked at with all that it could pass. */
+ * changes what holds for it. */
 static bool disordered(const pang_file_merge *m, const pang_live_file *data,
                        const pang_live_file *deletes)
 {
-    const void **ours = pang_file_map_find(&m->ours.by_key_added, deletes->key);
-    bool known = ours == NULL || ((const pang_live_file *)*ours)->shared;
     int64_t number = data->number == -1 ? m->sequence : data->number;
-    if (data->moved && deletes->sequence > m->common_sequence && deletes->sequence <= number)
-        return true;
-    if (known)
-        return false;
+    bool holds = deletes->sequence > number;
+    const void **ours = pang_file_map_find(&m->ours.by_key_added, deletes->key);
+    const void **theirs = pang_file_map_find(&m->their_equality, deletes->key);
+    if (theirs != NULL)
+        return data->moved &&
+               holds != (((const pang_live_file *)*theirs)->sequence > data->sequence);
+    if (ours == NULL || ((const pang_live_file *)*ours)->shared)
+        return false; /* the same number on both sides, or gone with the merge */
+    if (number > last_sequence(&m->target))
+        return false; /* above all: what was rewritten is judged by the files that went */
     /* Rows that the target has too, rewritten: its deletes must go on to hold. Rows that it had
      * not when it deleted: they must not begin to. */
-    bool holds = deletes->sequence > number;
     return holds != (data->origin == PANG_FILE_REWRITTEN);
 }
 
@@ -185,50 +187,58 @@ static pang_code judge_moved(pang_file_merge *m, pang_err *err)
     return PANG_OK;
 }
 
+/* Equality deletes of one side that are younger than what both sides have in common. */
 typedef struct {
     pang_file_merge *merge;
-    size_t capacity;
+    pang_file_map *by_key;
+    pang_live_file *last; /* the one before, in `next` */
 } collected;
 
 static pang_code collect_equality(void *arg, const pang_seen_entry *seen, pang_err *err)
 {
     collected *c = arg;
-    pang_file_merge *m = c->merge;
     pang_live_file *file;
     if (seen->entry->content != PANG_FILE_EQUALITY_DELETES ||
-        seen->entry->sequence <= m->common_sequence)
+        seen->entry->sequence <= c->merge->common_sequence)
         return PANG_OK;
-    if (m->n_live_equality == c->capacity) {
-        size_t more = c->capacity == 0 ? 64 : c->capacity * 2;
-        pang_live_file **grown = pang_arena_alloc_n(m->work, more, sizeof *grown);
-        if (grown == NULL)
-            return pang_fail_memory(err);
-        for (size_t i = 0; i < m->n_live_equality; i++)
-            grown[i] = m->live_equality[i];
-        m->live_equality = grown;
-        c->capacity = more;
+    pang_code code = pang_live_file_new(&c->merge->table, seen->spec, seen->head, seen->entry,
+                                        seen->key, &file, err);
+    if (code != PANG_OK)
+        return code;
+    const void **slot = pang_file_map_put(c->by_key, seen->key);
+    if (slot == NULL)
+        return pang_fail_memory(err);
+    *slot = file;
+    file->next = c->last;
+    c->last = file;
+    return PANG_OK;
+}
+
+static pang_code collect_side(collected *c, const pang_side *side, pang_err *err)
+{
+    pang_file_merge *m = c->merge;
+    pang_code code = PANG_OK;
+    for (size_t i = 0; code == PANG_OK && i < side->n_rows; i++) {
+        const pang_manifest *row = &side->rows[i];
+        if (row->content == PANG_MANIFEST_DELETES && row->sequence > m->common_sequence)
+            code = pang_side_read(m->from, side, row, false, m->scratch, collect_equality, c,
+                                  &m->bad, err);
     }
-    pang_code code = pang_live_file_new(&m->table, seen->spec, seen->head, seen->entry, seen->key,
-                                        &file, err);
-    if (code == PANG_OK)
-        m->live_equality[m->n_live_equality++] = file;
     return code;
 }
 
-/* All live equality deletes of the target that are younger than what both sides have in common:
- * those that a moved file might pass. */
+/* A moved file is looked at with all that it could pass, known to the source or not. */
 static pang_code judge_passed(pang_file_merge *m, pang_err *err)
 {
-    collected c = {.merge = m};
-    pang_code code = PANG_OK;
-    for (size_t i = 0; code == PANG_OK && i < m->target.n_rows; i++) {
-        const pang_manifest *row = &m->target.rows[i];
-        if (row->content == PANG_MANIFEST_DELETES && row->sequence > m->common_sequence)
-            code = pang_side_read(m->from, &m->target, row, false, m->scratch, collect_equality, &c,
-                                  &m->bad, err);
-    }
-    for (size_t i = 0; code == PANG_OK && i < m->n_live_equality; i++)
-        code = judge_deletes(m, m->live_equality[i], err);
+    pang_file_map ignored = {.arena = m->work};
+    collected theirs = {.merge = m, .by_key = &m->their_equality};
+    collected ours = {.merge = m, .by_key = &ignored};
+    m->their_equality.arena = m->work;
+    pang_code code = collect_side(&theirs, &m->source, err);
+    if (code == PANG_OK)
+        code = collect_side(&ours, &m->target, err);
+    for (const pang_live_file *at = ours.last; code == PANG_OK && at != NULL; at = at->next)
+        code = judge_deletes(m, at, err);
     return code;
 }
 

@@ -35,6 +35,8 @@ static const char *const sentences[PANG_RULES] = {
     [PANG_RULE_SERIAL] = "the target has new rows in partitions where the source overwrote or "
                          "deleted some (isolation is serializable)",
     [PANG_RULE_ORDER] = "the source's files have no place among the target's equality deletes",
+    [PANG_RULE_UNDELETED] =
+        "one side took deletes back on files that the other one removed or rewrote",
     [PANG_RULE_GIVEN_UP] = "the source added files that the target had and removed",
     [PANG_RULE_ROW_IDS] = "the source rewrote files with row ids that the target may have given to "
                           "other rows",

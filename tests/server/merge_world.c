@@ -18,7 +18,7 @@
         }                                                                                          \
     } while (0)
 
-enum { ENTRIES_MAX = 4096 };
+enum { ENTRIES_MAX = 512 };
 
 struct world_file {
     struct world_file *next;
@@ -269,14 +269,14 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static size_t scan(world *w, const snapshot_view *v, int64_t *to)
+static size_t scan(world *w, const snapshot_view *v, bool all, int64_t *to)
 {
     size_t n = 0;
     for (size_t i = 0; i < v->n; i++) {
         const live *data = &v->list[i];
         const world_rows *rows = rows_of(w, &data->entry);
         for (size_t k = 0; data->entry.content == PANG_FILE_DATA && k < rows->n; k++) {
-            if (!is_deleted(w, v, data, k, rows->numbers[k])) {
+            if (all || !is_deleted(w, v, data, k, rows->numbers[k])) {
                 MUST(n < ENTRIES_MAX);
                 to[n++] = rows->numbers[k];
             }
@@ -286,16 +286,47 @@ static size_t scan(world *w, const snapshot_view *v, int64_t *to)
     return n;
 }
 
-const char *world_scan(world *w, const pang_json *document)
+static const char *scan_text(world *w, const pang_json *document, bool all)
 {
     snapshot_view v = open_head(w, document);
     int64_t *rows = pang_arena_alloc_n(w->arena, ENTRIES_MAX, sizeof *rows);
     pang_buf to = {.arena = w->arena};
-    size_t n = scan(w, &v, rows);
+    size_t n = scan(w, &v, all, rows);
     for (size_t i = 0; i < n; i++)
         pang_buf_printf(&to, "%s%" PRId64, i == 0 ? "" : " ", rows[i]);
     pang_buf_add_char(&to, '\0');
     return pang_buf_str(&to).ptr;
+}
+
+const char *world_scan(world *w, const pang_json *document)
+{
+    return scan_text(w, document, false);
+}
+
+const char *world_scan_all(world *w, const pang_json *document)
+{
+    return scan_text(w, document, true);
+}
+
+size_t world_rows_in(world *w, const pang_json *document, const char *path, int64_t *to,
+                     int64_t *ret_partition)
+{
+    snapshot_view v = open_head(w, document);
+    size_t n = 0;
+    for (size_t i = 0; i < v.n; i++) {
+        const live *data = &v.list[i];
+        const world_rows *rows = rows_of(w, &data->entry);
+        if (!pang_str_equal(data->entry.path, pang_str_from(path)))
+            continue;
+        *ret_partition = data->row.spec_id == 1         ? WORLD_GLOBAL
+                         : data->entry.n_partition == 0 ? 0
+                                                        : data->entry.partition[0].number;
+        for (size_t k = 0; k < rows->n; k++) {
+            if (!is_deleted(w, &v, data, k, rows->numbers[k]))
+                to[n++] = rows->numbers[k];
+        }
+    }
+    return n;
 }
 
 static int by_text(const void *a, const void *b)
@@ -504,7 +535,7 @@ static const live *old_vector(const commit *c, pang_str data)
 /* "a1:0,2"; several, separated by '/', share one Puffin file. */
 static void add_positions(commit *c, pang_str spelt, bool vector)
 {
-    const char *path = text(c->w, "p%u", c->w->names++);
+    const char *path = text(c->w, "pd-%u", c->w->names++);
     int64_t offset = vector ? 4 : 0;
     pang_str one;
     while (pang_str_next(&spelt, '/', &one)) {
@@ -535,7 +566,7 @@ static void add_positions(commit *c, pang_str spelt, bool vector)
 /* "a1:0,a2:1" of one partition, in one file. */
 static void add_loose_positions(commit *c, pang_str spelt)
 {
-    const char *path = text(c->w, "p%u", c->w->names++);
+    const char *path = text(c->w, "pd-%u", c->w->names++);
     pang_column_bound *bounds = pang_arena_alloc_n(c->w->arena, 2, sizeof *bounds);
     pang_str one, low = {0}, high = {0};
     const live *data = NULL;
@@ -565,7 +596,7 @@ static void add_equality(commit *c, pang_str spelt, bool bounds)
 {
     static const int32_t ids[] = {1};
     pang_str partition = pang_str_slice(spelt, 1, pang_str_find(spelt, ':') - 1);
-    world_rows *rows = new_rows(c->w, text(c->w, "q%u", c->w->names++), 0, NULL);
+    world_rows *rows = new_rows(c->w, text(c->w, "eq-%u", c->w->names++), 0, NULL);
     parse_numbers(pang_str_after(spelt, partition.len + 2), rows);
     pang_manifest_entry *entry = new_entry(c, PANG_FILE_EQUALITY_DELETES, rows->path,
                                            parse_partition(c->w, partition), (int64_t)rows->n);

@@ -54,6 +54,11 @@ void world_end(world *w);
 const pang_json *world_run(world *w, const pang_json *document, const char *steps);
 /* Rows that a reader sees, sorted, as text: "1 2 3". */
 const char *world_scan(world *w, const pang_json *document);
+/* The same with those that deletes hide. */
+const char *world_scan_all(world *w, const pang_json *document);
+/* Rows that a reader sees of one file; *ret_partition is its. */
+size_t world_rows_in(world *w, const pang_json *document, const char *path, int64_t *to,
+                     int64_t *ret_partition);
 /* Live files as text, sorted: "a1:1:0 ..." is name, data sequence number, first row id. */
 const char *world_files(world *w, const pang_json *document);
 

@@ -9,7 +9,7 @@
 
 /* The table at the fork: a1, a2, a3 in partition 1, b1 in partition 2, equality deletes that are
  * done with. */
-#define FORK "+ a1@1:1,2,3; + a2@1:4,5; + a3@1:6,7; + b1@2:8,9; + c1@3:90,91; e @3:90"
+#define FORK "+ a1@1:1,2,3; + a2@1:4,5; + a3@1:6,7; + b1@2:8,9; + c1@3:90,91; e @3:90; + a2x@4:95"
 
 typedef struct {
     const char *name, *source, *target;
@@ -86,6 +86,10 @@ static const cell cells[] = {
     {"position delete, another file", "x a1:0", "x a2:1", NULL, V2, false},
     {"loose, loose that overlaps", "y a1:0,a2:0", "y a2:1,a3:0", SAME_FILE, V2, false},
     {"loose, loose beside", "y a1:0", "y a2:1,a3:0", NULL, V2, false},
+    {"loose delete, one of another partition inside", "y a1:0,a3:0", "- a2x", NULL, V2, false},
+    {"loose delete, one of another partition inside, deleted", "- a2x", "y a1:0,a3:0", NULL, V2,
+     false},
+    {"loose, one of another partition inside", "y a1:0,a3:0", "y a2x:0", NULL, V2, false},
     {"loose, one inside", "y a1:0,a3:0", "x a2:1", SAME_FILE, V2, false},
     {"one inside, loose", "x a2:1", "y a1:0,a3:0", SAME_FILE, V2, false},
     {"vector, vector on the same", "v a1:0", "v a1:1", SAME_FILE, V3, false},
@@ -193,7 +197,7 @@ static void run_cell(const cell *c, int version)
     world w;
     const pang_json *fork = world_run(&w, world_begin(&w, version, true),
                                       version == 1 ? "+ a1@1:1,2,3; + a2@1:4,5; + a3@1:6,7; "
-                                                     "+ b1@2:8,9; + c1@3:91"
+                                                     "+ b1@2:8,9; + c1@3:91; + a2x@4:95"
                                                    : FORK);
     const pang_json *source = world_run(&w, fork, c->source);
     const pang_json *target = world_run(&w, fork, c->target);
