@@ -39,24 +39,24 @@ typedef struct {
     const pang_model_schema *schema;
     pang_avro_field *fields;
     size_t n;        /* that are done */
-    pang_str *named; /* the names of types that fields before have defined */
-    size_t n_named;
+    pang_str *named; /* the names of their types, where these have one */
     pang_arena *arena;
     pang_err *err;
 } maker;
 
 /* ---- types ---- */
 
-/* A named type is defined where it is first used, and called by its name after that. */
+/* A name may be defined once. Each use defines its own: not all readers know references. */
 static pang_str define(maker *m, pang_str name, size_t size, const char *more)
 {
-    for (size_t i = 0; i < m->n_named; i++)
+    pang_str used = name;
+    for (size_t i = 0; i < m->n; i++)
         if (pang_str_equal(m->named[i], name))
-            return pang_arena_printf(m->arena, "\"%" PANG_STR_FMT "\"", PANG_STR_ARG(name));
-    m->named[m->n_named++] = name;
+            used = pang_arena_printf(m->arena, "%" PANG_STR_FMT "_%zu", PANG_STR_ARG(name), m->n);
+    m->named[m->n] = name;
     return pang_arena_printf(m->arena,
                              "{\"type\":\"fixed\",\"name\":\"%" PANG_STR_FMT "\",\"size\":%zu%s}",
-                             PANG_STR_ARG(name), size, more);
+                             PANG_STR_ARG(used), size, more);
 }
 
 static size_t decimal_bytes(int64_t precision)

@@ -51,7 +51,8 @@ def program():
 def build():
     """Builds what the tests start, unless PANG_PROGRAM says that it is there."""
     if "PANG_PROGRAM" not in os.environ:
-        bazel("build", "//server:pangolin-server", "//bridge:pangolin-bridge", "//cli:pangolin")
+        bazel("build", "//server:pangolin-server", "//bridge:pangolin-bridge", "//cli:pangolin",
+              "//tests/server:manifest_tool")
 
 
 # What a sanitizer's report begins with.
