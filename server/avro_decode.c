@@ -10,6 +10,44 @@
 
 enum { VALUE_DEPTH_MAX = 64 };
 
+/* ---- bytes ---- */
+
+static size_t left(const avro_bytes *r)
+{
+    return (size_t)(r->end - r->at);
+}
+
+bool avro_long(avro_bytes *r, int64_t *ret)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        if (r->at == r->end)
+            return false;
+        unsigned char byte = (unsigned char)*r->at++;
+        value |= (uint64_t)(byte & 0x7F) << shift;
+        if ((byte & 0x80) == 0) {
+            *ret = (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool avro_exact(avro_bytes *r, int64_t size, pang_str *ret)
+{
+    if (size < 0 || (uint64_t)size > left(r))
+        return false;
+    *ret = (pang_str){r->at, (size_t)size};
+    r->at += size;
+    return true;
+}
+
+bool avro_text(avro_bytes *r, pang_str *ret)
+{
+    int64_t size;
+    return avro_long(r, &size) && avro_exact(r, size, ret);
+}
+
 /* ---- passing over ---- */
 
 static bool skip(avro_bytes *r, const avro_node *node, unsigned depth);
@@ -29,7 +67,7 @@ static bool count_items(avro_bytes *r, const avro_node *item, bool may_jump, int
             return false;
     } while (count < 0 && may_jump);
     *ret = count < 0 ? -count : count;
-    return *ret == 0 || (item->least > 0 && (uint64_t)*ret <= avro_left(r) / item->least);
+    return *ret == 0 || (item->least > 0 && (uint64_t)*ret <= left(r) / item->least);
 }
 
 static bool skip_items(avro_bytes *r, const avro_node *node, unsigned depth)

@@ -10,49 +10,20 @@
 
 enum { AVRO_SYNC_BYTES = 16, AVRO_BLOCK_MAX = 256 << 20 /* bytes of one block, expanded */ };
 
-/* ---- bytes: false past the end ---- */
+/* ---- avro_decode.c: bytes; false past the end ---- */
 
 typedef struct {
     const char *at, *end;
 } avro_bytes;
 
-static inline size_t avro_left(const avro_bytes *r)
-{
-    return (size_t)(r->end - r->at);
-}
+/* A number of one to ten bytes, zigzag. */
+bool avro_long(avro_bytes *r, int64_t *ret);
+/* That many bytes, as they stand; false for a negative size too. */
+bool avro_exact(avro_bytes *r, int64_t size, pang_str *ret);
+/* A length and as many bytes. */
+bool avro_text(avro_bytes *r, pang_str *ret);
 
-static inline bool avro_long(avro_bytes *r, int64_t *ret)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        if (r->at == r->end)
-            return false;
-        unsigned char byte = (unsigned char)*r->at++;
-        value |= (uint64_t)(byte & 0x7F) << shift;
-        if ((byte & 0x80) == 0) {
-            *ret = (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
-            return true;
-        }
-    }
-    return false;
-}
-
-static inline bool avro_exact(avro_bytes *r, int64_t size, pang_str *ret)
-{
-    if (size < 0 || (uint64_t)size > avro_left(r))
-        return false;
-    *ret = (pang_str){r->at, (size_t)size};
-    r->at += size;
-    return true;
-}
-
-static inline bool avro_text(avro_bytes *r, pang_str *ret)
-{
-    int64_t size;
-    return avro_long(r, &size) && avro_exact(r, size, ret);
-}
-
-/* ---- avro_decode.c ---- */
+/* ---- avro_decode.c: records ---- */
 
 /* A type of the writer's schema, and where its values go. */
 typedef struct avro_step {
@@ -73,7 +44,9 @@ avro_outcome avro_decode(avro_bytes *bytes, const avro_step *record, pang_arena 
 
 /* The schema of the file as JSON. */
 void avro_print_schema(const pang_avro_new *file, pang_buf *to);
+/* A number of one to ten bytes, zigzag. */
 void avro_put_long(pang_buf *to, int64_t value);
+/* A length and the bytes. */
 void avro_put_text(pang_buf *to, pang_str text);
 /* One record. ERRORS: INVALID_ARGUMENT; memory is told by the buffer. */
 PANG_MUST_CHECK pang_code avro_encode(const pang_avro_new *file, const void *item, pang_buf *to,

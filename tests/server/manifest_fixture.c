@@ -24,46 +24,41 @@ pang_json *fixture_json(const char *text, pang_arena *arena)
     return pang_json_parse(copy, arena, &json, &err) == PANG_OK ? json : NULL;
 }
 
-#define COLUMN(id, type) "{'id':" #id ",'name':'c" #id "','required':false,'type':'" type "'}"
+static const char *const types[] = {"boolean", "int",           "long",          "float",
+                                    "double",  "date",          "time",          "timestamp",
+                                    "string",  "timestamptz",   "uuid",          "fixed[3]",
+                                    "binary",  "decimal(9, 2)", "decimal(38, 0)"};
 
 pang_json *fixture_schema(pang_arena *arena)
 {
-    return fixture_json(
-        "{'type':'struct','schema-id':7,'fields':[" COLUMN(1, "boolean") "," COLUMN(2, "int") "," COLUMN(3, "long") "," COLUMN(4, "float") "," COLUMN(5, "double") "," COLUMN(6, "date") "," COLUMN(
-            7,
-            "time") "," COLUMN(8,
-                               "timestamp") "," COLUMN(9,
-                                                       "timestamptz") "," COLUMN(10,
-                                                                                 "string") "," COLUMN(11,
-                                                                                                      "uuid") "," COLUMN(12,
-                                                                                                                         "fixed[3]") "," COLUMN(13,
-                                                                                                                                                "binary") "," COLUMN(14,
-                                                                                                                                                                     "decimal(9, 2)") "," COLUMN(15,
-                                                                                                                                                                                                 "decimal(38, 0)") "]}",
-        arena);
+    pang_buf text = {.arena = arena};
+    pang_buf_printf(&text, "{'type':'struct','schema-id':7,'fields':[");
+    for (int i = 0; i < 15; i++)
+        pang_buf_printf(&text, "%s{'id':%d,'name':'c%d','required':false,'type':'%s'}",
+                        i > 0 ? "," : "", i + 1, i + 1, types[i]);
+    pang_buf_printf(&text, "]}%c", '\0');
+    return text.failed ? NULL : fixture_json(text.ptr, arena);
 }
 
-#define PART(n, source, transform)                                                                 \
-    "{'source-id':" #source ",'field-id':10" #n ",'name':'p " #n "','transform':'" transform "'}"
+static const struct {
+    int source;
+    const char *transform;
+} parts[FIXTURE_FIELDS] = {
+    {1, "identity"},  {2, "identity"},   {3, "truncate[10]"}, {4, "identity"},  {5, "identity"},
+    {6, "identity"},  {7, "identity"},   {8, "identity"},     {10, "hour"},     {9, "identity"},
+    {11, "identity"}, {12, "identity"},  {13, "identity"},    {14, "identity"}, {15, "identity"},
+    {10, "day"},      {11, "bucket[8]"}, {14, "void"},        {99, "identity"}, {6, "year"},
+};
 
 pang_json *fixture_spec(pang_arena *arena)
 {
-    return fixture_json(
-        "{'spec-id':4,'fields':[" PART(00, 1, "identity") "," PART(01, 2, "identity") "," PART(
-            02,
-            3, "truncate[10]") "," PART(03, 4,
-                                        "identity") "," PART(04, 5,
-                                                             "identity") "," PART(05, 6,
-                                                                                  "identity") "," PART(06, 7, "identity") "," PART(07, 8, "identity") "," PART(08, 9, "hour") "," PART(09, 10, "identity") "," PART(10, 11, "identity") "," PART(11, 12, "identity") "," PART(12,
-                                                                                                                                                                                                                                                                              13, "identity") "," PART(13, 14, "identity") "," PART(14, 15, "identity") "," PART(15,
-                                                                                                                                                                                                                                                                                                                                                                 9,
-                                                                                                                                                                                                                                                                                                                                                                 "day") "," PART(16,
-                                                                                                                                                                                                                                                                                                                                                                                 11,
-                                                                                                                                                                                                                                                                                                                                                                                 "bucket[8]") "," PART(17,
-                                                                                                                                                                                                                                                                                                                                                                                                       14, "void") "," PART(18, 99, "identity") "," PART(19,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                         6,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                         "year") "]}",
-        arena);
+    pang_buf text = {.arena = arena};
+    pang_buf_printf(&text, "{'spec-id':4,'fields':[");
+    for (int i = 0; i < FIXTURE_FIELDS; i++)
+        pang_buf_printf(&text, "%s{'source-id':%d,'field-id':%d,'name':'p %02d','transform':'%s'}",
+                        i > 0 ? "," : "", parts[i].source, 1000 + i, i, parts[i].transform);
+    pang_buf_printf(&text, "]}%c", '\0');
+    return text.failed ? NULL : fixture_json(text.ptr, arena);
 }
 
 static pang_value number(int64_t n)

@@ -289,7 +289,7 @@ static void entries(char **args, int n)
     if (n != 1 && n != 3)
         die("entries FILE [LIST ROW]");
     if (n == 3) {
-        size_t at = strtoul(args[2], NULL, 10);
+        size_t at = (size_t)number_of(args[2]);
         row = read_list(args[1], &n_rows) + at;
         if (at >= n_rows)
             die("no such row");
@@ -328,6 +328,14 @@ static bool keep(void *arg, const pang_manifest_entry *entry)
     return true;
 }
 
+static int64_t number_of(const char *text)
+{
+    int64_t number;
+    if (!pang_str_to_int64(pang_str_from(text), &number))
+        die(text);
+    return number;
+}
+
 static pang_codec codec_named(const char *name)
 {
     static const char *const names[] = {"null", "deflate", "snappy", "zstandard"};
@@ -353,7 +361,7 @@ static void rewrite(char **args, int n)
     if (!pang_json_set(spec, "spec-id", pang_json_int(head.spec_id, arena)) ||
         !pang_json_set(spec, "fields", fields))
         die("out of memory");
-    pang_manifest_new made = {.format_version = atoi(args[2]),
+    pang_manifest_new made = {.format_version = (int)number_of(args[2]),
                               .content = head.content,
                               .schema = schema,
                               .spec = spec,
@@ -374,12 +382,12 @@ static void rewrite_list(char **args, int n)
         die("rewrite-list IN OUT VERSION CODEC SNAPSHOT SEQUENCE LENGTH...");
     pang_manifest *rows = read_list(args[0], &n_rows);
     for (size_t i = 0; i < n_rows && (int)i + 6 < n; i++)
-        rows[i].length = atoll(args[i + 6]);
-    pang_manifest_list_new made = {.format_version = atoi(args[2]),
+        rows[i].length = number_of(args[i + 6]);
+    pang_manifest_list_new made = {.format_version = (int)number_of(args[2]),
                                    .codec = codec_named(args[3]),
-                                   .snapshot_id = atoll(args[4]),
+                                   .snapshot_id = number_of(args[4]),
                                    .parent_id = -1,
-                                   .sequence = atoll(args[5]),
+                                   .sequence = number_of(args[5]),
                                    .manifests = rows,
                                    .n = n_rows};
     must(pang_manifest_list_write(&made, &pang_env_system, arena, &bytes, NULL, &err));
@@ -394,7 +402,7 @@ static void sample(char **args, int n)
     if (n != 4)
         die("sample OUT VERSION data|deletes N");
     bool deletes = strcmp(args[2], "deletes") == 0;
-    if (!fixture_manifest(strtoul(args[3], NULL, 10), atoi(args[1]),
+    if (!fixture_manifest((size_t)number_of(args[3]), (int)number_of(args[1]),
                           deletes ? PANG_MANIFEST_DELETES : PANG_MANIFEST_DATA, PANG_CODEC_DEFLATE,
                           arena, &made))
         die("out of memory");
