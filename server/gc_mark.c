@@ -444,9 +444,13 @@ static pang_code read_document(marking *m, pang_json **ret, pang_err *err)
 static pang_code mark_document(marking *m)
 {
     pang_json *tree;
+    pang_str gc;
     pang_code code = read_document(m, &tree, m->err);
     if (code != PANG_OK)
         return code;
+    if (m->document->reached && pang_model_property(tree, PANG_STR("gc.enabled"), &gc) &&
+        pang_str_equal_nocase(gc, PANG_STR("false")))
+        return pang_fail(m->err, PANG_FAILED_PRECONDITION, NULL, "gc.enabled is false");
     if (!mark(m, pang_str_from(m->document->location)))
         return m->code;
     code = pang_model_places(tree, PANG_MODEL_PLACE_FILE, mark_place, m, m->err);

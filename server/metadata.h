@@ -36,6 +36,10 @@ PANG_MUST_CHECK pang_code pang_metadata_overlay(pang_view *view, pang_state *sta
  * ERRORS: NOT_FOUND "Failed to open input stream for file: ...". */
 PANG_MUST_CHECK pang_code pang_metadata_stat(pang_view *view, pang_state *state,
                                              const pang_rec_content *body, pang_err *err);
+/* Where metadata files of the view's branch go, when it has paths of its own; empty: beside the
+ * table's others. The property write.metadata.path goes before it. */
+PANG_MUST_CHECK pang_code pang_branch_metadata_folder(pang_view *view, const pang_json *document,
+                                                      pang_str *ret, pang_err *err);
 /* Writes file and records for a document; *ret_id is the document's, in the view's arena.
  * ERRORS: INVALID_ARGUMENT (not permitted, too large), the object store's, the store's. */
 PANG_MUST_CHECK pang_code pang_metadata_write(pang_view *view, pang_state *state,

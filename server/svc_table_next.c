@@ -255,18 +255,6 @@ static pang_code fill_body(pang_next *next, pang_arena *arena, pang_str location
     return fill_reserved(next, arena, err);
 }
 
-/* Where the branch's own metadata files go; empty: beside the table's. */
-static pang_code own_folder(const pang_next *next, pang_arena *arena, pang_str *ret, pang_err *err)
-{
-    pang_model_facts facts;
-    if (pang_id_is_nil(next->overlay.paths_of))
-        return PANG_OK;
-    pang_model_facts_of(next->document, &facts);
-    pang_str folder = pang_branch_folder(facts.location, next->overlay.paths_of, arena);
-    *ret = pang_arena_printf(arena, "%" PANG_STR_FMT "/metadata", PANG_STR_ARG(folder));
-    return folder.len == 0 || ret->len == 0 ? pang_fail_memory(err) : PANG_OK;
-}
-
 pang_code pang_next_write(pang_call *call, pang_next *next, pang_str base, pang_err *err)
 {
     pang_model_file file = {0};
@@ -274,7 +262,7 @@ pang_code pang_next_write(pang_call *call, pang_next *next, pang_str base, pang_
     pang_str folder = {0};
     pang_view *view = next->table->view;
     const pang_env *env = call->server->env;
-    pang_code code = own_folder(next, call->arena, &folder, err);
+    pang_code code = pang_branch_metadata_folder(view, next->document, &folder, err);
     if (code == PANG_OK)
         code = pang_json_print_again(next->document, call->arena, &next->text, err);
     if (code == PANG_OK)
