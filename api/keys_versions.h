@@ -1,6 +1,6 @@
 /*
  * Keys of branches, forks and merges, whose bodies are in proto/pangolin/store/v1/versions.proto.
- * The rules are those of api/keys.h; all are of a tenant's scope.
+ * The rules are those of api/keys.h; all are of a tenant's scope where nothing else is said.
  * Called by the server's modules about branches, merges and their collector. Threads, lifetime: as
  * api/keys.h; made in storage/keys_versions.c.
  */
@@ -21,6 +21,8 @@ typedef enum {
     PANG_KIND_MERGE_OPERATION = 131, /* mo/<operation>: MergeOperation */
     PANG_KIND_MERGE_LISTED = 132,    /* ml/<catalog>/<operation>: no body */
     PANG_KIND_MERGE_CONFLICT = 133,  /* mc/<conflict>: MergeConflict */
+    PANG_KIND_MAINTENANCE = 134,     /* mt/<catalog>/<run>: MaintenanceRun */
+    PANG_KIND_MAINTENANCE_DUE = 135, /* mq/<run>: MaintenanceDue. System */
 } pang_version_kind;
 
 pang_str pang_key_branch(pang_keys *keys, pang_id catalog, pang_id branch);
@@ -32,6 +34,11 @@ pang_str pang_key_merge_operation(pang_keys *keys, pang_id operation);
 pang_str pang_key_merge_listed(pang_keys *keys, pang_id catalog, pang_id operation);
 pang_str pang_key_merges_listed(pang_keys *keys, pang_id catalog); /* prefix, oldest first */
 pang_str pang_key_merge_conflict(pang_keys *keys, pang_id conflict);
+pang_str pang_key_maintenance(pang_keys *keys, pang_id catalog, pang_id run);
+pang_str pang_key_maintenances(pang_keys *keys, pang_id catalog); /* prefix, oldest first */
+/* System scope: runs that wait or go on. */
+pang_str pang_key_maintenance_due(pang_keys *keys, pang_id run);
+pang_str pang_key_maintenances_due(pang_keys *keys); /* prefix */
 
 #ifdef __cplusplus
 }

@@ -18,7 +18,7 @@ enum {
     UNIT_BYTES = 512 << 20,   /* for the states of one asset */
     ONE_BYTES = 64 << 10,
     SEEN_MAX = 1000000, /* manifests remembered as read */
-    CLASSES_MAX = 4096, /* passes over one place */
+    PARTS_MAX = 4096,   /* passes over one place */
     LOOK_EVERY = 256,   /* files removed before refs are looked at again */
 };
 
@@ -60,7 +60,7 @@ static bool refs_moved(run *r)
 }
 
 /* Whether nothing reaches a file and it is old; what stays for good is noted, once it is its
- * class's turn. */
+ * part's turn. */
 static bool is_garbage(run *r, const pang_listed *file, pang_location *ret)
 {
     pang_err ignored;
@@ -89,7 +89,7 @@ static bool sweep_file(void *arg, const pang_listed *file)
 {
     run *r = arg;
     pang_location at;
-    if (r->marks.class == 0)
+    if (r->marks.part == 0)
         r->out->files++;
     if (!is_garbage(r, file, &at))
         return true;
@@ -103,11 +103,14 @@ static bool sweep_file(void *arg, const pang_listed *file)
 
 /* ---- one place ---- */
 
-static pang_code mark_all(run *r, unsigned class, unsigned classes)
+static pang_code mark_all(run *r, unsigned part, unsigned parts)
 {
     pang_code code = PANG_OK;
-    pang_gc_set_begin(&r->marks, class, classes);
+    pang_gc_set_begin(&r->marks, part, parts);
     pang_gc_set_begin(&r->seen, 0, 1);
+    r->stop = r->stop || atomic_load(&r->gc.state->stopping);
+    if (r->stop)
+        return pang_fail(r->err, PANG_ABORTED, NULL, "the server stops: run it again");
     for (size_t a = 0; code == PANG_OK && a < r->n_assets; a++)
         for (size_t i = 0; code == PANG_OK && !r->marks.full && i < r->assets[a].n; i++)
             code = pang_gc_mark(&r->gc, &r->assets[a].documents[i], r->at.canonical, &r->marks,
@@ -115,22 +118,24 @@ static pang_code mark_all(run *r, unsigned class, unsigned classes)
     return code;
 }
 
-/* In how many classes the names are taken: so many that the first one leaves some room, since the
- * others are about as large. */
-static pang_code choose_classes(run *r, unsigned *ret)
+/* In how many parts the names are taken: as few as leave room for each. */
+static pang_code choose_parts(run *r, unsigned *ret)
 {
     pang_code code = mark_all(r, 0, 1);
-    for (*ret = 1;
-         code == PANG_OK && (r->marks.full || (*ret > 1 && r->marks.n > r->marks.most / 8 * 7));) {
-        if (*ret == CLASSES_MAX)
+    *ret = 1;
+    for (unsigned part = 0; code == PANG_OK && part < *ret && (*ret > 1 || r->marks.full);) {
+        if (!r->marks.full && part + 1 == *ret)
+            return PANG_OK;
+        if (r->marks.full && *ret == PARTS_MAX)
             return pang_fail(r->err, PANG_RESOURCE_EXHAUSTED, NULL, "too many files");
-        *ret *= 2;
-        code = mark_all(r, 0, *ret);
+        part = r->marks.full ? 0 : part + 1;
+        *ret *= r->marks.full ? 2 : 1;
+        code = mark_all(r, part, *ret);
     }
     return code;
 }
 
-static pang_code sweep_class(run *r)
+static pang_code sweep_part(run *r)
 {
     if (r->marks.full)
         return pang_fail(r->err, PANG_RESOURCE_EXHAUSTED, NULL, "too many files");
@@ -143,14 +148,13 @@ static pang_code sweep_class(run *r)
 /* In as many passes as the marks need. */
 static pang_code mark_and_sweep(run *r)
 {
-    unsigned classes;
-    pang_code code = choose_classes(r, &classes);
-    if (code == PANG_OK)
-        code = sweep_class(r);
-    for (unsigned class = 1; code == PANG_OK && class < classes && !r->stop; class ++) {
-        code = mark_all(r, class, classes);
+    unsigned parts;
+    pang_code code = choose_parts(r, &parts);
+    for (unsigned part = 0; code == PANG_OK && part < parts && !r->stop; part++) {
+        if (parts > 1) /* else it is marked already */
+            code = mark_all(r, part, parts);
         if (code == PANG_OK)
-            code = sweep_class(r);
+            code = sweep_part(r);
     }
     return code;
 }
@@ -240,9 +244,9 @@ static void skip(run *r)
 static bool is_ours(const run *r, const pang_rec_reservation *held)
 {
     if (!pang_id_equal(pang_id_of(held->catalog), r->gc.catalog) ||
-        !pang_str_equal(pang_str_from(held->scope), r->gc.scope) || held->state != LIVE)
+        !pang_str_equal(pang_str_from(held->scope), r->gc.scope))
         return false;
-    return pang_id_is_nil(r->plan->asset) || pang_id_equal(pang_id_of(held->asset), r->plan->asset);
+    return held->state == LIVE;
 }
 
 static bool take_place(void *arg, const pang_record *row, pang_arena *arena)
@@ -277,6 +281,24 @@ static bool take_place(void *arg, const pang_record *row, pang_arena *arena)
 
 /* ---- the run ---- */
 
+/* The places that were named, as if they had been scanned. */
+static pang_code take_named(run *r, pang_arena *arena)
+{
+    pang_keys keys = {.arena = arena, .scope = PANG_SYSTEM_SCOPE};
+    for (size_t i = 0; i < r->plan->n_places; i++) {
+        pang_record record;
+        pang_ref ref = {.key = pang_key_reservation(&keys, r->plan->places[i])};
+        pang_code code = pang_keys_status(&keys, r->err);
+        if (code == PANG_OK)
+            code = pang_store_get(r->gc.store, &ref, 1, PANG_NO_DEADLINE, arena, &record, r->err);
+        if (code != PANG_OK)
+            return code;
+        if (record.version != 0 && !take_place(r, &record, arena))
+            return r->code;
+    }
+    return PANG_OK;
+}
+
 static int64_t most(int64_t a, int64_t b)
 {
     return a > b ? a : b;
@@ -292,10 +314,12 @@ static pang_code run_in(run *r, pang_arena *arena)
         return code;
     r->gc.points = points;
     r->gc.keep_ms = most(most(points->retention_ms, points->undrop_ms), r->plan->grace_ms);
+    if (r->plan->n_places > 0)
+        return take_named(r, arena);
     pang_str prefix = pang_key_reservation(&keys, (pang_str){0});
     code = pang_keys_status(&keys, r->err);
     if (code == PANG_OK)
-        code = pang_gc_scan(r->gc.store, prefix, take_place, r, r->err);
+        code = pang_gc_scan(r->gc.store, prefix, (pang_str){0}, take_place, r, r->err);
     return code == PANG_OK ? r->code : code;
 }
 

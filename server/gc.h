@@ -29,7 +29,8 @@ enum {
 typedef struct {
     pang_str scope; /* the tenant's */
     pang_id catalog;
-    pang_id asset;    /* nil: all of the catalog's */
+    const pang_str *places; /* canonical; n_places 0: all that the catalog's tables hold */
+    size_t n_places;
     int64_t grace_ms; /* below PANG_GC_GRACE_MIN_MS: that */
     bool dry_run;
     size_t marks; /* 0: PANG_GC_MARKS */

@@ -52,27 +52,27 @@ PANG_MUST_CHECK pang_code pang_gc_refs_moved(pang_store *store, pang_str scope, 
                                              const pang_gc_points *points, pang_arena *arena,
                                              bool *ret, pang_err *err);
 
-/* A scan over all rows of a range, in pieces, copied into the arena of each piece so that `fn` may
- * ask the store. Return false to stop. */
+/* A scan over all rows of a range behind the key `after` (empty: all), in pieces, copied into the
+ * arena of each piece so that `fn` may ask the store. Return false to stop. */
 typedef bool pang_gc_row_fn(void *arg, const pang_record *row, pang_arena *arena);
-PANG_MUST_CHECK pang_code pang_gc_scan(pang_store *store, pang_str prefix, pang_gc_row_fn *fn,
-                                       void *arg, pang_err *err);
+PANG_MUST_CHECK pang_code pang_gc_scan(pang_store *store, pang_str prefix, pang_str after,
+                                       pang_gc_row_fn *fn, void *arg, pang_err *err);
 
 /* ---- gc_set.c: names that were marked ---- */
 
-/* Names of one class of `classes`: others are not taken. Kept as hashes: two that collide are kept
+/* Names of one part of `parts`: others are not taken. Kept as hashes: two that collide are kept
  * both, never one too few. */
 typedef struct {
     uint64_t *slots;
     size_t n, size, most;
-    unsigned class, classes;
+    unsigned part, parts;
     bool full; /* a name found no room */
 } pang_gc_set;
 
 void pang_gc_set_init(pang_gc_set *set, size_t most);
 void pang_gc_set_free(pang_gc_set *set);
-/* Empties it, for the names of a class. */
-void pang_gc_set_begin(pang_gc_set *set, unsigned class, unsigned classes);
+/* Empties it, for the names of a part. */
+void pang_gc_set_begin(pang_gc_set *set, unsigned part, unsigned parts);
 bool pang_gc_set_takes(const pang_gc_set *set, pang_str name);
 /* False when it was there. Without room `full` is set. */
 bool pang_gc_set_add(pang_gc_set *set, pang_str name);

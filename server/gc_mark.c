@@ -133,7 +133,7 @@ static void scan(finding *f, pang_str key, bool from_number, pang_gc_row_fn *fn)
     pang_str prefix = from_number ? pang_str_slice(key, 0, pang_key_prefix_len(key)) : key;
     pang_code code = pang_keys_status(&f->keys, f->err);
     if (code == PANG_OK && f->code == PANG_OK)
-        code = pang_gc_scan(f->gc->store, prefix, fn, f, f->err);
+        code = pang_gc_scan(f->gc->store, prefix, (pang_str){0}, fn, f, f->err);
     if (f->code == PANG_OK)
         f->code = code;
 }
@@ -419,7 +419,7 @@ static pang_code mark_place(void *arg, pang_model_place kind, const char *what, 
             (void)mark_manifest(m, location);
     }
     if (m->code == PANG_OK && m->marks->full)
-        return PANG_ABORTED; /* a smaller class will do */
+        return PANG_ABORTED; /* a smaller part will do */
     return m->code;
 }
 

@@ -46,11 +46,10 @@ static pang_code scan_piece(pang_store *store, pang_str prefix, pang_str after, 
     return code == PANG_OK && p->failed ? pang_fail_memory(err) : code;
 }
 
-pang_code pang_gc_scan(pang_store *store, pang_str prefix, pang_gc_row_fn *fn, void *arg,
-                       pang_err *err)
+pang_code pang_gc_scan(pang_store *store, pang_str prefix, pang_str after, pang_gc_row_fn *fn,
+                       void *arg, pang_err *err)
 {
     char last[PANG_KEY_MAX];
-    pang_str after = {0};
     piece p = {.arena = pang_arena_new(PIECE_BYTES), .n = PIECE_ROWS};
     pang_code code = p.arena == NULL ? pang_fail_memory(err) : PANG_OK;
     bool more = true;
@@ -292,7 +291,7 @@ static void read_range(reading *r, pang_str prefix, pang_gc_row_fn *fn)
 {
     pang_code code = r->code != PANG_OK ? r->code : pang_keys_status(&r->keys, r->err);
     if (code == PANG_OK)
-        code = pang_gc_scan(r->store, prefix, fn, r, r->err);
+        code = pang_gc_scan(r->store, prefix, (pang_str){0}, fn, r, r->err);
     if (r->code == PANG_OK)
         r->code = code;
 }

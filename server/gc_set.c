@@ -10,7 +10,7 @@ enum { FIRST_SIZE = 1024 }; /* slots, a power of two; at most three of four are 
 
 void pang_gc_set_init(pang_gc_set *set, size_t most)
 {
-    *set = (pang_gc_set){.most = most, .classes = 1};
+    *set = (pang_gc_set){.most = most, .parts = 1};
 }
 
 void pang_gc_set_free(pang_gc_set *set)
@@ -19,14 +19,14 @@ void pang_gc_set_free(pang_gc_set *set)
     *set = (pang_gc_set){0};
 }
 
-void pang_gc_set_begin(pang_gc_set *set, unsigned class, unsigned classes)
+void pang_gc_set_begin(pang_gc_set *set, unsigned part, unsigned parts)
 {
     if (set->size > 0)
         memset(set->slots, 0, set->size * sizeof *set->slots);
     set->n = 0;
     set->full = false;
-    set->class = class;
-    set->classes = classes;
+    set->part = part;
+    set->parts = parts;
 }
 
 /* Mixed, since both ends of it are used. Never 0, which is an empty slot. */
@@ -41,7 +41,7 @@ static uint64_t hash_of(pang_str name)
 
 bool pang_gc_set_takes(const pang_gc_set *set, pang_str name)
 {
-    return (hash_of(name) >> 32) % set->classes == set->class;
+    return (hash_of(name) >> 32) % set->parts == set->part;
 }
 
 static uint64_t *find(const pang_gc_set *set, uint64_t hash)

@@ -8,9 +8,10 @@
 #include <stdlib.h>
 
 #include "api/log.h"
+#include "server/maintenance.h"
 #include "server/worker.h"
 
-typedef enum { JOB_PING, JOB_WORK, JOB_AUDIT, JOB_KEYS, JOBS } job_id;
+typedef enum { JOB_PING, JOB_WORK, JOB_CARE, JOB_AUDIT, JOB_KEYS, JOBS } job_id;
 
 typedef struct {
     pang_jobs *jobs;
@@ -65,6 +66,15 @@ static int64_t work(pang_jobs *jobs)
     int64_t wait = pang_state_work(jobs->state, &err);
     tell(&err);
     return wait < PANG_PING_EVERY_MS ? wait : PANG_PING_EVERY_MS;
+}
+
+/* Apart from the other work, since going through a catalog's files takes long. */
+static int64_t care(pang_jobs *jobs)
+{
+    pang_err err;
+    int64_t wait = pang_maintenance_work(jobs->state, &err);
+    tell(&err);
+    return wait;
 }
 
 static int64_t audit(pang_jobs *jobs)
@@ -138,6 +148,8 @@ pang_code pang_jobs_start(const pang_server_env *shared, pang_jobs **ret, pang_e
     if (code == PANG_OK)
         code = start(jobs, JOB_WORK, "jobs", work, err);
     if (code == PANG_OK)
+        code = start(jobs, JOB_CARE, "care", care, err);
+    if (code == PANG_OK)
         code = start(jobs, JOB_AUDIT, "audit", audit, err);
     if (code == PANG_OK && jobs->keyring != NULL)
         code = start(jobs, JOB_KEYS, "keys", keys, err);
@@ -153,6 +165,7 @@ void pang_jobs_stop(pang_jobs *jobs)
 {
     if (jobs == NULL)
         return;
+    pang_state_stop(jobs->state);
     (void)pthread_mutex_lock(&jobs->lock);
     jobs->stopping = true;
     for (job_id id = 0; id < JOBS; id++) {

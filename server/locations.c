@@ -416,6 +416,22 @@ pang_code pang_locations_seize(pang_txn *txn, pang_arena *arena, pang_id asset, 
     return PANG_OK;
 }
 
+pang_code pang_locations_are(pang_txn *txn, pang_arena *arena, pang_id asset,
+                             const pang_str *canonicals, size_t n, bool *ret, pang_err *err)
+{
+    *ret = true;
+    for (size_t i = 0; *ret && i < n; i++) {
+        pang_rec_reservation *held;
+        pang_str key;
+        pang_code code = read_reservation(txn, arena, canonicals[i], &key, &held, err);
+        if (code != PANG_OK)
+            return code;
+        *ret = held != NULL && same_id(held->asset, asset) &&
+               (held->state == LIVE || held->state == DROPPED);
+    }
+    return PANG_OK;
+}
+
 pang_code pang_locations_keep(pang_txn *txn, pang_arena *arena, pang_id asset,
                               const pang_str *canonicals, size_t n, pang_err *err)
 {

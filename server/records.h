@@ -35,6 +35,8 @@ typedef Pangolin__Store__V1__ForkMark pang_rec_fork_mark;
 typedef Pangolin__Store__V1__MergeMark pang_rec_merge_mark;
 typedef Pangolin__Store__V1__MergeOperation pang_rec_merge_operation;
 typedef Pangolin__Store__V1__MergeConflict pang_rec_merge_conflict;
+typedef Pangolin__Store__V1__MaintenanceRun pang_rec_maintenance;
+typedef Pangolin__Store__V1__MaintenanceDue pang_rec_maintenance_due;
 
 /* The wire form, in arena, for the body of a put: the message may go at once. Empty without memory
  * (the arena is then marked as failed). */

@@ -88,6 +88,11 @@ int64_t pang_state_work(pang_state *state, pang_err *err)
     return wait_for(state, now);
 }
 
+void pang_state_stop(pang_state *state)
+{
+    atomic_store(&state->stopping, true);
+}
+
 pang_trees *pang_state_trees(pang_state *state)
 {
     return state->trees;

@@ -50,6 +50,9 @@ PANG_MUST_CHECK pang_code pang_state_start(pang_state *state, const pang_start_c
  * told in *err (code PANG_OK: none), since the next round tries again. */
 int64_t pang_state_work(pang_state *state, pang_err *err);
 
+/* Long work ends soon, and goes on when it is begun anew: before its thread is waited for. */
+void pang_state_stop(pang_state *state);
+
 struct pang_trees *pang_state_trees(pang_state *state);
 pang_objects *const *pang_state_objects(const pang_state *state);
 /* A service tells that it wrote a lazy file, so that the next round looks for it. */

@@ -50,3 +50,23 @@ pang_str pang_key_merge_conflict(pang_keys *keys, pang_id conflict)
 {
     return pang_key_make(keys, "mc", "i", conflict);
 }
+
+pang_str pang_key_maintenance(pang_keys *keys, pang_id catalog, pang_id run)
+{
+    return pang_key_make(keys, "mt", "ii", catalog, run);
+}
+
+pang_str pang_key_maintenances(pang_keys *keys, pang_id catalog)
+{
+    return pang_key_make(keys, "mt", "i/", catalog);
+}
+
+pang_str pang_key_maintenance_due(pang_keys *keys, pang_id run)
+{
+    return pang_key_make(keys, "mq", "i", run);
+}
+
+pang_str pang_key_maintenances_due(pang_keys *keys)
+{
+    return pang_key_make(keys, "mq", "/");
+}

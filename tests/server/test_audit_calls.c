@@ -220,18 +220,20 @@ static const struct {
 
 /* By hand: names of rules that existing clients do not know. */
 static const char *const beside[] = {
-    "assign_role",     "cleanup_tokens",     "create_asset",       "create_role",
-    "delete_role",     "diff_refs",          "explain_permission", "list_assets",
-    "list_branches",   "list_catalogs",      "list_namespaces",    "list_permissions",
-    "list_roles",      "list_service_users", "list_tables",        "list_tags",
-    "list_tenants",    "list_tokens",        "list_users",         "list_views",
-    "list_warehouses", "load_credentials",   "load_namespace",     "read_asset",
-    "read_audit",      "read_branch",        "read_catalog",       "read_commit",
-    "read_metadata",   "read_role",          "read_service_user",  "read_settings",
-    "read_stats",      "read_tag",           "read_tenant",        "read_user",
-    "read_warehouse",  "refresh_token",      "report_metrics",     "revoke_api_key",
-    "revoke_role",     "rotate_keys",        "update_branch",      "update_role",
-    "update_settings", "update_tag",         "validate_names",     "watch_commits",
+    "assign_role",     "cleanup_tokens",   "create_asset",       "create_role",
+    "delete_role",     "diff_refs",        "explain_permission", "list_assets",
+    "list_branches",   "list_catalogs",    "list_dropped",       "list_maintenance",
+    "list_namespaces", "list_permissions", "list_roles",         "list_service_users",
+    "list_tables",     "list_tags",        "list_tenants",       "list_tokens",
+    "list_users",      "list_views",       "list_warehouses",    "load_credentials",
+    "load_namespace",  "maintain_catalog", "maintain_table",     "read_asset",
+    "read_audit",      "read_branch",      "read_catalog",       "read_commit",
+    "read_metadata",   "read_role",        "read_service_user",  "read_settings",
+    "read_stats",      "read_tag",         "read_tenant",        "read_user",
+    "read_warehouse",  "refresh_token",    "report_metrics",     "revoke_api_key",
+    "revoke_role",     "rotate_keys",      "undrop_table",       "update_branch",
+    "update_role",     "update_settings",  "update_tag",         "validate_names",
+    "watch_commits",
 };
 
 static bool is_known_name(pang_str name)

@@ -182,6 +182,8 @@ static void test_keys__every_maker_makes_what_parse_reads(void **state)
         pang_key_merge_operation(&keys, branch),
         pang_key_merge_listed(&keys, branch, other),
         pang_key_merge_conflict(&keys, branch),
+        pang_key_maintenance(&keys, branch, branch),
+        pang_key_maintenance_due(&keys, branch),
         pang_key_tenant_name(&keys, t),
         pang_key_tenant(&keys, branch),
         pang_key_user_name(&keys, t),

@@ -1,0 +1,502 @@
+/*
+ * Maintenance over the API: a table's care at once, a catalog's in the line; runs that were; and
+ * dropped tables, listed and brought back.
+ */
+#include <string.h>
+
+#include "api/keys_versions.h"
+#include "server/maintenance.h"
+#include "server/pages.h"
+#include "server/refs.h"
+#include "server/svc_manage.h"
+#include "server/svc_table.h"
+#include "server/undrop.h"
+
+#include "pangolin/v1/maintenance.pb-c.h"
+
+typedef Pangolin__V1__MaintenanceOutcome shown_outcome;
+typedef Pangolin__V1__DroppedTable shown_table;
+
+enum {
+    FILES_SHOWN = 1000, /* of a dry run */
+    COMMITS_DEFAULT = 1000,
+    DROPPED_MAX = 4096, /* candidates of one page */
+};
+
+#define ACCEPTED (char *)(uintptr_t) "accepted"
+
+/* ---- outcomes ---- */
+
+static pang_code show_outcome(pang_arena *arena, const pang_rec_maintenance *run,
+                              shown_outcome **ret, pang_err *err)
+{
+    shown_outcome *out = pang_arena_alloc(arena, sizeof *out);
+    if (out == NULL)
+        return pang_fail_memory(err);
+    *out = (shown_outcome)PANGOLIN__V1__MAINTENANCE_OUTCOME__INIT;
+    out->snapshots_expired = (int64_t)run->snapshots_expired;
+    out->files_removed = (int64_t)run->files_removed;
+    out->bytes_removed = (int64_t)run->bytes_removed;
+    out->tables = (int64_t)run->tables;
+    out->skipped = (int64_t)run->skipped;
+    out->reason = run->reason;
+    *ret = out;
+    return PANG_OK;
+}
+
+/* ---- one table ---- */
+
+typedef struct {
+    pang_call *call;
+    Pangolin__V1__MaintainTableResponse *out;
+    bool dry_run, failed;
+} collecting;
+
+static bool show_file(void *arg, pang_str location, int64_t bytes)
+{
+    collecting *c = arg;
+    (void)bytes;
+    if (!c->dry_run || c->out->n_files == FILES_SHOWN)
+        return !pang_call_cancelled(c->call);
+    if (c->out->files == NULL)
+        c->out->files = pang_arena_alloc_n(c->call->arena, FILES_SHOWN, sizeof(char *));
+    char *copy = c->out->files == NULL ? NULL : pang_arena_cstr(c->call->arena, location);
+    c->failed = copy == NULL;
+    if (!c->failed)
+        c->out->files[c->out->n_files++] = copy;
+    return !c->failed;
+}
+
+static pang_code remove_orphans(pang_call *call, const pang_table *table, pang_rec_maintenance *run,
+                                Pangolin__V1__MaintainTableResponse *out, pang_err *err)
+{
+    const pang_rec_content *body = table->content.body;
+    collecting c = {.call = call, .out = out, .dry_run = run->dry_run};
+    pang_gc_outcome outcome;
+    pang_str *places = pang_arena_alloc_n(call->arena, body->n_reserved + 1, sizeof *places);
+    if (places == NULL)
+        return pang_fail_memory(err);
+    for (size_t i = 0; i < body->n_reserved; i++)
+        places[i] = pang_str_from(body->reserved[i]);
+    pang_gc_plan plan = {.scope = table->view->keys.scope,
+                         .catalog = table->view->catalog,
+                         .places = places,
+                         .n_places = body->n_reserved,
+                         .grace_ms = run->age_ms,
+                         .dry_run = run->dry_run};
+    if (plan.n_places == 0)
+        return PANG_OK;
+    pang_code code = pang_gc_run(call->server->state, &plan, show_file, &c, &outcome, err);
+    if (code == PANG_OK && c.failed)
+        code = pang_fail_memory(err);
+    if (code == PANG_OK)
+        pang_maintenance_note(run, &outcome, call->arena);
+    return code;
+}
+
+static pang_code expire(pang_call *call, pang_table *table, pang_rec_maintenance *run,
+                        pang_err *err)
+{
+    size_t n;
+    pang_expiry expiry = {.older_than_ms = run->older_than_ms, .retain_last = run->retain_last};
+    if (!table->view->writable)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                         "snapshots are expired on branches only");
+    pang_code code = pang_expire_table(table->view, call->server->state, call->who, &table->content,
+                                       &expiry, run->dry_run, &n, err);
+    run->snapshots_expired = n;
+    run->tables = 1;
+    return code;
+}
+
+/* Who and where, of the run's record. */
+static pang_code fill_run(pang_call *call, const pang_view *view, pang_rec_maintenance *run,
+                          pang_err *err)
+{
+    run->catalog = pang_bytes_of_id(&view->catalog);
+    run->branch = pang_bytes_of_id(&view->levels[0].branch);
+    run->branch_name = pang_arena_cstr(call->arena, view->ref_name);
+    run->requested_by_name = pang_arena_cstr(call->arena, call->who->name);
+    return run->branch_name == NULL || run->requested_by_name == NULL ? pang_fail_memory(err)
+                                                                      : PANG_OK;
+}
+
+static pang_code maintain_table(pang_call *call, const void *request, void *reply, pang_err *err)
+{
+    const Pangolin__V1__MaintainTableRequest *in = request;
+    Pangolin__V1__MaintainTableResponse *out = reply;
+    pang_rec_maintenance run;
+    pang_view view;
+    pang_table table;
+    pang_code code = pang_maintenance_ask(call->server->env, call->who, in->job_type,
+                                          in->_retention_ms_case != 0 ? &in->retention_ms : NULL,
+                                          in->_older_than_ms_case != 0 ? &in->older_than_ms : NULL,
+                                          in->retain_last, in->dry_run, &run, err);
+    if (code == PANG_OK)
+        code = pang_table_find(call, in->prefix, in->namespace_, in->n_namespace_, in->table, &view,
+                               &table, err);
+    if (code == PANG_OK)
+        code = strcmp(run.job_type, PANG_JOB_EXPIRE) == 0
+                   ? expire(call, &table, &run, err)
+                   : remove_orphans(call, &table, &run, out, err);
+    if (code == PANG_OK)
+        code = fill_run(call, &view, &run, err);
+    if (code != PANG_OK)
+        return code;
+    run.asset = table.content.body->asset;
+    code = pang_maintenance_put(call->txn, call->arena, view.keys.scope, call->server->env, &run,
+                                false, err);
+    out->status = ACCEPTED;
+    return code == PANG_OK ? show_outcome(call->arena, &run, &out->outcome, err) : code;
+}
+
+/* ---- a catalog ---- */
+
+static pang_code open_branch(pang_call *call, const char *catalog, const char *branch,
+                             pang_view *ret, pang_err *err)
+{
+    pang_code code = pang_view_open(call, catalog, PANG_NOT_FOUND_REASON, ret, err);
+    if (code == PANG_OK && branch[0] != '\0')
+        code = pang_view_switch(ret, pang_str_from(branch), PANG_NOT_FOUND_REASON, err);
+    if (code == PANG_OK && !ret->writable)
+        code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST, "\"%.255s\" is no branch",
+                         branch);
+    return code;
+}
+
+static bool count_row(void *arg, const pang_record *row)
+{
+    size_t *n = arg;
+    (void)row;
+    return ++*n <= PANG_MAINTENANCE_WAITING_MAX;
+}
+
+/* The line is the system's; a bound on it keeps one catalog from filling it. */
+static pang_code check_line(pang_call *call, pang_err *err)
+{
+    pang_keys keys = {.arena = call->arena, .scope = PANG_SYSTEM_SCOPE};
+    size_t n = 0;
+    pang_query query = {.prefix = pang_key_maintenances_due(&keys),
+                        .limit = PANG_MAINTENANCE_WAITING_MAX + 1,
+                        .keys_only = true};
+    pang_code code = pang_keys_status(&keys, err);
+    if (code == PANG_OK)
+        code = pang_txn_scan(call->txn, &query, count_row, &n, err);
+    if (code == PANG_OK && n > PANG_MAINTENANCE_WAITING_MAX)
+        code = pang_fail(err, PANG_RESOURCE_EXHAUSTED, NULL,
+                         "too many runs of maintenance wait: try again later");
+    return code;
+}
+
+static pang_code maintain_catalog(pang_call *call, const void *request, void *reply, pang_err *err)
+{
+    const Pangolin__V1__MaintainCatalogRequest *in = request;
+    Pangolin__V1__MaintainCatalogResponse *out = reply;
+    pang_rec_maintenance run;
+    pang_view view;
+    pang_code code = pang_maintenance_ask(call->server->env, call->who, in->job_type,
+                                          in->_retention_ms_case != 0 ? &in->retention_ms : NULL,
+                                          in->_older_than_ms_case != 0 ? &in->older_than_ms : NULL,
+                                          in->retain_last, in->dry_run, &run, err);
+    if (code == PANG_OK)
+        code = open_branch(call, in->name, in->branch, &view, err);
+    if (code == PANG_OK)
+        code = check_line(call, err);
+    if (code == PANG_OK)
+        code = fill_run(call, &view, &run, err);
+    if (code == PANG_OK)
+        code = pang_maintenance_put(call->txn, call->arena, view.keys.scope, call->server->env,
+                                    &run, true, err);
+    if (code != PANG_OK)
+        return code;
+    call->note.resource = view.catalog;
+    out->status = ACCEPTED;
+    out->id = pang_manage_id_text(pang_id_of(run.id), call->arena);
+    return pang_manage_built(call->arena, err);
+}
+
+static const char *status_text(const pang_rec_maintenance *run)
+{
+    static const char *const texts[] = {"", "waiting", "running", "done", "failed"};
+    size_t i = (size_t)run->status;
+    return i < sizeof texts / sizeof texts[0] ? texts[i] : "";
+}
+
+static pang_code show_run(pang_arena *arena, const pang_record *row,
+                          Pangolin__V1__MaintenanceRun **ret, pang_err *err)
+{
+    pang_rec_maintenance *run;
+    Pangolin__V1__MaintenanceRun *out = pang_arena_alloc(arena, sizeof *out);
+    if (out == NULL)
+        return pang_fail_memory(err);
+    pang_code code = pang_record_unpack(&pangolin__store__v1__maintenance_run__descriptor, row,
+                                        arena, &run, err);
+    if (code != PANG_OK)
+        return code;
+    *out = (Pangolin__V1__MaintenanceRun)PANGOLIN__V1__MAINTENANCE_RUN__INIT;
+    out->id = pang_manage_id_text(pang_id_of(run->id), arena);
+    out->job_type = run->job_type;
+    out->branch = run->branch_name;
+    out->status = (char *)(uintptr_t)status_text(run);
+    out->dry_run = run->dry_run;
+    out->requested_by = run->requested_by_name;
+    out->requested_at = pang_manage_time(run->requested_ms, arena);
+    if (run->finished_ms != 0)
+        out->finished_at = pang_manage_time(run->finished_ms, arena);
+    *ret = out;
+    code = show_outcome(arena, run, &out->outcome, err);
+    return code == PANG_OK ? pang_manage_built(arena, err) : code;
+}
+
+static pang_code list_maintenance(pang_call *call, const void *request, void *reply, pang_err *err)
+{
+    const Pangolin__V1__ListMaintenanceRequest *in = request;
+    Pangolin__V1__ListMaintenanceResponse *out = reply;
+    pang_view view;
+    pang_manage_page page;
+    pang_manage_query query = {.page_size = in->page_size,
+                               .token = in->_page_token_case != 0 ? in->page_token : NULL,
+                               .descending = true};
+    pang_code code = pang_view_open(call, in->name, PANG_NOT_FOUND_REASON, &view, err);
+    if (code != PANG_OK)
+        return code;
+    query.prefix = pang_key_maintenances(&view.keys, view.catalog);
+    code = pang_keys_status(&view.keys, err);
+    if (code == PANG_OK)
+        code = pang_manage_list(call, &query, &page, err);
+    if (code != PANG_OK)
+        return code;
+    out->runs = pang_arena_alloc_n(call->arena, page.n + 1, sizeof *out->runs);
+    if (out->runs == NULL)
+        return pang_fail_memory(err);
+    if (page.next_token != NULL)
+        out->next_page_token = page.next_token;
+    for (size_t i = 0; code == PANG_OK && i < page.n; i++) {
+        code = show_run(call->arena, &page.rows[i], &out->runs[i], err);
+        out->n_runs += code == PANG_OK;
+    }
+    return code;
+}
+
+/* ---- what was dropped ---- */
+
+static char **split_path(pang_str path, pang_arena *arena, size_t *ret_n)
+{
+    pang_str rest = path, one;
+    char **levels = pang_arena_alloc_n(arena, PANG_NAMESPACE_LEVELS_MAX + 1, sizeof *levels);
+    for (*ret_n = 0;
+         levels != NULL && *ret_n < PANG_NAMESPACE_LEVELS_MAX && pang_str_next(&rest, '.', &one);) {
+        pang_str level = one;
+        if (!pang_key_unescape(one, arena, &level))
+            return NULL;
+        levels[*ret_n] = pang_arena_cstr(arena, level);
+        if (levels[(*ret_n)++] == NULL)
+            return NULL;
+    }
+    return levels;
+}
+
+static pang_code show_dropped(pang_call *call, const pang_content *at, const pang_undrop *judged,
+                              shown_table **ret, pang_err *err)
+{
+    pang_arena *arena = call->arena;
+    shown_table *out = pang_arena_alloc(arena, sizeof *out);
+    if (out == NULL)
+        return pang_fail_memory(err);
+    *out = (shown_table)PANGOLIN__V1__DROPPED_TABLE__INIT;
+    out->namespace_ = split_path(at->name.path, arena, &out->n_namespace_);
+    out->name = pang_arena_cstr(arena, at->name.name);
+    out->uuid = at->body->uuid;
+    out->purged = at->body->purged;
+    out->dropped_at = pang_manage_time(at->time_ms, arena);
+    out->until = pang_manage_time(judged->until_ms, arena);
+    out->can_undrop = judged->reason.len == 0;
+    out->reason = pang_arena_cstr(arena, judged->reason);
+    *ret = out;
+    if (out->namespace_ == NULL || out->name == NULL)
+        return pang_fail_memory(err);
+    return pang_manage_built(arena, err);
+}
+
+/* Names that commits of a page dropped. */
+typedef struct {
+    pang_arena *arena;
+    pang_content *list;
+    size_t n;
+    size_t commits, most;
+    int64_t since_ms;
+    uint64_t last; /* number of the last commit looked at */
+    bool more, failed;
+} dropped_names;
+
+static bool is_listed(const dropped_names *d, const pang_rec_change *change)
+{
+    for (size_t i = 0; i < d->n; i++)
+        if (pang_str_equal(d->list[i].name.path, pang_str_from(change->path)) &&
+            pang_str_equal(d->list[i].name.name, pang_str_from(change->name)))
+            return true;
+    return false;
+}
+
+static void take_change(dropped_names *d, const pang_rec_change *change)
+{
+    if (change->space != PANG_SPACE_ASSET || change->new_asset.len > 0 ||
+        change->kind != PANGOLIN__STORE__V1__KIND__KIND_TABLE || is_listed(d, change))
+        return;
+    pang_name name = {.space = PANG_SPACE_ASSET};
+    if (!pang_arena_copy(d->arena, pang_str_from(change->path), &name.path) ||
+        !pang_arena_copy(d->arena, pang_str_from(change->name), &name.name))
+        d->failed = true;
+    else
+        d->list[d->n++].name = name;
+}
+
+static bool take_commit(void *arg, const pang_commit_row *row)
+{
+    dropped_names *d = arg;
+    if (row->time_ms < d->since_ms)
+        return false;
+    if (d->commits == d->most || d->n + row->body->n_changes > DROPPED_MAX) {
+        d->more = true;
+        return false;
+    }
+    for (size_t i = 0; i < row->body->n_changes && !d->failed; i++)
+        take_change(d, row->body->changes[i]);
+    d->commits++;
+    d->last = row->sequence;
+    return !d->failed;
+}
+
+static pang_code walk_dropped(pang_call *call, pang_view *view, uint64_t before, size_t most,
+                              dropped_names *ret, pang_err *err)
+{
+    pang_rec_catalog *settings;
+    pang_code code = pang_view_settings(view, &settings, err);
+    if (code != PANG_OK)
+        return code;
+    *ret = (dropped_names){.arena = call->arena, .most = most};
+    ret->since_ms = pang_env_wall_ms(call->server->env) - pang_undrop_life(settings, false);
+    ret->list = pang_arena_alloc_n(call->arena, DROPPED_MAX, sizeof *ret->list);
+    if (ret->list == NULL)
+        return pang_fail_memory(err);
+    code = pang_commit_walk(view, before, take_commit, ret, err);
+    return code == PANG_OK && ret->failed ? pang_fail_memory(err) : code;
+}
+
+static pang_code judge_all(pang_call *call, pang_view *view, dropped_names *d,
+                           Pangolin__V1__ListDroppedResponse *out, pang_err *err)
+{
+    out->tables = pang_arena_alloc_n(call->arena, d->n + 1, sizeof *out->tables);
+    if (out->tables == NULL)
+        return pang_fail_memory(err);
+    for (size_t from = 0; from < d->n; from += PANG_NAMES_AT_ONCE_MAX) {
+        size_t n = d->n - from < PANG_NAMES_AT_ONCE_MAX ? d->n - from : PANG_NAMES_AT_ONCE_MAX;
+        pang_code code = pang_content_get(view, d->list + from, n, err);
+        for (size_t i = from; code == PANG_OK && i < from + n; i++) {
+            pang_undrop judged;
+            code = pang_undrop_judge(view, call->server->state, &d->list[i], &judged, err);
+            if (code != PANG_OK || !judged.was_dropped)
+                continue;
+            code = show_dropped(call, &d->list[i], &judged, &out->tables[out->n_tables], err);
+            out->n_tables += code == PANG_OK;
+        }
+        if (code != PANG_OK)
+            return code;
+    }
+    return PANG_OK;
+}
+
+static pang_code list_dropped(pang_call *call, const void *request, void *reply, pang_err *err)
+{
+    const Pangolin__V1__ListDroppedRequest *in = request;
+    Pangolin__V1__ListDroppedResponse *out = reply;
+    pang_view view;
+    pang_page page = {0};
+    dropped_names d;
+    size_t most = COMMITS_DEFAULT;
+    pang_str query = pang_arena_printf(call->arena, "undrop/%s@%s", in->name, in->branch);
+    pang_code code = open_branch(call, in->name, in->branch, &view, err);
+    if (code == PANG_OK && in->page_size != 0)
+        code = pang_page_size(in->page_size, &most, err);
+    if (code == PANG_OK && in->_page_token_case != 0 && in->page_token[0] != '\0')
+        code = pang_page_read(call, query, pang_str_from(in->page_token), &page, err);
+    if (code == PANG_OK)
+        code = walk_dropped(call, &view, page.sequence, most, &d, err);
+    if (code == PANG_OK)
+        code = judge_all(call, &view, &d, out, err);
+    if (code != PANG_OK || !d.more)
+        return code;
+    return pang_page_token(call, query, (pang_page){.sequence = d.last}, &out->next_page_token,
+                           err);
+}
+
+static pang_code check_undrop(pang_view *view, pang_levels levels, const pang_content *home,
+                              const pang_content *at, const pang_undrop *judged, pang_err *err)
+{
+    pang_arena *arena = view->arena;
+    if (pang_content_exists(at))
+        return pang_fail_exists(at->body, levels, at->name.name, arena, err);
+    if (!judged->was_dropped)
+        return pang_fail_no_table(levels, at->name.name, arena, err);
+    if (!pang_is_namespace(home))
+        return pang_fail_no_namespace(levels, arena, err);
+    if (judged->reason.len > 0)
+        return pang_fail(err, PANG_FAILED_PRECONDITION, PANG_CONFLICT_REASON,
+                         "table %s cannot come back: %" PANG_STR_FMT,
+                         pang_dotted(levels, at->name.name, arena), PANG_STR_ARG(judged->reason));
+    return PANG_OK;
+}
+
+static pang_code undrop(pang_call *call, const void *request, void *reply, pang_err *err)
+{
+    const Pangolin__V1__UndropRequest *in = request;
+    Pangolin__V1__UndropResponse *out = reply;
+    pang_view view;
+    pang_levels levels;
+    pang_content both[2];
+    pang_undrop judged = {0};
+    if (in->n_namespace_ == 0 || in->table[0] == '\0')
+        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                         "namespace and table are required");
+    pang_code code = open_branch(call, in->name, in->branch, &view, err);
+    if (code == PANG_OK)
+        code = pang_levels_of(in->namespace_, in->n_namespace_, call->arena, &levels, err);
+    if (code != PANG_OK)
+        return code;
+    both[0].name = pang_name_of_asset(&view.keys, levels, pang_str_from(in->table));
+    both[1].name = pang_name_of_namespace(&view.keys, levels);
+    code = pang_content_get(&view, both, 2, err);
+    if (code == PANG_OK && !pang_content_exists(&both[0]))
+        code = pang_undrop_judge(&view, call->server->state, &both[0], &judged, err);
+    if (code == PANG_OK)
+        code = check_undrop(&view, levels, &both[1], &both[0], &judged, err);
+    if (code == PANG_OK)
+        code = pang_undrop_put(&view, call->server->state, call->who, &both[0],
+                               pang_str_from(pang_dotted(levels, both[0].name.name, call->arena)),
+                               err);
+    if (code != PANG_OK)
+        return code;
+    call->note.resource = pang_id_of(both[0].body->asset);
+    return show_dropped(call, &both[0], &judged, &out->table, err);
+}
+
+#define METHOD(Name, name, handler)                                                                \
+    {                                                                                              \
+        .path = "/pangolin.v1.MaintenanceService/" #Name,                                          \
+        .in = &pangolin__v1__##name##_request__descriptor,                                         \
+        .out = &pangolin__v1__##name##_response__descriptor, .handle = (handler),                  \
+    }
+
+static const pang_method methods[] = {
+    METHOD(MaintainTable, maintain_table, maintain_table),
+    METHOD(MaintainCatalog, maintain_catalog, maintain_catalog),
+    METHOD(ListMaintenance, list_maintenance, list_maintenance),
+    METHOD(ListDropped, list_dropped, list_dropped),
+    METHOD(Undrop, undrop, undrop),
+};
+
+const pang_service pang_service_maintenance = {
+    .name = "pangolin.v1.MaintenanceService",
+    .methods = methods,
+    .n = sizeof methods / sizeof methods[0],
+};

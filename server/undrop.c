@@ -1,0 +1,144 @@
+/*
+ * Undrop: judged in the order of what is cheap: the time, the places, the metadata file, then every
+ * manifest list that the document names.
+ */
+#include "server/undrop.h"
+
+#include <string.h>
+
+#include "server/locations.h"
+#include "server/refs.h"
+#include "server/state_internal.h"
+
+/* A renamed table leaves a tombstone too. */
+static pang_code is_gone(pang_view *view, const pang_content *at, bool *ret, pang_err *err)
+{
+    pang_id asset;
+    pang_asset_at place;
+    *ret = false;
+    if (at->body == NULL || !at->body->dropped ||
+        at->body->kind != PANGOLIN__STORE__V1__KIND__KIND_TABLE)
+        return PANG_OK;
+    asset = pang_id_of(at->body->asset);
+    pang_code code = pang_asset_find(view, &asset, 1, &place, err);
+    *ret = code == PANG_OK && place.body != NULL && place.body->dropped;
+    return code;
+}
+
+static pang_str *places_of(const pang_rec_content *body, pang_arena *arena)
+{
+    pang_str *places = pang_arena_alloc_n(arena, body->n_reserved + 1, sizeof *places);
+    for (size_t i = 0; places != NULL && i < body->n_reserved; i++)
+        places[i] = pang_str_from(body->reserved[i]);
+    return places;
+}
+
+/* Looks whether a file is there; *ret stays empty when it is. */
+static void look(pang_state *state, pang_str location, pang_arena *arena, pang_str *ret)
+{
+    pang_location at;
+    pang_err err;
+    int64_t bytes;
+    pang_code code = pang_location_parse(location, "file", arena, &at, &err);
+    pang_objects *store = code == PANG_OK ? pang_objects_find(state->config.objects, at.scheme)
+                                          : NULL;
+    if (code == PANG_OK && store == NULL)
+        *ret = PANG_STR("no object store of this server has its files");
+    else if (code == PANG_OK)
+        code = store->ops->stat(store, &at, &bytes, &err);
+    if (code == PANG_NOT_FOUND)
+        *ret = pang_arena_printf(arena, "file is gone: %" PANG_STR_FMT, PANG_STR_ARG(location));
+    else if (code != PANG_OK)
+        *ret = pang_arena_printf(arena, "%s", err.message);
+}
+
+typedef struct {
+    pang_state *state;
+    pang_arena *arena;
+    pang_str *reason;
+} looking;
+
+static pang_code look_at_list(void *arg, pang_model_place kind, const char *what, pang_str location,
+                              pang_err *err)
+{
+    looking *l = arg;
+    pang_str name = pang_str_from(what);
+    (void)kind;
+    (void)err;
+    if (l->reason->len == 0 && pang_str_starts(name, PANG_STR("snapshots[")))
+        look(l->state, location, l->arena, l->reason);
+    return PANG_OK;
+}
+
+static pang_code check_files(pang_view *view, pang_state *state, const pang_rec_content *body,
+                             pang_str *ret, pang_err *err)
+{
+    pang_str text;
+    pang_json *tree;
+    looking l = {state, view->arena, ret};
+    look(state, pang_str_from(body->metadata_location), view->arena, ret);
+    if (ret->len > 0)
+        return PANG_OK;
+    pang_code code = pang_metadata_load(view, state, body, PANG_WHOLE, &text, err);
+    if (code == PANG_DATA_LOSS) {
+        *ret = PANG_STR("its metadata is not kept any more");
+        return PANG_OK;
+    }
+    if (code == PANG_OK)
+        code = pang_json_parse(text, view->arena, &tree, err);
+    if (code == PANG_OK)
+        code = pang_model_places(tree, PANG_MODEL_PLACE_FILE, look_at_list, &l, err);
+    return code;
+}
+
+pang_code pang_undrop_judge(pang_view *view, pang_state *state, const pang_content *at,
+                            pang_undrop *ret, pang_err *err)
+{
+    pang_rec_catalog *settings;
+    bool ours = true;
+    *ret = (pang_undrop){0};
+    pang_code code = is_gone(view, at, &ret->was_dropped, err);
+    if (code == PANG_OK && ret->was_dropped)
+        code = pang_view_settings(view, &settings, err);
+    if (code != PANG_OK || !ret->was_dropped)
+        return code;
+    ret->until_ms = at->time_ms + pang_undrop_life(settings, at->body->purged);
+    if (pang_env_wall_ms(state->config.env) >= ret->until_ms) {
+        ret->reason = PANG_STR("the time in which it could come back is over");
+        return PANG_OK;
+    }
+    pang_str *places = places_of(at->body, view->arena);
+    if (places == NULL)
+        return pang_fail_memory(err);
+    code = pang_locations_are(view->txn, view->arena, pang_id_of(at->body->asset), places,
+                              at->body->n_reserved, &ours, err);
+    if (code == PANG_OK && !ours)
+        ret->reason = PANG_STR("its place belongs to another table by now");
+    if (code != PANG_OK || ret->reason.len > 0)
+        return code;
+    return check_files(view, state, at->body, &ret->reason, err);
+}
+
+pang_code pang_undrop_put(pang_view *view, pang_state *state, const pang_principal *who,
+                          const pang_content *at, pang_str shown, pang_err *err)
+{
+    pang_edit *edit;
+    pang_rec_content body = *at->body;
+    pang_str *places = places_of(at->body, view->arena);
+    body.dropped = body.purged = false;
+    body.shared = body.shared || !at->own;
+    if (places == NULL)
+        return pang_fail_memory(err);
+    pang_code code = pang_edit_begin(view, state->config.env, who, &edit, err);
+    if (code == PANG_OK)
+        code = pang_edit_adopt(edit, at, &body, err);
+    if (code == PANG_OK)
+        code = pang_locations_keep(view->txn, view->arena, pang_id_of(body.asset), places,
+                                   body.n_reserved, err);
+    if (code == PANG_OK)
+        code = pang_edit_end(
+            edit,
+            pang_arena_printf(view->arena, "undrop table %" PANG_STR_FMT, PANG_STR_ARG(shown)),
+            err);
+    return code;
+}

@@ -1,0 +1,29 @@
+/*
+ * Undrop: a dropped or purged table comes back under its name, as it was, while its time runs. All
+ * that is needed is in its tombstone; that its files are there still is looked at. Called by the
+ * maintenance service. Threads: as the transaction's. Lifetime: results live in the view's arena.
+ */
+#ifndef PANG_SERVER_UNDROP_H
+#define PANG_SERVER_UNDROP_H
+
+#include "server/metadata.h"
+
+/* What is known of a name that stands for nothing. */
+typedef struct {
+    bool was_dropped; /* a table of this name was dropped here, and is nowhere else */
+    int64_t until_ms; /* it can come back until then */
+    pang_str reason;  /* why it cannot; empty: it can */
+} pang_undrop;
+
+/* `at` is as pang_content_get filled it in. ERRORS: the store's; an object store that does not
+ * answer is a reason. */
+PANG_MUST_CHECK pang_code pang_undrop_judge(pang_view *view, pang_state *state,
+                                            const pang_content *at, pang_undrop *ret,
+                                            pang_err *err);
+/* Puts it into a commit of its own. REQUIRES: it was judged in this transaction, and can.
+ * ERRORS: those of commits. */
+PANG_MUST_CHECK pang_code pang_undrop_put(pang_view *view, pang_state *state,
+                                          const pang_principal *who, const pang_content *at,
+                                          pang_str shown, pang_err *err);
+
+#endif

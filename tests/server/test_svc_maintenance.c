@@ -1,0 +1,351 @@
+/*
+ * server/svc_maintenance.c, expire.c, undrop.c, maintenance.c: care for tables through the API.
+ */
+#include "tests/server/avro_fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/maintenance.h"
+
+#include "pangolin/v1/branch.pb-c.h"
+#include "pangolin/v1/maintenance.pb-c.h"
+
+#define DAY_MS (INT64_C(24) * 60 * 60 * 1000)
+#define MAIN FX_PREFIX
+
+typedef Pangolin__V1__MaintainTableRequest table_in;
+typedef Pangolin__V1__MaintainTableResponse table_out;
+typedef Pangolin__V1__UndropRequest undrop_in;
+typedef Pangolin__V1__UndropResponse undrop_out;
+typedef Pangolin__V1__ListDroppedResponse dropped_out;
+
+static void ok(fixture *fx, pang_code code)
+{
+    if (code != PANG_OK)
+        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
+}
+
+static bool is_there(const char *location)
+{
+    return access(fx_path(location), F_OK) == 0;
+}
+
+static const char *table_of(fixture *fx)
+{
+    return fx_text(fx, "%s/ns/t", fx->warehouse);
+}
+
+static const char *data(fixture *fx, const char *name)
+{
+    return fx_text(fx, "%s/data/%s", table_of(fx), name);
+}
+
+/* A table with snapshots 1, 2 and 3, a day apart. */
+static int setup(void **state)
+{
+    fx_setup(state);
+    fixture *fx = *state;
+    ok(fx, fx_create_namespace(fx, "ns"));
+    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    for (int64_t id = 1; id <= 3; id++) {
+        const char *file = fx_text(fx, "f%d", (int)id);
+        ok(fx, fx_append(fx, MAIN, "t", table_of(fx), id, &file, 1));
+        fx->ahead_ms += DAY_MS;
+    }
+    return 0;
+}
+
+static pang_code maintain(fixture *fx, const char *prefix, const char *job, int64_t age_ms,
+                          bool dry_run, table_out *out)
+{
+    table_in in = PANGOLIN__V1__MAINTAIN_TABLE_REQUEST__INIT;
+    *out = (table_out)PANGOLIN__V1__MAINTAIN_TABLE_RESPONSE__INIT;
+    in.prefix = fx_text(fx, "%s", prefix);
+    in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
+    in.table = fx_text(fx, "t");
+    in.job_type = fx_text(fx, "%s", job);
+    in.dry_run = dry_run;
+    if (age_ms >= 0) {
+        in._retention_ms_case = PANGOLIN__V1__MAINTAIN_TABLE_REQUEST___RETENTION_MS_RETENTION_MS;
+        in.retention_ms = age_ms;
+    }
+    return fx_call(fx, "MaintainTable", &in, out);
+}
+
+static size_t snapshots(fixture *fx, const char *prefix)
+{
+    Pangolin__V1__LoadTableRequest in = PANGOLIN__V1__LOAD_TABLE_REQUEST__INIT;
+    Pangolin__V1__LoadTableResponse out = PANGOLIN__V1__LOAD_TABLE_RESPONSE__INIT;
+    pang_json *tree;
+    in.prefix = fx_text(fx, "%s", prefix);
+    in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
+    in.table = fx_text(fx, "t");
+    ok(fx, fx_call(fx, "LoadTable", &in, &out));
+    ok(fx, pang_json_parse(pang_str_of(out.metadata), fx->arena, &tree, &fx->err));
+    return pang_json_size(pang_json_get(tree, "snapshots"));
+}
+
+static void make_branch(fixture *fx, const char *name)
+{
+    Pangolin__V1__CreateBranchRequest in = PANGOLIN__V1__CREATE_BRANCH_REQUEST__INIT;
+    Pangolin__V1__CreateBranchResponse out = PANGOLIN__V1__CREATE_BRANCH_RESPONSE__INIT;
+    in.catalog = fx_text(fx, FX_PREFIX);
+    in.name = fx_text(fx, "%s", name);
+    ok(fx, fx_call(fx, "CreateBranch", &in, &out));
+}
+
+static void test_maintenance__snapshots_go_by_age_and_their_files_stay(void **state)
+{
+    fixture *fx = *state;
+    table_out out;
+    ok(fx, maintain(fx, MAIN, "expire_snapshots", 2 * DAY_MS + DAY_MS / 2, true, &out));
+    assert_int_equal(out.outcome->snapshots_expired, 1);
+    assert_int_equal(snapshots(fx, MAIN), 3);
+    ok(fx, maintain(fx, MAIN, "expire_snapshots", 2 * DAY_MS + DAY_MS / 2, false, &out));
+    assert_string_equal(out.status, "accepted");
+    assert_int_equal(out.outcome->snapshots_expired, 1);
+    assert_int_equal(snapshots(fx, MAIN), 2);
+    assert_true(is_there(data(fx, "f1")));
+    ok(fx, maintain(fx, MAIN, "expire_snapshots", 0, false, &out));
+    assert_int_equal(snapshots(fx, MAIN), 1);
+    ok(fx, maintain(fx, MAIN, "expire_snapshots", 0, false, &out));
+    assert_int_equal(out.outcome->snapshots_expired, 0);
+}
+
+static void test_maintenance__what_one_branch_expires_the_other_still_reads(void **state)
+{
+    fixture *fx = *state;
+    table_out out;
+    make_branch(fx, "dev");
+    ok(fx, maintain(fx, MAIN, "expire_snapshots", 0, false, &out));
+    assert_int_equal(snapshots(fx, MAIN), 1);
+    assert_int_equal(snapshots(fx, FX_PREFIX "@dev"), 3);
+    fx->ahead_ms += 60 * DAY_MS;
+    ok(fx, maintain(fx, MAIN, "remove_orphan_files", DAY_MS, false, &out));
+    assert_int_equal(out.outcome->skipped, 0);
+    assert_true(is_there(data(fx, "f1")));
+    ok(fx, maintain(fx, FX_PREFIX "@dev", "expire_snapshots", 0, false, &out));
+    assert_int_equal(snapshots(fx, FX_PREFIX "@dev"), 1);
+    assert_int_equal(out.outcome->snapshots_expired, 2);
+}
+
+static void test_maintenance__a_dry_run_names_what_the_run_removes(void **state)
+{
+    fixture *fx = *state;
+    table_out dry, done;
+    fx_write_over(data(fx, "orphan"), "x");
+    fx->ahead_ms += 2 * DAY_MS;
+    ok(fx, maintain(fx, MAIN, "remove_orphan_files", -1, true, &dry));
+    assert_int_equal(dry.n_files, 1);
+    assert_non_null(strstr(dry.files[0], "orphan"));
+    assert_true(is_there(data(fx, "orphan")));
+    ok(fx, maintain(fx, MAIN, "remove_orphan_files", -1, false, &done));
+    assert_int_equal(done.outcome->files_removed, dry.outcome->files_removed);
+    assert_false(is_there(data(fx, "orphan")));
+    assert_true(is_there(data(fx, "f1")));
+}
+
+static void test_maintenance__bad_requests_are_told(void **state)
+{
+    fixture *fx = *state;
+    table_out out;
+    assert_int_equal(maintain(fx, MAIN, "compact", -1, false, &out), PANG_INVALID_ARGUMENT);
+    table_in in = PANGOLIN__V1__MAINTAIN_TABLE_REQUEST__INIT;
+    in.prefix = fx_text(fx, MAIN);
+    in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
+    in.table = fx_text(fx, "none");
+    in.job_type = fx_text(fx, "expire_snapshots");
+    assert_int_equal(fx_call(fx, "MaintainTable", &in, &out), PANG_NOT_FOUND);
+    in.retain_last = -1;
+    assert_int_equal(fx_call(fx, "MaintainTable", &in, &out), PANG_INVALID_ARGUMENT);
+}
+
+/* ---- a catalog ---- */
+
+static Pangolin__V1__ListMaintenanceResponse runs_of(fixture *fx)
+{
+    Pangolin__V1__ListMaintenanceRequest in = PANGOLIN__V1__LIST_MAINTENANCE_REQUEST__INIT;
+    Pangolin__V1__ListMaintenanceResponse out = PANGOLIN__V1__LIST_MAINTENANCE_RESPONSE__INIT;
+    in.name = fx_text(fx, FX_PREFIX);
+    ok(fx, fx_call(fx, "ListMaintenance", &in, &out));
+    return out;
+}
+
+static void ask(fixture *fx, const char *job)
+{
+    Pangolin__V1__MaintainCatalogRequest in = PANGOLIN__V1__MAINTAIN_CATALOG_REQUEST__INIT;
+    Pangolin__V1__MaintainCatalogResponse out = PANGOLIN__V1__MAINTAIN_CATALOG_RESPONSE__INIT;
+    in.name = fx_text(fx, FX_PREFIX);
+    in.job_type = fx_text(fx, "%s", job);
+    ok(fx, fx_call(fx, "MaintainCatalog", &in, &out));
+    assert_string_equal(out.status, "accepted");
+}
+
+static void test_maintenance__a_catalogs_run_waits_and_is_done(void **state)
+{
+    fixture *fx = *state;
+    fx_write_over(data(fx, "orphan"), "x");
+    fx->ahead_ms += 5 * DAY_MS;
+    ask(fx, "expire_snapshots");
+    ask(fx, "remove_orphan_files");
+    Pangolin__V1__ListMaintenanceResponse waiting = runs_of(fx);
+    assert_int_equal(waiting.n_runs, 2);
+    assert_string_equal(waiting.runs[0]->status, "waiting");
+    (void)pang_maintenance_work(fx->state, &fx->err);
+    assert_int_equal(fx->err.code, PANG_OK);
+    Pangolin__V1__ListMaintenanceResponse done = runs_of(fx);
+    assert_string_equal(done.runs[0]->status, "done");
+    assert_string_equal(done.runs[1]->status, "done");
+    assert_int_equal(done.runs[0]->outcome->files_removed, 1);
+    assert_int_equal(done.runs[1]->outcome->snapshots_expired, 2);
+    assert_int_equal(snapshots(fx, MAIN), 1);
+    assert_false(is_there(data(fx, "orphan")));
+    (void)pang_maintenance_work(fx->state, &fx->err);
+    assert_int_equal(runs_of(fx).runs[0]->outcome->files_removed, 1);
+}
+
+/* ---- undrop ---- */
+
+static pang_code undrop(fixture *fx, const char *branch)
+{
+    undrop_in in = PANGOLIN__V1__UNDROP_REQUEST__INIT;
+    undrop_out out = PANGOLIN__V1__UNDROP_RESPONSE__INIT;
+    in.name = fx_text(fx, FX_PREFIX);
+    in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
+    in.table = fx_text(fx, "t");
+    in.branch = fx_text(fx, "%s", branch);
+    return fx_call(fx, "Undrop", &in, &out);
+}
+
+static dropped_out list_dropped(fixture *fx)
+{
+    Pangolin__V1__ListDroppedRequest in = PANGOLIN__V1__LIST_DROPPED_REQUEST__INIT;
+    dropped_out out = PANGOLIN__V1__LIST_DROPPED_RESPONSE__INIT;
+    in.name = fx_text(fx, FX_PREFIX);
+    ok(fx, fx_call(fx, "ListDropped", &in, &out));
+    return out;
+}
+
+static void test_maintenance__a_purged_table_comes_back_and_its_purge_is_off(void **state)
+{
+    fixture *fx = *state;
+    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    dropped_out dropped = list_dropped(fx);
+    assert_int_equal(dropped.n_tables, 1);
+    assert_string_equal(dropped.tables[0]->name, "t");
+    assert_true(dropped.tables[0]->can_undrop && dropped.tables[0]->purged);
+    fx->ahead_ms += 2 * DAY_MS;
+    ok(fx, undrop(fx, ""));
+    assert_int_equal(snapshots(fx, MAIN), 3);
+    assert_int_equal(list_dropped(fx).n_tables, 0);
+    fx->ahead_ms += 30 * DAY_MS;
+    pang_state_work(fx->state, &fx->err);
+    assert_int_equal(snapshots(fx, MAIN), 3);
+    assert_true(is_there(data(fx, "f1")));
+    ok(fx, fx_drop_table(fx, "ns", "t", false));
+    ok(fx, undrop(fx, ""));
+}
+
+static void test_maintenance__what_keeps_a_table_from_coming_back(void **state)
+{
+    fixture *fx = *state;
+    assert_int_equal(undrop(fx, ""), PANG_ALREADY_EXISTS);
+    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    assert_int_equal(unlink(fx_path(fx_text(fx, "%s/metadata/snap-2.avro", table_of(fx)))), 0);
+    assert_int_equal(undrop(fx, ""), PANG_FAILED_PRECONDITION);
+    assert_non_null(strstr(fx->err.message, "snap-2.avro"));
+    dropped_out dropped = list_dropped(fx);
+    assert_false(dropped.tables[0]->can_undrop);
+    assert_non_null(strstr(dropped.tables[0]->reason, "file is gone"));
+    fx->ahead_ms += 8 * DAY_MS;
+    assert_int_equal(undrop(fx, ""), PANG_FAILED_PRECONDITION);
+    assert_non_null(strstr(fx->err.message, "is over"));
+    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    assert_int_equal(undrop(fx, ""), PANG_ALREADY_EXISTS);
+    assert_int_equal(undrop(fx, "none"), PANG_NOT_FOUND);
+}
+
+static void test_maintenance__a_branch_undrops_its_own(void **state)
+{
+    fixture *fx = *state;
+    make_branch(fx, "dev");
+    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    assert_int_equal(undrop(fx, "dev"), PANG_ALREADY_EXISTS);
+    assert_int_equal(snapshots(fx, FX_PREFIX "@dev"), 3);
+    ok(fx, undrop(fx, ""));
+    assert_int_equal(snapshots(fx, MAIN), 3);
+}
+
+static void test_maintenance__a_renamed_table_was_not_dropped(void **state)
+{
+    fixture *fx = *state;
+    Pangolin__V1__RenameTableRequest in = PANGOLIN__V1__RENAME_TABLE_REQUEST__INIT;
+    Pangolin__V1__RenameTableResponse out = PANGOLIN__V1__RENAME_TABLE_RESPONSE__INIT;
+    Pangolin__V1__TableIdentifier from = PANGOLIN__V1__TABLE_IDENTIFIER__INIT, to = from;
+    from.namespace_ = to.namespace_ = fx_levels(fx, "ns", &from.n_namespace_);
+    to.n_namespace_ = from.n_namespace_;
+    from.name = fx_text(fx, "t");
+    to.name = fx_text(fx, "u");
+    in.prefix = fx_text(fx, MAIN);
+    in.source = &from;
+    in.destination = &to;
+    ok(fx, fx_call(fx, "RenameTable", &in, &out));
+    assert_int_equal(undrop(fx, ""), PANG_NOT_FOUND);
+    assert_int_equal(list_dropped(fx).n_tables, 0);
+}
+
+/* ---- what is chosen ---- */
+
+static size_t chosen(fixture *fx, const char *document, int64_t older_than, int64_t retain_last)
+{
+    pang_json *tree, *ids;
+    size_t n;
+    pang_expiry expiry = {.older_than_ms = older_than, .retain_last = retain_last};
+    ok(fx, pang_json_parse(pang_str_from(document), fx->arena, &tree, &fx->err));
+    ok(fx, pang_expire_choose(tree, &expiry, 1000, fx->arena, &ids, &n, &fx->err));
+    assert_int_equal(n, pang_json_size(ids));
+    return n;
+}
+
+#define S(id, parent, time)                                                                        \
+    "{\"snapshot-id\":" #id ",\"parent-snapshot-id\":" #parent ",\"timestamp-ms\":" #time "}"
+#define CHAIN S(1, 0, 100) "," S(2, 1, 200) "," S(3, 2, 300) "," S(4, 3, 400)
+
+static void test_maintenance__refs_and_counts_keep_snapshots(void **state)
+{
+    fixture *fx = *state;
+    const char *plain = "{\"current-snapshot-id\":4,\"snapshots\":[" CHAIN "]}";
+    assert_int_equal(chosen(fx, plain, 1000, 0), 3);
+    assert_int_equal(chosen(fx, plain, 1000, 3), 1);
+    assert_int_equal(chosen(fx, plain, 250, 1), 2);
+    assert_int_equal(chosen(fx, plain, 50, 1), 0);
+    const char *refs = "{\"current-snapshot-id\":4,\"refs\":{\"main\":{\"snapshot-id\":4,\"type\":"
+                       "\"branch\"},\"v1\":{\"snapshot-id\":2,\"type\":\"tag\"}},"
+                       "\"snapshots\":[" CHAIN "," S(9, 1, 150) "]}";
+    assert_int_equal(chosen(fx, refs, 1000, 1), 3); /* 1, 3 and what nobody names */
+    const char *own = "{\"current-snapshot-id\":4,\"refs\":{\"main\":{\"snapshot-id\":4,\"type\":"
+                      "\"branch\",\"min-snapshots-to-keep\":2,\"max-snapshot-age-ms\":750}},"
+                      "\"snapshots\":[" CHAIN "]}";
+    assert_int_equal(chosen(fx, own, 0, 1), 2);
+    assert_int_equal(chosen(fx, "{\"snapshots\":[]}", 1000, 1), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(test_maintenance__##name, setup, fx_teardown)
+        TEST(snapshots_go_by_age_and_their_files_stay),
+        TEST(what_one_branch_expires_the_other_still_reads),
+        TEST(a_dry_run_names_what_the_run_removes),
+        TEST(bad_requests_are_told),
+        TEST(a_catalogs_run_waits_and_is_done),
+        TEST(a_purged_table_comes_back_and_its_purge_is_off),
+        TEST(what_keeps_a_table_from_coming_back),
+        TEST(a_branch_undrops_its_own),
+        TEST(a_renamed_table_was_not_dropped),
+        TEST(refs_and_counts_keep_snapshots),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
