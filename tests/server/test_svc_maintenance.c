@@ -189,6 +189,7 @@ static void test_maintenance__a_catalogs_run_waits_and_is_done(void **state)
     fx_write_over(data(fx, "orphan"), "x");
     fx->ahead_ms += 5 * DAY_MS;
     ask(fx, "expire_snapshots");
+    fx->ahead_ms += 1000;
     ask(fx, "remove_orphan_files");
     Pangolin__V1__ListMaintenanceResponse waiting = runs_of(fx);
     assert_int_equal(waiting.n_runs, 2);
