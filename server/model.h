@@ -1,7 +1,7 @@
 /*
  * Model: the rules of Iceberg table metadata, without I/O. A document goes in, requests change it,
  * a document comes out; ids, logs, row lineage and messages are as engines know them from the Java
- * library. Format versions 1, 2 and 3. Views join it with their service.
+ * library. Format versions 1, 2 and 3. Views have theirs in server/model_view.h.
  * Called by the table service (and later by merges). Threads: any; nothing is shared.
  * Lifetime: all results live in the arena that is given, and share parts with the documents they
  * were made from, which must live as long. Inputs are never changed: a run that is thrown away

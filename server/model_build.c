@@ -12,7 +12,7 @@
 
 enum { METADATA_LOG_DEFAULT = 100 };
 
-/* The containers of a document: bits of pang_model_build.owned are places in here. */
+/* The containers of a document, a view's too: bits of pang_model_build.owned are places in here. */
 static const struct {
     const char *name;
     bool is_object;
@@ -28,6 +28,8 @@ static const struct {
     {"snapshot-log", false},
     {"metadata-log", false},
     {"encryption-keys", false},
+    {"versions", false},
+    {"version-log", false},
 };
 
 void pang_model_put(pang_model_build *b, pang_json *object, const char *name, pang_json *value)

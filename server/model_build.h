@@ -57,6 +57,10 @@ typedef struct {
     bool knows_schema_hashes;
     const pang_json *schema_node; /* what current_schema was read from */
     pang_model_schema *current_schema;
+    /* Views: see model_view_update.c. */
+    pang_model_added view_version;
+    pang_model_ids fresh_versions; /* added in this request */
+    pang_json *log_entry;          /* of the version that became the current one last */
 } pang_model_build;
 
 /* ---- model_build.c: begin, parts, end ---- */
@@ -120,10 +124,25 @@ PANG_MUST_CHECK pang_code pang_model_fields_renumber(pang_model_build *b, const 
 
 typedef pang_code pang_model_update(pang_model_build *b, const pang_json *update,
                                     const pang_model_path *at, pang_err *err);
+/* A row of a table of updates: what the action must bring, and what applies it. A table ends with
+ * a NULL name. */
+typedef struct {
+    const char *name;
+    pang_model_update *apply;
+    pang_model_member members[7];
+} pang_model_action;
 /* model_update.c: the form of all, then each in order. */
+PANG_MUST_CHECK pang_code pang_model_actions_shape(const pang_model_action *actions,
+                                                   const pang_json *updates, pang_err *err);
+PANG_MUST_CHECK pang_code pang_model_actions_apply(const pang_model_action *actions,
+                                                   pang_model_build *b, const pang_json *updates,
+                                                   pang_err *err);
+/* The same with the updates of tables. */
 PANG_MUST_CHECK pang_code pang_model_updates_shape(const pang_json *updates, pang_err *err);
 PANG_MUST_CHECK pang_code pang_model_updates_apply(pang_model_build *b, const pang_json *updates,
                                                    pang_err *err);
+/* Those that views have too. */
+pang_model_update pang_model_set_location, pang_model_set_properties, pang_model_remove_properties;
 /* What set-properties refuses; also for create. */
 PANG_MUST_CHECK pang_code pang_model_property_check(pang_str name, pang_str value, pang_err *err);
 /* model_evolve.c: schemas and partition specs. */
@@ -145,5 +164,22 @@ void pang_model_set_current_snapshot(pang_model_build *b, const int64_t *id);
 pang_model_update pang_model_set_statistics, pang_model_remove_statistics;
 pang_model_update pang_model_set_partition_statistics, pang_model_remove_partition_statistics;
 pang_model_update pang_model_add_key, pang_model_remove_key;
+
+/* ---- views ---- */
+
+/* model_view_update.c: the updates of views. */
+extern const pang_model_action pang_model_view_actions[];
+/* What they do, for a create too. */
+PANG_MUST_CHECK pang_code pang_model_add_view_schema(pang_model_build *b, const pang_json *schema,
+                                                     const pang_model_path *at, pang_err *err);
+PANG_MUST_CHECK pang_code pang_model_add_view_version(pang_model_build *b, const pang_json *version,
+                                                      pang_err *err);
+PANG_MUST_CHECK pang_code pang_model_set_view_version(pang_model_build *b, int64_t id,
+                                                      pang_err *err);
+/* model_view_check.c: the form of a version, in requests and files. */
+PANG_MUST_CHECK pang_code pang_model_view_version_shape(const pang_json *version,
+                                                        const pang_model_path *at, pang_err *err);
+/* The i-th representation if it is SQL; else the empty view, for both. */
+pang_str pang_model_view_sql_at(const pang_json *version, size_t i, pang_str *ret_dialect);
 
 #endif

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "server/model_look.h"
+#include "server/model_view.h"
 
 typedef pang_code requirement(const pang_json *base, const pang_json *required, pang_err *err);
 
@@ -223,6 +224,27 @@ pang_code pang_model_require(const pang_json *base, const pang_json *requirement
         const pang_json *required = pang_json_at(requirements, i);
         code = row_of(required)->check(base, required, err);
     }
+    return code;
+}
+
+static pang_code require_of_view(const pang_json *base, const pang_json *required, pang_err *err)
+{
+    const row *r = row_of(required);
+    pang_str own = pang_model_text(base, "view-uuid"), given = pang_model_text(required, "uuid");
+    if (r->check != assert_view_uuid)
+        return pang_model_invalid(err, "Cannot validate %s against a view", r->type);
+    if (pang_str_equal_nocase(own, given))
+        return PANG_OK;
+    return failed(err, "view UUID does not match: expected %" PANG_STR_FMT " != %" PANG_STR_FMT,
+                  PANG_STR_ARG(own), PANG_STR_ARG(given));
+}
+
+pang_code pang_model_view_require(const pang_json *base, const pang_json *requirements,
+                                  pang_err *err)
+{
+    pang_code code = requirements_shape(requirements, err);
+    for (size_t i = 0; code == PANG_OK && i < pang_json_size(requirements); i++)
+        code = require_of_view(base, pang_json_at(requirements, i), err);
     return code;
 }
 

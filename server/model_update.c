@@ -8,14 +8,8 @@
 
 #include "server/model_build.h"
 
-typedef struct {
-    const char *action;
-    pang_model_update *apply;
-    pang_model_member members[7];
-} row;
-
 enum { ACTIONS = 23 };
-static const row rows[ACTIONS];
+static const pang_model_action rows[ACTIONS + 1];
 
 /* ---- updates that have no file of their own ---- */
 
@@ -76,8 +70,8 @@ static pang_code upgrade(pang_model_build *b, const pang_json *update, const pan
     return PANG_OK;
 }
 
-static pang_code set_location(pang_model_build *b, const pang_json *update,
-                              const pang_model_path *at, pang_err *err)
+pang_code pang_model_set_location(pang_model_build *b, const pang_json *update,
+                                  const pang_model_path *at, pang_err *err)
 {
     pang_str location = pang_model_text(update, "location");
     while (location.len > 1 && location.ptr[location.len - 1] == '/')
@@ -108,8 +102,8 @@ static const pang_json *either(const pang_json *update, const char *name, const 
     return pang_json_is_null(value) ? pang_json_get(update, old_name) : value;
 }
 
-static pang_code set_properties(pang_model_build *b, const pang_json *update,
-                                const pang_model_path *at, pang_err *err)
+pang_code pang_model_set_properties(pang_model_build *b, const pang_json *update,
+                                    const pang_model_path *at, pang_err *err)
 {
     pang_json_members it = {.object = either(update, "updates", "updated")};
     pang_str name, text = {NULL, 0};
@@ -134,8 +128,8 @@ static pang_code set_properties(pang_model_build *b, const pang_json *update,
     return PANG_OK;
 }
 
-static pang_code remove_properties(pang_model_build *b, const pang_json *update,
-                                   const pang_model_path *at, pang_err *err)
+pang_code pang_model_remove_properties(pang_model_build *b, const pang_json *update,
+                                       const pang_model_path *at, pang_err *err)
 {
     const pang_json *removals = either(update, "removals", "removed");
     if (removals == NULL)
@@ -158,17 +152,18 @@ static pang_code remove_properties(pang_model_build *b, const pang_json *update,
 /* ---- the walk ---- */
 
 /* The row of an update's action, in any case as the Java library takes it; NULL when unknown. */
-static const row *row_of(const pang_json *update)
+static const pang_model_action *row_of(const pang_model_action *actions, const pang_json *update)
 {
     pang_str action = pang_model_text(update, "action");
-    for (size_t i = 0; i < ACTIONS; i++) {
-        if (pang_str_equal_nocase(action, pang_str_from(rows[i].action)))
-            return &rows[i];
+    for (const pang_model_action *r = actions; r->name != NULL; r++) {
+        if (pang_str_equal_nocase(action, pang_str_from(r->name)))
+            return r;
     }
     return NULL;
 }
 
-pang_code pang_model_updates_shape(const pang_json *updates, pang_err *err)
+pang_code pang_model_actions_shape(const pang_model_action *actions, const pang_json *updates,
+                                   pang_err *err)
 {
     static const pang_model_member members[] = {
         {"action", PANG_MODEL_TEXT, PANG_MODEL_REQUIRED, 0, 0},
@@ -188,7 +183,7 @@ pang_code pang_model_updates_shape(const pang_json *updates, pang_err *err)
         pang_model_path at = PANG_MODEL_AT(&list, i);
         if ((code = pang_model_shape(update, &at, members, err)) != PANG_OK)
             return code;
-        const row *r = row_of(update);
+        const pang_model_action *r = row_of(actions, update);
         pang_str action = pang_model_text(update, "action");
         if (r == NULL)
             return pang_model_bad(err, &at, "action",
@@ -199,13 +194,14 @@ pang_code pang_model_updates_shape(const pang_json *updates, pang_err *err)
     return code;
 }
 
-pang_code pang_model_updates_apply(pang_model_build *b, const pang_json *updates, pang_err *err)
+pang_code pang_model_actions_apply(const pang_model_action *actions, pang_model_build *b,
+                                   const pang_json *updates, pang_err *err)
 {
     pang_model_path list = PANG_MODEL_IN(NULL, "updates");
     for (size_t i = 0; i < pang_json_size(updates); i++) {
         const pang_json *update = pang_json_at(updates, i);
         pang_model_path at = PANG_MODEL_AT(&list, i);
-        pang_code code = row_of(update)->apply(b, update, &at, err);
+        pang_code code = row_of(actions, update)->apply(b, update, &at, err);
         if (code != PANG_OK)
             return code;
         if (b->failed)
@@ -217,6 +213,16 @@ pang_code pang_model_updates_apply(pang_model_build *b, const pang_json *updates
     return PANG_OK;
 }
 
+pang_code pang_model_updates_shape(const pang_json *updates, pang_err *err)
+{
+    return pang_model_actions_shape(rows, updates, err);
+}
+
+pang_code pang_model_updates_apply(pang_model_build *b, const pang_json *updates, pang_err *err)
+{
+    return pang_model_actions_apply(rows, b, updates, err);
+}
+
 #define NEED PANG_MODEL_REQUIRED
 #define MAY PANG_MODEL_OPTIONAL
 #define END                                                                                        \
@@ -224,7 +230,7 @@ pang_code pang_model_updates_apply(pang_model_build *b, const pang_json *updates
         NULL, 0, 0, 0, 0                                                                           \
     }
 
-static const row rows[ACTIONS] = {
+static const pang_model_action rows[ACTIONS + 1] = {
     {"assign-uuid", assign_uuid, {{"uuid", PANG_MODEL_TEXT, NEED, 0, 0}, END}},
     {"upgrade-format-version",
      upgrade,
@@ -261,14 +267,14 @@ static const row rows[ACTIONS] = {
     {"remove-snapshots",
      pang_model_remove_snapshots,
      {{"snapshot-ids", PANG_MODEL_NUMBERS, NEED, INT64_MIN, INT64_MAX}, END}},
-    {"set-location", set_location, {{"location", PANG_MODEL_TEXT, NEED, 0, 0}, END}},
+    {"set-location", pang_model_set_location, {{"location", PANG_MODEL_TEXT, NEED, 0, 0}, END}},
     {"set-properties",
-     set_properties,
+     pang_model_set_properties,
      {{"updates", PANG_MODEL_TEXT_MAP, MAY, 0, 0},
       {"updated", PANG_MODEL_TEXT_MAP, MAY, 0, 0},
       END}},
     {"remove-properties",
-     remove_properties,
+     pang_model_remove_properties,
      {{"removals", PANG_MODEL_TEXTS, MAY, 0, 0}, {"removed", PANG_MODEL_TEXTS, MAY, 0, 0}, END}},
     {"set-statistics",
      pang_model_set_statistics,
@@ -296,4 +302,5 @@ static const row rows[ACTIONS] = {
     {"remove-encryption-key",
      pang_model_remove_key,
      {{"key-id", PANG_MODEL_TEXT, NEED, 0, 0}, END}},
+    {NULL, NULL, {END}},
 };
