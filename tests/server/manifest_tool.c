@@ -36,6 +36,14 @@ static void die(const char *what)
     exit(2);
 }
 
+static int64_t number_of(const char *text)
+{
+    int64_t number;
+    if (!pang_str_to_int64(pang_str_from(text), &number))
+        die(text);
+    return number;
+}
+
 static pang_str read_file(const char *path)
 {
     FILE *file = fopen(path, "rb");
@@ -326,14 +334,6 @@ static bool keep(void *arg, const pang_manifest_entry *entry)
     }
     to->items[to->n++] = copy;
     return true;
-}
-
-static int64_t number_of(const char *text)
-{
-    int64_t number;
-    if (!pang_str_to_int64(pang_str_from(text), &number))
-        die(text);
-    return number;
 }
 
 static pang_codec codec_named(const char *name)
