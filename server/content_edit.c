@@ -130,12 +130,24 @@ static pang_code add_change(pang_edit *edit, const pang_content *at, const pang_
 static pang_rec_content carried(const pang_content *at, const pang_rec_content *next)
 {
     pang_rec_content ret = *next;
+    ret.origin = ret.value_origin = ret.name_origin = 0;
     if (!pang_content_exists(at) ||
         !pang_id_equal(pang_id_of(at->body->asset), pang_id_of(next->asset)))
         return ret;
     ret.shared = next->shared || at->body->shared || !at->own;
+    ret.name_origin = at->body->name_origin != 0 ? at->body->name_origin : at->sequence;
     if (at->own)
         ret.created_at = at->body->created_at != 0 ? at->body->created_at : at->sequence;
+    return ret;
+}
+
+/* The same in a merge, which knows where name and value come from. */
+static pang_rec_content taken(const pang_content *at, const pang_rec_content *next)
+{
+    pang_rec_content ret = carried(at, next);
+    ret.origin = next->origin;
+    ret.value_origin = next->value_origin;
+    ret.name_origin = next->name_origin;
     return ret;
 }
 
@@ -144,10 +156,8 @@ static pang_code put_content(pang_edit *edit, const pang_content *at, const pang
                              pang_err *err)
 {
     pang_view *view = edit->view;
-    pang_rec_content body = carried(at, next);
+    pang_rec_content body = edit->takes_over ? taken(at, next) : carried(at, next);
     pang_id branch = view->levels[0].branch;
-    if (!edit->takes_over)
-        body.origin = 0;
     pang_code code = add_change(edit, at, next, err);
     if (code != PANG_OK)
         return code;
@@ -285,8 +295,15 @@ pang_code pang_edit_move_as(pang_edit *edit, const pang_content *from, const pan
     pang_rec_content next = carried(from, body), gone = *from->body;
     gone.dropped = true;
     pang_code code = put_content(edit, from, &gone, err);
-    if (code == PANG_OK)
+    next.name_origin = 0;
+    if (body == from->body)
+        next.value_origin = body->value_origin != 0 ? body->value_origin : from->sequence;
+    if (code == PANG_OK) {
+        bool before = edit->takes_over;
+        edit->takes_over = true;
         code = put_content(edit, to, &next, err);
+        edit->takes_over = before;
+    }
     if (code == PANG_OK)
         code = put_asset(edit, to, &next, false, false, err);
     add_epoch(edit, to);

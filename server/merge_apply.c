@@ -190,7 +190,23 @@ static bool is_seen(const pang_merge_item *item)
 {
     bool stays = item->fate == PANG_FATE_UNCHANGED || item->fate == PANG_FATE_KEPT;
     return stays && !item->not_held &&
-           pang_merge_origin(&item->source) > pang_merge_origin(&item->half[0].source);
+           pang_merge_origin(&item->source) > pang_merge_origin(&item->half[item->base].source);
+}
+
+/* It was there and went again before it could come here: the target shall know that it is gone, as
+ * if it had been there. */
+static pang_code bury(pang_edit *edit, const pang_merge_item *item, pang_err *err)
+{
+    pang_rec_content gone = PANGOLIN__STORE__V1__CONTENT__INIT;
+    if (pang_id_is_nil(item->asset) || pang_content_exists(&item->source) ||
+        pang_content_exists(&item->target) ||
+        pang_merge_origin(&item->source) <= pang_merge_origin(&item->target))
+        return PANG_OK;
+    gone.asset = pang_bytes_of_id(&item->asset);
+    gone.origin = pang_merge_origin(&item->source);
+    gone.kind = item->source.body != NULL ? item->source.body->kind
+                                          : PANGOLIN__STORE__V1__KIND__KIND_TABLE;
+    return pang_edit_place(edit, &item->source, &gone, true, err);
 }
 
 static pang_code add_seen(pang_edit *edit, const pang_merge_plan *plan, pang_err *err)
@@ -215,6 +231,9 @@ static pang_code add_seen(pang_edit *edit, const pang_merge_plan *plan, pang_err
         if (seen->path == NULL || seen->name == NULL)
             return pang_fail_memory(err);
         edit->seen[edit->n_seen++] = seen;
+        pang_code code = bury(edit, item, err);
+        if (code != PANG_OK)
+            return code;
     }
     return PANG_OK;
 }

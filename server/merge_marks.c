@@ -156,14 +156,15 @@ static pang_code write_mark(const marking *m, pang_str key, const pang_rec_merge
 /* More of the branch is in the target already, but for exceptions: those that came now are there up
  * to this point. */
 static pang_code narrow_exceptions(const marking *m, pang_str key, pang_rec_merge_mark *old,
-                                   uint64_t from_sequence)
+                                   const pang_rec_merge_mark *also, uint64_t from_sequence)
 {
     bool changed = false;
     for (size_t i = 0; i < old->n_exceptions; i++) {
         exception *one = old->exceptions[i];
         const pang_merge_item *item = find_item(m, pang_id_of(one->asset));
+        const exception *in_source = pang_merge_exception(also, pang_id_of(one->asset));
         if (!one->left_out || item == NULL || item->fate == PANG_FATE_LEFT_OUT ||
-            one->from_sequence >= from_sequence)
+            one->from_sequence >= from_sequence || (in_source != NULL && in_source->left_out))
             continue;
         one->from_sequence = from_sequence;
         one->into_sequence = 0;
@@ -183,8 +184,8 @@ static pang_code put_mark(const marking *m, pang_point from, const pang_rec_merg
     pang_code code = read_mark(m, key, &old);
     if (code != PANG_OK)
         return code;
-    if (old != NULL && old->from_sequence > from.sequence)
-        return direct ? narrow_exceptions(m, key, old, from.sequence) : PANG_OK;
+    if (old != NULL && old->from_sequence >= from.sequence + direct)
+        return narrow_exceptions(m, key, old, also, from.sequence);
     mark.from_sequence = from.sequence;
     code = fill_exceptions(m, &mark, old, also, direct);
     if (code == PANG_OK)
@@ -249,9 +250,10 @@ static pang_code pass_on(const marking *m)
         at.sequence = has.sequence;
         bool own = pang_id_equal(at.branch, view->levels[0].branch) ||
                    pang_id_equal(at.branch, base->source.points[0].branch);
-        if (!own &&
-            at.sequence >
-                pang_merge_contained(&base->target, of_target, n_target, at.branch, NULL).sequence)
+        pang_merge_has had = pang_merge_contained(&base->target, of_target, n_target, at.branch,
+                                                  NULL);
+        bool marked = had.mark != NULL && pang_id_equal(had.mark->into, view->levels[0].branch);
+        if (!own && (at.sequence > had.sequence || (marked && at.sequence > 0)))
             code = put_mark(m, at, has.mark == NULL ? NULL : has.mark->body, false);
     }
     return code;

@@ -344,46 +344,78 @@ pang_code pang_merge_name_conflict(const pang_merge_task *task, pang_merge_item 
 
 /* ---- deciding ---- */
 
-static bool source_is_old(const pang_merge_item *item)
+static uint64_t or_sequence(const pang_content *content, uint64_t origin)
 {
-    for (size_t i = 0; i < item->n_pairs; i++)
-        if (same_state(&item->source, &item->half[i].source))
-            return true;
-    return false;
+    return content->body != NULL && origin != 0 ? origin : content->sequence;
 }
 
-/* Of a state that comes from another one, this is the greater. */
 uint64_t pang_merge_origin(const pang_content *content)
 {
-    return content->body != NULL && content->body->origin != 0 ? content->body->origin
-                                                               : content->sequence;
+    return or_sequence(content, content->body == NULL ? 0 : content->body->origin);
 }
 
-/* Of two bases one may have of this asset what the other had before: that other says nothing. */
-static void keep_newest(pang_merge_item *item)
+uint64_t pang_merge_value_origin(const pang_content *content)
 {
-    size_t n = 0;
-    uint64_t newest = 0;
-    for (size_t i = 0; i < item->n_pairs; i++)
-        if (pang_merge_origin(&item->half[i].source) > newest)
-            newest = pang_merge_origin(&item->half[i].source);
+    return or_sequence(content, content->body == NULL ? 0 : content->body->value_origin);
+}
+
+uint64_t pang_merge_name_origin(const pang_content *content)
+{
+    return or_sequence(content, content->body == NULL ? 0 : content->body->name_origin);
+}
+
+/* Of several bases one may have of this asset what comes from another's: that other says nothing.
+ * One that does not have it at all says nothing of its value and name. */
+static size_t newest(const pang_merge_item *item, uint64_t (*origin)(const pang_content *content),
+                     bool of_it)
+{
+    size_t best = item->n_pairs;
     for (size_t i = 0; i < item->n_pairs; i++) {
-        if (pang_merge_origin(&item->half[i].source) < newest)
+        const pang_content *half = &item->half[i].source;
+        if (of_it && !pang_content_exists(half))
             continue;
-        item->pairs[n] = item->pairs[i];
-        item->half[n++] = item->half[i];
+        if (best == item->n_pairs || origin(half) > origin(&item->half[best].source))
+            best = i;
     }
-    item->n_pairs = n;
+    return best < item->n_pairs ? best : 0;
+}
+
+static bool same_place(const pang_content *a, const pang_content *b)
+{
+    return pang_content_exists(a) && pang_content_exists(b) &&
+           pang_merge_same_name(a->name, b->name);
+}
+
+static bool same_body(const pang_content *a, const pang_content *b)
+{
+    return pang_content_exists(a) && pang_content_exists(b) &&
+           pang_merge_same_value(a->body, b->body);
+}
+
+static bool both_gone(const pang_content *a, const pang_content *b)
+{
+    return !pang_content_exists(a) && !pang_content_exists(b);
+}
+
+static bool source_is_old(const pang_merge_item *item)
+{
+    return both_gone(&item->source, &item->half[item->base].source) ||
+           (pang_content_exists(&item->half[item->base].source) &&
+            same_place(&item->source, &item->half[item->name_base].source) &&
+            same_body(&item->source, &item->half[item->value_base].source));
 }
 
 /* The target did not change it, and what it has is what the source's change was made on. */
 static bool target_is_base(const pang_merge_item *item)
 {
-    for (size_t i = 0; i < item->n_pairs; i++)
-        if (same_state(&item->target, &item->half[i].target) &&
-            same_state(&item->half[i].source, &item->half[i].target))
-            return true;
-    return false;
+    const pang_content *target = &item->half[item->base].target;
+    if (both_gone(&item->target, target))
+        return !pang_content_exists(&item->half[item->base].source);
+    return pang_content_exists(target) &&
+           same_place(&item->target, &item->half[item->name_base].target) &&
+           same_place(&item->target, &item->half[item->name_base].source) &&
+           same_body(&item->target, &item->half[item->value_base].target) &&
+           same_body(&item->target, &item->half[item->value_base].source);
 }
 
 /* The target shows no more than a selection of where the two met, and this is none of it. */
@@ -414,7 +446,7 @@ static pang_code take(const pang_merge_task *task, pang_merge_item *item, bool f
 /* Both have it under names of which at least one is new. False: two new names. */
 static bool merge_names(pang_merge_item *item)
 {
-    const pang_content *base = &item->half[0].source;
+    const pang_content *base = &item->half[item->name_base].source;
     pang_name source = item->source.name, target = item->target.name;
     item->to = target;
     if (pang_merge_same_name(source, target))
@@ -430,7 +462,7 @@ static bool merge_names(pang_merge_item *item)
 static pang_code two_names(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     pang_arena *arena = task->target->arena;
-    const pang_content *base = &item->half[0].source;
+    const pang_content *base = &item->half[item->name_base].source;
     pang_str was = {0}, source = pang_merge_key_text(arena, item->source.name);
     pang_str target = pang_merge_key_text(arena, item->target.name);
     if (pang_content_exists(base))
@@ -453,6 +485,9 @@ static pang_code three_way(const pang_merge_task *task, pang_merge_item *item, p
     item->stands = true;
     item->fate = PANG_FATE_MERGED;
     pang_code code = pang_merge_value(task, item, err);
+    if (code == PANG_OK)
+        item->body->name_origin = pang_merge_name_origin(
+            pang_merge_same_name(item->to, item->target.name) ? &item->target : &item->source);
     return code == PANG_OK && !named ? two_names(task, item, err) : code;
 }
 
@@ -462,7 +497,9 @@ static pang_code decide(const pang_merge_task *task, pang_merge_item *item, pang
     pang_strategy strategy = choice == NULL ? PANGOLIN__STORE__V1__STRATEGY__STRATEGY_UNSPECIFIED
                                             : choice->strategy;
     item->fate = PANG_FATE_UNCHANGED;
-    keep_newest(item);
+    item->base = newest(item, pang_merge_origin, false);
+    item->value_base = newest(item, pang_merge_value_origin, true);
+    item->name_base = newest(item, pang_merge_name_origin, true);
     item->not_held = is_not_held(task, item);
     if (source_is_old(item) || same_state(&item->source, &item->target) || item->not_held)
         return PANG_OK;

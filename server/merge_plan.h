@@ -77,6 +77,8 @@ typedef struct {
     struct {
         pang_content source, target;
     } half[PANG_MERGE_PAIRS_MAX];
+    /* Which of them is the newest: as to being there at all, to the value, to the name. */
+    size_t base, value_base, name_base;
     pang_merge_fate fate;
     bool forced;   /* taken because somebody said so, whatever the target has */
     bool not_held; /* the target shows a selection, and this is none of it */
@@ -112,8 +114,10 @@ PANG_MUST_CHECK pang_code pang_merge_plan_make(const pang_merge_task *task, pang
 
 /* A name as people write it, levels joined by dots; NUL behind. Empty without memory. */
 pang_str pang_merge_key_text(pang_arena *arena, pang_name name);
-/* The number of the commit that made the state, wherever. */
+/* The number of the commit that made the state, wherever; its value; its name. */
 uint64_t pang_merge_origin(const pang_content *content);
+uint64_t pang_merge_value_origin(const pang_content *content);
+uint64_t pang_merge_name_origin(const pang_content *content);
 bool pang_merge_same_name(pang_name a, pang_name b);
 /* The same document, or the same fields. */
 bool pang_merge_same_value(const pang_rec_content *a, const pang_rec_content *b);

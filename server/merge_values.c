@@ -6,10 +6,17 @@
 
 #include "server/merge_fields.h"
 #include "server/merge_plan.h"
+#include "server/metadata.h"
 
 #define NAMESPACE PANGOLIN__STORE__V1__KIND__KIND_NAMESPACE
 #define TABLE PANGOLIN__STORE__V1__KIND__KIND_TABLE
 #define VIEW PANGOLIN__STORE__V1__KIND__KIND_VIEW
+
+static bool same_body(const pang_content *a, const pang_content *b)
+{
+    return pang_content_exists(a) && pang_content_exists(b) &&
+           pang_merge_same_value(a->body, b->body);
+}
 
 static pang_rec_content *copy_body(const pang_merge_task *task, const pang_rec_content *from)
 {
@@ -21,26 +28,18 @@ static pang_rec_content *copy_body(const pang_merge_task *task, const pang_rec_c
     to->written_at = 0;
     to->written_ms = 0;
     to->created_at = 0;
-    to->origin = 0;
+    to->origin = to->value_origin = to->name_origin = 0;
     to->shared = from->shared || from->kind == TABLE || from->kind == VIEW;
     return to;
-}
-
-pang_code pang_merge_take_value(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
-{
-    item->body = copy_body(task, item->source.body);
-    if (item->body == NULL)
-        return pang_fail_memory(err);
-    item->body->origin = pang_merge_origin(&item->source);
-    if (item->body->kind == NAMESPACE && pang_content_exists(&item->target))
-        item->body->asset = item->target.body->asset;
-    return PANG_OK;
 }
 
 static pang_code keep_value(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     item->body = copy_body(task, item->target.body);
-    return item->body == NULL ? pang_fail_memory(err) : PANG_OK;
+    if (item->body == NULL)
+        return pang_fail_memory(err);
+    item->body->value_origin = pang_merge_value_origin(&item->target);
+    return PANG_OK;
 }
 
 /* ---- fields ---- */
@@ -79,9 +78,8 @@ static pang_code show_fields(const pang_merge_task *task, pang_merge_item *item,
 static pang_code merge_record(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     const pang_merge_choice *choice = pang_merge_choice_of(task, item);
-    const pang_rec_content *base = pang_content_exists(&item->half[0].source)
-                                       ? item->half[0].source.body
-                                       : NULL;
+    const pang_content *half = &item->half[item->value_base].source;
+    const pang_rec_content *base = pang_content_exists(half) ? half->body : NULL;
     pang_field_conflicts conflicts = {.arena = task->target->arena};
     const pang_json *said = NULL;
     if (choice != NULL && choice->strategy == PANGOLIN__STORE__V1__STRATEGY__STRATEGY_MANUAL)
@@ -112,8 +110,73 @@ static pang_code conflict_of_view(const pang_merge_task *task, pang_merge_item *
                                    err);
 }
 
-static pang_code conflict_of_table(const pang_merge_task *task, pang_merge_item *item,
-                                   pang_err *err)
+/* ---- tables ---- */
+
+static pang_code load(const pang_merge_task *task, const pang_content *from, pang_merge_state *ret,
+                      pang_err *err)
+{
+    pang_json *document;
+    pang_str text;
+    pang_view view = *task->target;
+    pang_code code = pang_metadata_load(&view, task->state, from->body, PANG_WHOLE, &text, err);
+    if (code == PANG_OK)
+        code = pang_json_parse(text, view.arena, &document, err);
+    if (code != PANG_OK)
+        return code;
+    ret->document = document;
+    ret->location = pang_str_from(from->body->metadata_location);
+    return PANG_OK;
+}
+
+/* How columns of the source read in the target, as the mark says that the base rests on; turned
+ * round where that is one of a merge back. */
+static pang_code known_columns(const pang_merge_task *task, const pang_merge_item *item,
+                               pang_merge_table *ret, pang_err *err)
+{
+    const pang_merge_pair *pair = &item->pairs[item->value_base];
+    for (size_t k = 0; k < 2; k++) {
+        const Pangolin__Store__V1__MergeMark__Exception *e = pair->marks[k] == NULL
+                                                                 ? NULL
+                                                                 : pang_merge_exception(
+                                                                       pair->marks[k]->body,
+                                                                       item->asset);
+        if (e == NULL || e->n_columns == 0)
+            continue;
+        int32_t *columns = pang_arena_alloc_n(task->target->arena, e->n_columns, sizeof *columns);
+        if (columns == NULL)
+            return pang_fail_memory(err);
+        for (size_t i = 0; i < e->n_columns; i++)
+            columns[i] = e->columns[k == 0 ? i ^ 1 : i];
+        ret->columns = columns;
+        ret->n_columns = e->n_columns;
+        return PANG_OK;
+    }
+    return PANG_OK;
+}
+
+static pang_code set_up_table(const pang_merge_task *task, const pang_merge_item *item,
+                              pang_merge_table *ret, pang_err *err)
+{
+    const pang_content *source_half = &item->half[item->value_base].source;
+    const pang_content *target_half = &item->half[item->value_base].target;
+    *ret = (pang_merge_table){.state = task->state,
+                              .env = task->env,
+                              .txn = task->target->txn,
+                              .arena = task->target->arena,
+                              .serializable = task->serializable,
+                              .commit = task->commit};
+    ret->one_half = same_body(source_half, target_half);
+    pang_code code = load(task, &item->source, &ret->source, err);
+    if (code == PANG_OK)
+        code = load(task, &item->target, &ret->target, err);
+    if (code == PANG_OK)
+        code = load(task, source_half, &ret->source_half, err);
+    if (code == PANG_OK)
+        code = load(task, target_half, &ret->target_half, err);
+    return code == PANG_OK ? known_columns(task, item, ret, err) : code;
+}
+
+static pang_code no_base(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     pang_arena *arena = task->target->arena;
     pang_json *details = pang_json_object(arena), *partitions = pang_json_array(arena);
@@ -122,48 +185,170 @@ static pang_code conflict_of_table(const pang_merge_task *task, pang_merge_item 
         return pang_fail_memory(err);
     return pang_merge_add_conflict(task, item, PANG_CONFLICT_DATA, details,
                                    pang_arena_printf(arena,
-                                                     "both sides changed the table %" PANG_STR_FMT,
+                                                     "both sides changed the table %" PANG_STR_FMT
+                                                     ", and what it was before that is not known",
                                                      PANG_STR_ARG(item->key)),
                                    err);
 }
 
+/* A person's values for properties that conflict: as if both sides had set them. */
+static pang_code say_properties(const pang_merge_task *task, const pang_merge_item *item,
+                                pang_merge_state *state, pang_err *err)
+{
+    const pang_merge_choice *choice = pang_merge_choice_of(task, item);
+    pang_arena *arena = task->target->arena;
+    pang_json_members it = {0};
+    pang_str name;
+    pang_json *value;
+    if (choice == NULL || choice->strategy != PANGOLIN__STORE__V1__STRATEGY__STRATEGY_MANUAL)
+        return PANG_OK;
+    pang_json *document = pang_json_copy(state->document, arena);
+    pang_json *properties = document == NULL ? NULL : pang_json_get(document, "properties");
+    if (document != NULL && properties == NULL) {
+        properties = pang_json_object(arena);
+        if (properties != NULL && !pang_json_set(document, "properties", properties))
+            return pang_fail_memory(err);
+    }
+    if (properties == NULL)
+        return pang_fail_memory(err);
+    it.object = choice->value;
+    while (pang_json_next(&it, &name, &value)) {
+        const char *text = pang_arena_cstr(arena, name);
+        if (text == NULL)
+            return pang_fail_memory(err);
+        if (pang_json_is_null(value))
+            pang_json_remove(properties, text);
+        else if (!pang_json_set(properties, text, value))
+            return pang_fail_memory(err);
+    }
+    state->document = document;
+    return PANG_OK;
+}
+
+static pang_code add_conflicts(const pang_merge_task *task, pang_merge_item *item,
+                               const pang_merge_outcome *outcome, pang_err *err)
+{
+    pang_conflict *list = pang_arena_alloc_n(task->target->arena, outcome->n_conflicts,
+                                             sizeof *list);
+    if (list == NULL)
+        return pang_fail_memory(err);
+    memcpy(list, outcome->conflicts, outcome->n_conflicts * sizeof *list);
+    item->conflicts = list;
+    item->n_conflicts = outcome->n_conflicts;
+    item->fate = PANG_FATE_CONFLICT;
+    return PANG_OK;
+}
+
+/* What the source reserved for the asset belongs to it in the target, too. */
+static pang_code unite_reserved(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+{
+    const pang_rec_content *from = item->source.body;
+    pang_rec_content *to = item->body;
+    char **list = pang_arena_alloc_n(task->target->arena, to->n_reserved + from->n_reserved,
+                                     sizeof *list);
+    size_t n = to->n_reserved;
+    if (list == NULL)
+        return pang_fail_memory(err);
+    for (size_t i = 0; i < n; i++)
+        list[i] = to->reserved[i];
+    for (size_t i = 0; i < from->n_reserved; i++) {
+        bool has = false;
+        for (size_t k = 0; k < n; k++)
+            has = has || strcmp(list[k], from->reserved[i]) == 0;
+        if (!has)
+            list[n++] = from->reserved[i];
+    }
+    to->reserved = list;
+    to->n_reserved = n;
+    return PANG_OK;
+}
+
+static pang_code merge_table(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+{
+    pang_merge_table table;
+    pang_merge_outcome outcome = {0};
+    const pang_content *half = &item->half[item->value_base].source;
+    if (task->state == NULL || !pang_content_exists(half) ||
+        !pang_content_exists(&item->half[item->value_base].target))
+        return no_base(task, item, err);
+    pang_code code = set_up_table(task, item, &table, err);
+    if (code == PANG_OK)
+        code = say_properties(task, item, &table.source, err);
+    if (code == PANG_OK)
+        code = say_properties(task, item, &table.target, err);
+    if (code == PANG_OK)
+        code = pang_merge_table_run(&table, &outcome, err);
+    if (code != PANG_OK)
+        return code;
+    if (outcome.n_conflicts > 0)
+        return add_conflicts(task, item, &outcome, err);
+    item->columns = outcome.columns;
+    item->n_columns = outcome.n_columns;
+    item->report = outcome.report;
+    item->document = outcome.document;
+    item->document_base = table.target.location;
+    const pang_merge_choice *choice = pang_merge_choice_of(task, item);
+    if (item->document == NULL && choice != NULL && choice->value != NULL)
+        item->document = (pang_json *)(uintptr_t)table.target.document;
+    return unite_reserved(task, item, err);
+}
+
+/* The source's content as the target's next document, where the target's own went on meanwhile. */
+static pang_code take_table(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+{
+    pang_merge_table table;
+    if (task->state == NULL || !pang_content_exists(&item->half[item->value_base].source) ||
+        !pang_content_exists(&item->half[item->value_base].target))
+        return PANG_OK; /* nothing in common: the source's own document */
+    pang_code code = set_up_table(task, item, &table, err);
+    if (code == PANG_OK)
+        code = pang_merge_table_take_source(&table, &item->document, err);
+    if (code != PANG_OK)
+        return code;
+    item->document_base = table.target.location;
+    item->body->origin = item->body->value_origin = 0;
+    return unite_reserved(task, item, err);
+}
+
 /* ---- which side's, or both ---- */
 
-static bool same_body(const pang_content *a, const pang_content *b)
+pang_code pang_merge_take_value(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
-    return pang_content_exists(a) && pang_content_exists(b) &&
-           pang_merge_same_value(a->body, b->body);
-}
-
-static bool only_target_changed(const pang_merge_item *item)
-{
-    for (size_t i = 0; i < item->n_pairs; i++)
-        if (same_body(&item->source, &item->half[i].source))
-            return true;
-    return same_body(&item->source, &item->target);
-}
-
-static bool only_source_changed(const pang_merge_item *item)
-{
-    for (size_t i = 0; i < item->n_pairs; i++)
-        if (same_body(&item->target, &item->half[i].target) &&
-            same_body(&item->half[i].source, &item->half[i].target))
-            return true;
-    return false;
+    item->body = copy_body(task, item->source.body);
+    if (item->body == NULL)
+        return pang_fail_memory(err);
+    item->body->origin = pang_merge_origin(&item->source);
+    item->body->value_origin = pang_merge_value_origin(&item->source);
+    item->body->name_origin = pang_merge_name_origin(&item->source);
+    if (item->body->kind == NAMESPACE && pang_content_exists(&item->target))
+        item->body->asset = item->target.body->asset;
+    if (item->body->kind == TABLE && !item->plain && pang_content_exists(&item->target) &&
+        !pang_merge_same_value(item->source.body, item->target.body))
+        return take_table(task, item, err);
+    return PANG_OK;
 }
 
 pang_code pang_merge_value(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
-    if (only_target_changed(item))
+    const pang_content *base = &item->half[item->value_base].source;
+    const pang_content *of_target = &item->half[item->value_base].target;
+    if (same_body(&item->source, base) || same_body(&item->source, &item->target))
         return keep_value(task, item, err);
-    if (only_source_changed(item))
-        return pang_merge_take_value(task, item, err);
+    if (same_body(&item->target, of_target) && same_body(base, of_target)) {
+        item->plain = true;
+        pang_code code = pang_merge_take_value(task, item, err);
+        item->plain = false;
+        if (code == PANG_OK)
+            item->body->origin = 0; /* the name may be the target's */
+        return code;
+    }
     pang_code code = keep_value(task, item, err);
     if (code != PANG_OK)
         return code;
+    item->body->value_origin = 0;
     switch (item->target.body->kind) {
     case TABLE:
-        return conflict_of_table(task, item, err);
+        return merge_table(task, item, err);
     case VIEW:
         return conflict_of_view(task, item, err);
     default:

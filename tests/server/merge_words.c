@@ -352,7 +352,7 @@ static pang_code run(fixture *fx, mfx_merge *m)
     pang_merge_changes_begin(&changes, fx->arena);
     if (code == PANG_OK)
         code = pang_merge_changes_since(&changes, &source, &base, &fx->err);
-    pang_merge_task task = {.state = fx->state,
+    pang_merge_task task = {.state = NULL,
                             .env = &fx->env,
                             .source = &source,
                             .target = &target,
