@@ -74,10 +74,7 @@ typedef struct {
     pang_str key;
     size_t prefix_len; /* for CEILING */
     pang_ref_mode mode;
-    /* What answers it was written once, is kept while anything names it, and for CEILING: nothing
-     * ever comes between. A cache may answer; it does not know a CEILING's key, and tells the
-     * ref's. */
-    bool immutable;
+    bool immutable; /* written once, and final: a cache may answer, a CEILING under the ref's key */
 } pang_ref;
 
 typedef struct {
