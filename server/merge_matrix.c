@@ -151,9 +151,11 @@ static bool note_equality_on(pang_file_merge *m, const pang_live_file *data,
     return pang_matrix_note(m, PANG_RULE_EQUALITY_ON, data, deletes);
 }
 
-/* A compaction whose files keep numbers that the target knows: its deletes go on to hold. */
+/* A compaction whose files have numbers that the target has given: whether its deletes go on to
+ * hold is judged by these. */
 static bool keeps_numbers(const pang_file_merge *m)
 {
+    int64_t last = pang_model_int(m->target.document, "last-sequence-number", 0);
     bool any = false;
     if (!m->theirs.story.only_replace)
         return false;
@@ -162,7 +164,7 @@ static bool keeps_numbers(const pang_file_merge *m)
         if (file->content != PANG_FILE_DATA)
             continue;
         any = true;
-        if (file->number == -1 || file->number > m->common_sequence)
+        if (file->number == -1 || file->number > last)
             return false;
     }
     return any;

@@ -94,6 +94,11 @@ static pang_code get_file(world *w, pang_str path, pang_str *ret, pang_err *err)
                      PANG_STR_ARG(path));
 }
 
+pang_code world_bytes(world *w, pang_str path, pang_str *ret)
+{
+    return get_file(w, path, ret, &w->err);
+}
+
 static pang_code list_rows(void *arg, const pang_json *snapshot, pang_arena *arena,
                            pang_manifest **ret, size_t *ret_n, pang_err *err)
 {

@@ -62,6 +62,9 @@ size_t world_rows_in(world *w, const pang_json *document, const char *path, int6
 /* Live files as text, sorted: "a1:1:0 ..." is name, data sequence number, first row id. */
 const char *world_files(world *w, const pang_json *document);
 
+/* The bytes of a file. */
+pang_code world_bytes(world *w, pang_str path, pang_str *ret);
+
 /* Four documents merged; the new document, NULL when there are conflicts (in ret) or nothing. */
 typedef struct {
     const pang_json *source_half, *source, *target_half, *target;
