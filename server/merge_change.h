@@ -24,7 +24,7 @@ typedef struct {
                                       void *fn_arg, pang_err *err);
 } pang_manifest_source;
 
-/* What is told when a file cannot be read: "the manifest "x" cannot be read: why". */
+/* What is told when a file cannot be read, and becomes a conflict. */
 typedef struct {
     pang_str path; /* ptr NULL: all could be read */
     pang_str why;
@@ -34,10 +34,10 @@ typedef struct {
 typedef struct {
     const pang_json *document;
     const pang_json *snapshot; /* NULL: none */
-    const pang_manifest *rows;
+    const pang_manifest *rows; /* in the order of the list */
     size_t n_rows;
-    pang_file_map paths; /* of the rows */
-    const pang_spec_view *specs;
+    pang_file_map paths;         /* of the rows; a value is a row */
+    const pang_spec_view *specs; /* all of the document's */
     size_t n_specs;
 } pang_side;
 
@@ -63,7 +63,7 @@ typedef struct {
 } pang_story;
 
 typedef struct {
-    const pang_side *half, *head;
+    const pang_side *half, *head; /* from, to */
     pang_story story;
     pang_live_file **added, **removed; /* all contents */
     size_t n_added, n_removed;

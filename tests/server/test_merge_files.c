@@ -366,6 +366,20 @@ static void test_merge_files__cherry_pick_of_one_commit(void **state)
                 "the source removed or rewrote files that the target");
 }
 
+static void test_merge_files__deletes_taken_back_on_what_went_are_a_conflict(void **state)
+{
+    static const char taken[] = "one side took deletes back";
+    const pang_json *fork = begin(2, FORK "; + a3@1:6,7; E @1:2");
+    const pang_json *back = world_run(&w, fork, "r; + m1@2:13");
+    const pang_json *elsewhere = world_run(&w, fork, "- b1; + n1@1:2");
+    const pang_json *rewritten = world_run(&w, fork, "~ a1>c1@1:1,3");
+    (void)state;
+    (void)clash(fork, rewritten, fork, back, taken);
+    (void)clash(fork, back, fork, rewritten, taken);
+    assert_string_equal(world_scan(&w, merge(fork, elsewhere, fork, back)), "1 2 2 3 4 5 6 7 13");
+    assert_string_equal(world_scan(&w, merge(fork, back, fork, elsewhere)), "1 2 2 3 4 5 6 7 13");
+}
+
 /* ---- version 3 ---- */
 
 static void test_merge_files__rows_take_the_targets_next_ids(void **state)
@@ -527,6 +541,7 @@ int main(void)
         TEST(test_merge_files__revert_of_an_append_removes_it),
         TEST(test_merge_files__revert_of_a_vector_brings_the_old_one_back),
         TEST(test_merge_files__cherry_pick_of_one_commit),
+        TEST(test_merge_files__deletes_taken_back_on_what_went_are_a_conflict),
         TEST(test_merge_files__rows_take_the_targets_next_ids),
         TEST(test_merge_files__existing_files_keep_their_row_ids),
         TEST(test_merge_files__row_ids_that_both_gave_are_a_conflict),

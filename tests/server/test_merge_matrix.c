@@ -90,6 +90,7 @@ static const cell cells[] = {
     {"loose delete, one of another partition inside, deleted", "- a2x", "y a1:0,a3:0", NULL, V2,
      false},
     {"loose, one of another partition inside", "y a1:0,a3:0", "y a2x:0", NULL, V2, false},
+    {"one inside, loose of another partition", "y a2x:0", "y a1:0,a3:0", NULL, V2, false},
     {"loose, one inside", "y a1:0,a3:0", "x a2:1", SAME_FILE, V2, false},
     {"one inside, loose", "x a2:1", "y a1:0,a3:0", SAME_FILE, V2, false},
     {"vector, vector on the same", "v a1:0", "v a1:1", SAME_FILE, V3, false},
@@ -132,6 +133,8 @@ static const cell cells[] = {
     {"dynamic, global equality delete", "d @1>n9:21", "e @*:77", PARTITION, V23, false},
     {"dynamic, compaction", "d @1>n9:21", "^ a1,a2>k1", GONE, ALL, false},
     {"dynamic, compaction elsewhere", "d @2>n9:21", "^ a1,a2>k1", NULL, ALL, false},
+    {"dynamic, what it wrote deleted, append", "d @1>n9:21; - n9", "+ n2@1:12", PARTITION, ALL,
+     false},
     {"dynamic of a new partition, append", "d @5>n9:21", "+ n2@5:12", PARTITION, ALL, false},
     /* compaction */
     {"compaction, append", "^ a1,a2>k1", "+ n2@1:12", NULL, ALL, false},

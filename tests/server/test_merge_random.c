@@ -120,6 +120,8 @@ static bool has_reason(world *w, const world_merge *m, const plains *half, const
                        const plains *target)
 {
     bool dynamic = has_dynamic(m->source);
+    int64_t last = 0;
+    (void)pang_json_to_int64(pang_json_get(m->source_half, "last-sequence-number"), &last);
     for (size_t i = 0; i < half->n; i++) {
         const plain *r = &half->list[i];
         if (r->content != PANG_FILE_DATA && !holds(target, r))
@@ -151,6 +153,10 @@ static bool has_reason(world *w, const world_merge *m, const plains *half, const
         }
         for (size_t k = 0; k < target->n; k++) {
             const plain *u = &target->list[k];
+            /* What came back, or was moved, may have no place among the deletes. */
+            if (a->content == PANG_FILE_DATA && u->content == PANG_FILE_EQUALITY_DELETES &&
+                in_scope(w, u, a) && a->sequence <= last)
+                return true;
             if (holds(half, u) || holds(source, u))
                 continue;
             if (a->content == PANG_FILE_POSITION_DELETES &&
