@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/audit.h"
+#include "cli/gc.h"
 #include "cli/root.h"
 #include "cli/up.h"
 
@@ -29,6 +30,7 @@ static const struct {
 } commands[] = {
     {"up", NULL, "start server and bridge, restart what dies, stop both on Ctrl-C", pang_up},
     {"audit", NULL, "verify: check that the audit log is what was written", pang_audit},
+    {"gc", NULL, "remove files that no branch, tag or retained commit reaches", pang_gc},
     {"root", NULL, "reset: take root's password, and print a code to set another", pang_root},
     {"version", "--version", "print the version", run_version},
     {"help", "--help", "print this", run_help},

@@ -31,7 +31,6 @@ enum {
     CONNECTIONS_SHARE = 2, /* of all connections, the part that one process may have */
     MESSAGE_SLACK = 64 << 10,
     HARD_STOP_MS = 5000, /* for calls to notice that they were cancelled */
-    KINDS_MAX = 8,
 };
 
 /* Everything that is open; what is NULL or negative is not. */
@@ -45,7 +44,7 @@ typedef struct {
     pang_counters *counters;
     pang_health *health;
     pang_db *db;
-    pang_objects *objects[KINDS_MAX + 1];
+    pang_objects *objects[PANG_OBJECT_KINDS_MAX + 1];
     pang_str file_warehouses; /* a location */
     pang_state *state;
     pang_audit *audit;
@@ -221,20 +220,8 @@ static pang_code find_file_warehouses(server *s, pang_err *err)
 
 static pang_code open_objects(server *s, pang_err *err)
 {
-    const pang_str *more;
-    pang_str roots[PANG_CONFIG_LIST_MAX + 1] = {s->places.warehouse};
-    size_t n = pang_config_list(s->config, PANG_OPT_FILE_ROOTS, &more);
-    pang_objects_config config = {.file_roots = roots, .n_file_roots = n + 1};
-    for (size_t i = 0; i < n; i++)
-        roots[i + 1] = more[i];
-    for (size_t i = 0; i < KINDS_MAX && pang_objects_kinds[i] != NULL; i++) {
-        pang_str schemes = pang_str_from(pang_objects_kinds[i]->schemes), first;
-        (void)pang_str_next(&schemes, ',', &first);
-        pang_code code = pang_objects_open(first, &config, &s->objects[i], err);
-        if (code != PANG_OK)
-            return code;
-    }
-    return find_file_warehouses(s, err);
+    pang_code code = pang_setup_objects(s->config, s->places.warehouse, s->objects, err);
+    return code == PANG_OK ? find_file_warehouses(s, err) : code;
 }
 
 static pang_code open_state(server *s, pang_err *err)
@@ -442,7 +429,7 @@ static void close_all(server *s)
     pang_dispatch_close(s->dispatcher);
     pang_credentials_close(&s->credentials);
     pang_state_close(s->state);
-    for (size_t i = 0; i < KINDS_MAX; i++)
+    for (size_t i = 0; i < PANG_OBJECT_KINDS_MAX; i++)
         pang_objects_close(s->objects[i]);
     pang_db_close(s->db);
     pang_health_free(s->health);

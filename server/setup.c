@@ -223,3 +223,22 @@ void pang_setup_notify(const char *state)
                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
     close(fd);
 }
+
+pang_code pang_setup_objects(const pang_config *config, pang_str warehouse,
+                             pang_objects *list[PANG_OBJECT_KINDS_MAX + 1], pang_err *err)
+{
+    const pang_str *more;
+    pang_str roots[PANG_CONFIG_LIST_MAX + 1] = {warehouse};
+    size_t n = pang_config_list(config, PANG_OPT_FILE_ROOTS, &more);
+    pang_objects_config opened = {.file_roots = roots, .n_file_roots = n + 1};
+    for (size_t i = 0; i < n; i++)
+        roots[i + 1] = more[i];
+    for (size_t i = 0; i < PANG_OBJECT_KINDS_MAX && pang_objects_kinds[i] != NULL; i++) {
+        pang_str schemes = pang_str_from(pang_objects_kinds[i]->schemes), first;
+        (void)pang_str_next(&schemes, ',', &first);
+        pang_code code = pang_objects_open(first, &opened, &list[i], err);
+        if (code != PANG_OK)
+            return code;
+    }
+    return PANG_OK;
+}

@@ -11,6 +11,7 @@
 #include "api/config.h"
 #include "api/env.h"
 #include "api/id.h"
+#include "api/vending.h"
 
 /* Where things are. All absolute; text is NUL-terminated. */
 typedef struct {
@@ -35,6 +36,14 @@ PANG_MUST_CHECK pang_code pang_setup_store_url(const pang_config *config, pang_s
  * ERRORS: UNAVAILABLE, DATA_LOSS (the file is damaged). */
 PANG_MUST_CHECK pang_code pang_setup_server_id(pang_str data, const pang_env *env, pang_id *ret,
                                                pang_err *err);
+
+/* Opens every kind of object store, for what the configuration permits and the folder `warehouse`.
+ * `list` has room for PANG_OBJECT_KINDS_MAX and NULL behind the last; what was opened the caller
+ * closes, after a failure too. ERRORS: those of opening. */
+enum { PANG_OBJECT_KINDS_MAX = 8 };
+PANG_MUST_CHECK pang_code pang_setup_objects(const pang_config *config, pang_str warehouse,
+                                             pang_objects *list[PANG_OBJECT_KINDS_MAX + 1],
+                                             pang_err *err);
 
 /* The numbers of allowed-uids. ERRORS: INVALID_ARGUMENT. */
 PANG_MUST_CHECK pang_code pang_setup_uids(const pang_config *config, pang_arena *arena,

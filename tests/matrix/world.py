@@ -281,6 +281,11 @@ class Fresh:
                                (namespace, names["table"]))
         return names
 
+    def dropped(self):
+        names = self.table()
+        self.world.a.admin.ask("DELETE", "/v1/lake/namespaces/sales/tables/" + names["table"])
+        return names
+
     def unregistered_beside(self):
         return self.unregistered("other")
 
