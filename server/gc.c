@@ -323,6 +323,16 @@ static pang_code run_in(run *r, pang_arena *arena)
     return code == PANG_OK ? r->code : code;
 }
 
+/* For metrics. */
+static void count(pang_state *state, const pang_gc_outcome *outcome)
+{
+    atomic_fetch_add(&state->gc_runs, 1);
+    atomic_fetch_add(&state->gc_skipped, outcome->skipped);
+    atomic_fetch_add(&state->gc_removed, outcome->removed);
+    atomic_fetch_add(&state->gc_bytes, outcome->bytes);
+    atomic_store(&state->gc_last_ms, pang_env_wall_ms(state->config.env));
+}
+
 pang_code pang_gc_run(pang_state *state, const pang_gc_plan *plan, pang_gc_fn *fn, void *arg,
                       pang_gc_outcome *ret, pang_err *err)
 {
@@ -342,6 +352,8 @@ pang_code pang_gc_run(pang_state *state, const pang_gc_plan *plan, pang_gc_fn *f
     pang_gc_set_init(&r.seen, SEEN_MAX);
     pang_code code = arena == NULL || r.unit == NULL || r.one == NULL ? pang_fail_memory(err)
                                                                       : run_in(&r, arena);
+    if (!plan->dry_run)
+        count(state, ret);
     pang_gc_set_free(&r.marks);
     pang_gc_set_free(&r.seen);
     pang_arena_free(arena);

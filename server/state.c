@@ -121,5 +121,10 @@ void pang_state_get_stats(pang_state *state, pang_state_stats *ret)
         .files_restored = atomic_load(&state->files_restored),
         .files_purged = atomic_load(&state->files_purged),
         .rounds_failed = atomic_load(&state->rounds_failed),
+        .gc_runs = atomic_load(&state->gc_runs),
+        .gc_skipped = atomic_load(&state->gc_skipped),
+        .gc_removed = atomic_load(&state->gc_removed),
+        .gc_bytes = atomic_load(&state->gc_bytes),
+        .gc_last_ms = atomic_load(&state->gc_last_ms),
     };
 }

@@ -62,6 +62,8 @@ void pang_state_wrote_file(pang_state *state);
 typedef struct {
     uint64_t documents, document_bytes, document_hits, document_misses;
     uint64_t files_synced, files_restored, files_purged, rounds_failed;
+    uint64_t gc_runs, gc_skipped, gc_removed, gc_bytes; /* of the collector, without dry runs */
+    int64_t gc_last_ms;                                 /* when a run ended last; 0: none has */
 } pang_state_stats;
 void pang_state_get_stats(pang_state *state, pang_state_stats *ret);
 

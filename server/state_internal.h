@@ -19,6 +19,8 @@ struct pang_state {
     pang_trees *trees;         /* locks itself */
     atomic_bool wrote_file;    /* since the last round */
     atomic_bool stopping;      /* long work ends */
+    atomic_uint_fast64_t gc_runs, gc_skipped, gc_removed, gc_bytes;
+    atomic_int_fast64_t gc_last_ms;
     atomic_uint_fast64_t files_synced, files_restored, files_purged, rounds_failed;
     int64_t files_at_ms, due_at_ms; /* mono: the next rounds; of the thread that works */
 };
