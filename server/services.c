@@ -34,5 +34,6 @@ const pang_service *const pang_services[] = {
     &pang_service_tag,
     &pang_service_commit,
     &pang_service_maintenance,
+    &pang_service_view,
     NULL,
 };

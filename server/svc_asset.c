@@ -205,7 +205,8 @@ static pang_code create_asset(pang_call *call, const void *request, void *reply,
     if (code == PANG_OK)
         code = take_properties(in, call->arena, &body, err);
     if (code == PANG_OK && pang_content_exists(&at.asset))
-        code = pang_fail_exists(at.asset.body, at.levels, at.address.name, call->arena, err);
+        code = pang_fail_exists(PANGOLIN__STORE__V1__KIND__KIND_GENERIC, at.asset.body, at.levels,
+                                at.address.name, call->arena, err);
     if (code != PANG_OK)
         return code;
     body.asset = pang_bytes_of_id(&id);

@@ -435,7 +435,8 @@ static pang_code check_undrop(pang_view *view, pang_levels levels, const pang_co
 {
     pang_arena *arena = view->arena;
     if (pang_content_exists(at))
-        return pang_fail_exists(at->body, levels, at->name.name, arena, err);
+        return pang_fail_exists(PANGOLIN__STORE__V1__KIND__KIND_TABLE, at->body, levels,
+                                at->name.name, arena, err);
     if (!judged->was_dropped)
         return pang_fail_no_table(levels, at->name.name, arena, err);
     if (!pang_is_namespace(home))

@@ -96,17 +96,23 @@ pang_code pang_fail_no_table(pang_levels levels, pang_str name, pang_arena *aren
                      pang_dotted(levels, name, arena));
 }
 
-pang_code pang_fail_exists(const pang_rec_content *body, pang_levels levels, pang_str name,
-                           pang_arena *arena, pang_err *err)
+pang_code pang_fail_no_view(pang_levels levels, pang_str name, pang_arena *arena, pang_err *err)
 {
-    const char *shown = pang_dotted(levels, name, arena);
-    if (body->kind == KIND(VIEW))
-        return pang_fail(err, PANG_ALREADY_EXISTS, PANG_EXISTS,
-                         "View with same name already exists: %s", shown);
-    if (body->kind == KIND(GENERIC))
-        return pang_fail(err, PANG_ALREADY_EXISTS, PANG_EXISTS,
-                         "Asset with same name already exists: %s", shown);
-    return pang_fail(err, PANG_ALREADY_EXISTS, PANG_EXISTS, "Table already exists: %s", shown);
+    return pang_fail(err, PANG_NOT_FOUND, PANG_NO_VIEW, "View does not exist: %s",
+                     pang_dotted(levels, name, arena));
+}
+
+const char *pang_kind_title(pang_rec_kind kind)
+{
+    return kind == KIND(TABLE) ? "Table" : kind == KIND(VIEW) ? "View" : "Asset";
+}
+
+pang_code pang_fail_exists(pang_rec_kind wanted, const pang_rec_content *body, pang_levels levels,
+                           pang_str name, pang_arena *arena, pang_err *err)
+{
+    return pang_fail(err, PANG_ALREADY_EXISTS, PANG_EXISTS, "%s %salready exists: %s",
+                     pang_kind_title(body->kind), body->kind == wanted ? "" : "with same name ",
+                     pang_dotted(levels, name, arena));
 }
 
 bool pang_is_namespace(const pang_content *content)
@@ -117,4 +123,9 @@ bool pang_is_namespace(const pang_content *content)
 bool pang_is_table(const pang_content *content)
 {
     return pang_content_exists(content) && content->body->kind == KIND(TABLE);
+}
+
+bool pang_is_view(const pang_content *content)
+{
+    return pang_content_exists(content) && content->body->kind == KIND(VIEW);
 }

@@ -17,15 +17,18 @@ enum {
 
 #define PANG_NO_NAMESPACE "NoSuchNamespaceException"
 #define PANG_NO_TABLE "NoSuchTableException"
+#define PANG_NO_VIEW "NoSuchViewException"
 #define PANG_EXISTS "AlreadyExistsException"
 #define PANG_BAD_REQUEST "BadRequestException"
 #define PANG_COMMIT_FAILED "CommitFailedException"
+
+typedef Pangolin__Store__V1__Kind pang_rec_kind;
 
 /* A repeated string field as levels; borrows the strings. ERRORS: RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_levels_of(char *const *strings, size_t n, pang_arena *arena,
                                          pang_levels *ret, pang_err *err);
 /* Rules for names that are given to something new: not empty, no control characters, no "@",
- * bounded. `what` is "namespace" or "table". ERRORS: INVALID_ARGUMENT. */
+ * bounded. `what` is "namespace", "table" or "view". ERRORS: INVALID_ARGUMENT. */
 PANG_MUST_CHECK pang_code pang_name_check(const char *what, pang_str name, pang_err *err);
 PANG_MUST_CHECK pang_code pang_levels_check(pang_levels levels, pang_err *err);
 
@@ -35,11 +38,15 @@ const char *pang_dotted(pang_levels levels, pang_str name, pang_arena *arena);
 /* "Namespace does not exist: a.b" and its kin; each fills *err and returns its code. */
 pang_code pang_fail_no_namespace(pang_levels levels, pang_arena *arena, pang_err *err);
 pang_code pang_fail_no_table(pang_levels levels, pang_str name, pang_arena *arena, pang_err *err);
-/* What stands in the way of a new table, by its kind. */
-pang_code pang_fail_exists(const pang_rec_content *body, pang_levels levels, pang_str name,
-                           pang_arena *arena, pang_err *err);
+pang_code pang_fail_no_view(pang_levels levels, pang_str name, pang_arena *arena, pang_err *err);
+/* "Table", "View", "Asset": as messages begin. */
+const char *pang_kind_title(pang_rec_kind kind);
+/* What stands in the way of a new asset of the kind that is wanted. */
+pang_code pang_fail_exists(pang_rec_kind wanted, const pang_rec_content *body, pang_levels levels,
+                           pang_str name, pang_arena *arena, pang_err *err);
 
 bool pang_is_namespace(const pang_content *content);
 bool pang_is_table(const pang_content *content);
+bool pang_is_view(const pang_content *content);
 
 #endif

@@ -12,6 +12,7 @@
 extern const pang_service pang_service_config;
 extern const pang_service pang_service_namespace;
 extern const pang_service pang_service_table;
+extern const pang_service pang_service_view;
 extern const pang_service pang_service_maintenance;
 
 /* ---- lists: svc_list.c ---- */

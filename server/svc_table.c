@@ -14,7 +14,7 @@ pang_code pang_table_address(pang_view *view, pang_arena *arena, const char *pre
                              char *const *levels, size_t n_levels, const char *name,
                              pang_table *ret, pang_err *err)
 {
-    *ret = (pang_table){.view = view};
+    *ret = (pang_table){.view = view, .kind = PANGOLIN__STORE__V1__KIND__KIND_TABLE};
     pang_code code = pang_address_of(prefix, levels, n_levels, name, arena, &ret->address, err);
     ret->levels = ret->address.levels;
     ret->name = ret->address.name;
@@ -23,8 +23,20 @@ pang_code pang_table_address(pang_view *view, pang_arena *arena, const char *pre
 
 pang_code pang_table_absent(const pang_table *table, pang_err *err)
 {
-    return pang_fail_no_table(table->address.spelt_levels, table->address.spelt_name,
-                              table->view->arena, err);
+    const pang_address *at = &table->address;
+    if (table->kind == PANGOLIN__STORE__V1__KIND__KIND_VIEW)
+        return pang_fail_no_view(at->spelt_levels, at->spelt_name, table->view->arena, err);
+    return pang_fail_no_table(at->spelt_levels, at->spelt_name, table->view->arena, err);
+}
+
+bool pang_table_is_there(const pang_table *table)
+{
+    return pang_content_exists(&table->content) && table->content.body->kind == table->kind;
+}
+
+const char *pang_table_word(const pang_table *table)
+{
+    return table->kind == PANGOLIN__STORE__V1__KIND__KIND_VIEW ? "view" : "table";
 }
 
 pang_code pang_table_homeless(const pang_table *table, pang_err *err)
@@ -51,7 +63,7 @@ pang_code pang_table_find(pang_call *call, const char *prefix, char *const *leve
 {
     pang_code code = pang_table_open(call, prefix, levels, n_levels, name, PANG_NO_TABLE, view, ret,
                                      err);
-    if (code == PANG_OK && !pang_is_table(&ret->content))
+    if (code == PANG_OK && !pang_table_is_there(ret))
         return pang_table_absent(ret, err);
     if (code == PANG_OK)
         call->note.resource = pang_id_of(ret->content.body->asset);
@@ -81,7 +93,7 @@ pang_code pang_raw_json(ProtobufCBinaryData field, const char *what, pang_arena 
 /* ---- ETags ---- */
 
 /* Weak comparison against a list of tags. */
-static bool matches(const char *if_none_match, const char *etag)
+bool pang_etag_matches(const char *if_none_match, const char *etag)
 {
     pang_str rest = pang_str_from(if_none_match), one;
     while (pang_str_next(&rest, ',', &one)) {
@@ -129,7 +141,7 @@ static pang_code load_table(pang_call *call, const void *request, void *reply, p
     char *etag = pang_table_etag(call->arena, table.content.body, shape, overlay);
     if (etag == NULL)
         return pang_fail_memory(err);
-    out->not_modified = matches(in->if_none_match, etag);
+    out->not_modified = pang_etag_matches(in->if_none_match, etag);
     out->etag = etag;
     if (out->not_modified)
         return PANG_OK;
@@ -182,16 +194,16 @@ static pang_code report_metrics(pang_call *call, const void *request, void *repl
 /* ---- list ---- */
 
 typedef struct {
-    const Pangolin__V1__ListTablesRequest *in;
-    Pangolin__V1__ListTablesResponse *out;
+    pang_identifiers *page;
     pang_arena *arena;
     bool failed;
 } listing;
 
-static bool add_table(void *arg, const pang_content *row)
+static bool add_identifier(void *arg, const pang_content *row)
 {
     listing *l = arg;
-    if (!pang_is_table(row))
+    pang_identifiers *page = l->page;
+    if (row->body->kind != page->kind)
         return true;
     Pangolin__V1__TableIdentifier *one = pang_arena_alloc(l->arena, sizeof *one);
     char *name = pang_arena_cstr(l->arena, row->name.name);
@@ -199,10 +211,10 @@ static bool add_table(void *arg, const pang_content *row)
     if (l->failed)
         return false;
     *one = (Pangolin__V1__TableIdentifier)PANGOLIN__V1__TABLE_IDENTIFIER__INIT;
-    one->namespace_ = l->in->namespace_;
-    one->n_namespace_ = l->in->n_namespace_;
+    one->namespace_ = page->namespace_;
+    one->n_namespace_ = page->n_namespace_;
     one->name = name;
-    l->out->identifiers[l->out->n_identifiers++] = one;
+    page->identifiers[page->n_identifiers++] = one;
     return true;
 }
 
@@ -218,30 +230,46 @@ static pang_code check_namespace(pang_view *view, const pang_address *address, p
     return code;
 }
 
-static pang_code list_tables(pang_call *call, const void *request, void *reply, pang_err *err)
+pang_code pang_list_identifiers(pang_call *call, const char *prefix, pang_identifiers *page,
+                                pang_err *err)
 {
-    const Pangolin__V1__ListTablesRequest *in = request;
-    listing l = {.in = in, .out = reply, .arena = call->arena};
+    listing l = {.page = page, .arena = call->arena};
     pang_view view;
     pang_address address;
     pang_list list;
-    pang_code code = pang_address_of(in->prefix, in->namespace_, in->n_namespace_, NULL,
+    pang_code code = pang_address_of(prefix, page->namespace_, page->n_namespace_, NULL,
                                      call->arena, &address, err);
     if (code == PANG_OK)
         code = pang_address_open(call, &address, PANG_NO_NAMESPACE, &view, err);
     if (code == PANG_OK)
         code = check_namespace(&view, &address, err);
     if (code == PANG_OK)
-        code = pang_list_begin(call, &view, address.levels, PANG_SPACE_ASSET,
-                               in->_page_token_case != 0 ? in->page_token : NULL, in->page_size,
-                               &list, err);
+        code = pang_list_begin(call, &view, address.levels, PANG_SPACE_ASSET, page->token,
+                               page->page_size, &list, err);
     if (code != PANG_OK)
         return code;
-    l.out->identifiers = pang_arena_alloc_n(call->arena, list.query.limit, sizeof(void *));
-    if (l.out->identifiers == NULL)
+    page->identifiers = pang_arena_alloc_n(call->arena, list.query.limit, sizeof(void *));
+    if (page->identifiers == NULL)
         return pang_fail_memory(err);
-    code = pang_list_run(call, &list, add_table, &l, &l.out->next_page_token, err);
+    code = pang_list_run(call, &list, add_identifier, &l, &page->next_token, err);
     return code == PANG_OK && l.failed ? pang_fail_memory(err) : code;
+}
+
+static pang_code list_tables(pang_call *call, const void *request, void *reply, pang_err *err)
+{
+    const Pangolin__V1__ListTablesRequest *in = request;
+    Pangolin__V1__ListTablesResponse *out = reply;
+    pang_identifiers page = {.kind = PANGOLIN__STORE__V1__KIND__KIND_TABLE,
+                             .namespace_ = in->namespace_,
+                             .n_namespace_ = in->n_namespace_,
+                             .token = in->_page_token_case != 0 ? in->page_token : NULL,
+                             .page_size = in->page_size};
+    pang_code code = pang_list_identifiers(call, in->prefix, &page, err);
+    out->identifiers = page.identifiers;
+    out->n_identifiers = page.n_identifiers;
+    if (page.next_token != NULL)
+        out->next_page_token = page.next_token;
+    return code;
 }
 
 #define METHOD(Name, name, handler, replayed)                                                      \

@@ -14,9 +14,10 @@
 
 #include "pangolin/v1/table.pb-c.h"
 
-/* A table that a call is about, there or not. */
+/* A table (or view, for the view service) that a call is about, there or not. */
 typedef struct {
     pang_view *view;
+    pang_rec_kind kind; /* what the call is about: a table, unless somebody says otherwise */
     pang_address address;
     pang_levels levels; /* of the address: without a ref */
     pang_str name;
@@ -31,6 +32,10 @@ PANG_MUST_CHECK pang_code pang_table_open(pang_call *call, const char *prefix, c
 PANG_MUST_CHECK pang_code pang_table_find(pang_call *call, const char *prefix, char *const *levels,
                                           size_t n_levels, const char *name, pang_view *view,
                                           pang_table *ret, pang_err *err);
+/* Whether the name stands for one, of the kind that the call is about. */
+bool pang_table_is_there(const pang_table *table);
+/* "table", "view" */
+const char *pang_table_word(const pang_table *table);
 /* "ns.t" */
 const char *pang_table_shown(const pang_table *table);
 /* "Table does not exist: ns.t@dev", as the request spelt it; fills *err and returns its code. */
@@ -42,6 +47,8 @@ PANG_MUST_CHECK pang_code pang_table_address(pang_view *view, pang_arena *arena,
                                              char *const *levels, size_t n_levels, const char *name,
                                              pang_table *ret, pang_err *err);
 
+/* Whether one of the tags that a client has still holds. */
+bool pang_etag_matches(const char *if_none_match, const char *etag);
 /* The ETag of a document in a shape, with an overlay; NULL without memory. */
 char *pang_table_etag(pang_arena *arena, const pang_rec_content *body, pang_shape shape,
                       pang_overlay overlay);
@@ -89,6 +96,58 @@ PANG_MUST_CHECK pang_code pang_next_adopt(pang_call *call, pang_next *next, pang
                                           pang_err *err);
 /* Puts the table's change, a new table or a new state, into the edit. */
 PANG_MUST_CHECK pang_code pang_next_put(pang_next *next, pang_edit *edit, pang_err *err);
+
+/* A new table or view, from its request to its commit. */
+typedef struct {
+    pang_view view;
+    pang_table table;
+    pang_content namespace; /* of the table */
+    pang_next next;
+} pang_creation;
+
+/* Reads the name and its namespace in one go, and refuses what cannot be created. */
+PANG_MUST_CHECK pang_code pang_creation_begin(pang_call *call, const char *prefix,
+                                              char *const *levels, size_t n_levels,
+                                              const char *name, const char *branch, pang_rec_kind kind,
+                                              pang_creation *ret, pang_err *err);
+/* "Table already exists: ns.t" and its kin, where the name stands for something. */
+PANG_MUST_CHECK pang_code pang_creation_absent(const pang_creation *c, pang_err *err);
+typedef pang_code pang_check_document(const pang_json *document, pang_arena *arena, pang_err *err);
+/* Reads a metadata file and judges it; the document is kept as it stands there. */
+PANG_MUST_CHECK pang_code pang_creation_read(pang_call *call, const char *location,
+                                             pang_check_document *check, pang_next *next,
+                                             pang_err *err);
+/* Puts it into the catalog, in a commit of its own ("create table ns.t"), and keeps the outcome for
+ * a request that is repeated. */
+PANG_MUST_CHECK pang_code pang_creation_save(pang_call *call, pang_creation *c, const char *verb,
+                                             pang_err *err);
+
+/* One page of a namespace's tables or views, and what it is asked by. */
+typedef struct {
+    pang_rec_kind kind;
+    char **namespace_; /* as the request spelt it */
+    size_t n_namespace_;
+    const char *token; /* NULL: none */
+    int32_t page_size;
+    struct Pangolin__V1__TableIdentifier **identifiers;
+    size_t n_identifiers;
+    char *next_token; /* NULL: the last page */
+} pang_identifiers;
+PANG_MUST_CHECK pang_code pang_list_identifiers(pang_call *call, const char *prefix,
+                                                pang_identifiers *l, pang_err *err);
+
+/* A request's body may name its table again: it must be the one of the path. NULL: it does not. */
+PANG_MUST_CHECK pang_code pang_table_agree(const char *prefix,
+                                           const struct Pangolin__V1__TableIdentifier *given,
+                                           const pang_table *table, pang_err *err);
+/* Drops it, in a commit of its own; its places stay reserved while it can come back. */
+PANG_MUST_CHECK pang_code pang_table_drop(pang_call *call, pang_table *table, bool purge,
+                                          const char *verb, pang_err *err);
+/* Renames a table or view. */
+PANG_MUST_CHECK pang_code pang_table_move(pang_call *call, const char *prefix,
+                                          const struct Pangolin__V1__TableIdentifier *from,
+                                          const struct Pangolin__V1__TableIdentifier *to,
+                                          pang_rec_kind kind, pang_err *err);
 
 /* Parses a raw JSON field with the strict scanner; an absent one gives NULL. `what` names it.
  * ERRORS: INVALID_ARGUMENT with the position, RESOURCE_EXHAUSTED. */

@@ -11,8 +11,6 @@
 #include "server/svc_table.h"
 #include "server/trees.h"
 
-#define VIEW PANGOLIN__STORE__V1__KIND__KIND_VIEW
-
 /* One table's part. */
 typedef struct {
     pang_table table;
@@ -99,7 +97,8 @@ static pang_code check_target(part *p, pang_err *err)
     if (!p->is_create)
         return pang_table_absent(&p->table, err);
     if (pang_content_exists(content))
-        return pang_fail_exists(content->body, p->table.levels, p->table.name, arena, err);
+        return pang_fail_exists(p->table.kind, content->body, p->table.levels, p->table.name, arena,
+                                err);
     return pang_name_check("table", p->table.name, err);
 }
 
@@ -175,16 +174,14 @@ static pang_code build(pang_call *call, part *p, pang_err *err)
 
 /* ---- one table ---- */
 
-static pang_code check_identifier(const Pangolin__V1__CommitTableRequest *in,
-                                  const pang_table *table, pang_err *err)
+pang_code pang_table_agree(const char *prefix, const Pangolin__V1__TableIdentifier *given,
+                           const pang_table *table, pang_err *err)
 {
-    const Pangolin__V1__TableIdentifier *given = in->identifier;
     pang_table named;
     if (given == NULL)
         return PANG_OK;
-    pang_code code = pang_table_address(table->view, table->view->arena, in->prefix,
-                                        given->namespace_, given->n_namespace_, given->name, &named,
-                                        err);
+    pang_code code = pang_table_address(table->view, table->view->arena, prefix, given->namespace_,
+                                        given->n_namespace_, given->name, &named, err);
     if (code == PANG_OK)
         code = pang_address_agree(&table->address, &named.address, err);
     if (code != PANG_OK)
@@ -195,7 +192,7 @@ static pang_code check_identifier(const Pangolin__V1__CommitTableRequest *in,
     if (same)
         return PANG_OK;
     return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
-                     "identifier in the body is not the table of the path");
+                     "identifier in the body is not the %s of the path", pang_table_word(table));
 }
 
 /* What the client says about the commit in the snapshots that it adds. */
@@ -236,7 +233,7 @@ pang_code pang_commit_table(pang_call *call, const void *request, void *reply, p
         code = pang_table_open(call, in->prefix, in->namespace_, in->n_namespace_, in->table,
                                PANG_NO_TABLE, &view, &p.table, err);
     if (code == PANG_OK)
-        code = check_identifier(in, &p.table, err);
+        code = pang_table_agree(in->prefix, in->identifier, &p.table, err);
     if (code == PANG_OK && !p.is_create && !brings_data(p.updates))
         call->note.action = "update_table";
     if (code == PANG_OK)

@@ -7,24 +7,18 @@
 
 /* ---- create ---- */
 
-typedef struct {
-    pang_view view;
-    pang_table table;
-    pang_content namespace; /* of the table */
-    pang_next next;
-} creation;
-
-/* Reads the name and its namespace in one go, and refuses what cannot be created. */
-static pang_code begin(pang_call *call, const char *prefix, char *const *levels, size_t n_levels,
-                       const char *name, const char *branch, creation *ret, pang_err *err)
+pang_code pang_creation_begin(pang_call *call, const char *prefix, char *const *levels,
+                              size_t n_levels, const char *name, const char *branch, pang_rec_kind kind,
+                              pang_creation *ret, pang_err *err)
 {
     pang_content both[2];
     pang_table *table = &ret->table;
     pang_code code = pang_table_address(&ret->view, call->arena, prefix, levels, n_levels, name,
                                         table, err);
+    table->kind = kind;
     pang_address_add(&table->address, pang_str_from(branch));
     if (code == PANG_OK)
-        code = pang_name_check("table", table->name, err);
+        code = pang_name_check(pang_table_word(table), table->name, err);
     if (code == PANG_OK)
         code = pang_address_open(call, &table->address, PANG_NO_NAMESPACE, &ret->view, err);
     if (code == PANG_OK && n_levels == 0)
@@ -41,6 +35,15 @@ static pang_code begin(pang_call *call, const char *prefix, char *const *levels,
     if (!pang_is_namespace(&ret->namespace))
         return pang_table_homeless(table, err);
     return PANG_OK;
+}
+
+pang_code pang_creation_absent(const pang_creation *c, pang_err *err)
+{
+    const pang_table *table = &c->table;
+    if (!pang_content_exists(&table->content))
+        return PANG_OK;
+    return pang_fail_exists(table->kind, table->content.body, table->levels, table->name,
+                            c->view.arena, err);
 }
 
 static pang_code properties_json(const Pangolin__V1__CreateTableRequest *in, pang_arena *arena,
@@ -81,7 +84,7 @@ static pang_code parse_request(const Pangolin__V1__CreateTableRequest *in, pang_
 
 /* The document, with every place it names reserved. */
 static pang_code make_document(pang_call *call, const Pangolin__V1__CreateTableRequest *in,
-                               creation *c, pang_err *err)
+                               pang_creation *c, pang_err *err)
 {
     pang_model_new request;
     pang_code code = parse_request(in, call->arena, &request, err);
@@ -100,16 +103,18 @@ static pang_code make_document(pang_call *call, const Pangolin__V1__CreateTableR
     return code == PANG_OK ? pang_next_places(call, &c->next, err) : code;
 }
 
-static pang_code save(pang_call *call, creation *c, const char *verb, pang_err *err)
+pang_code pang_creation_save(pang_call *call, pang_creation *c, const char *verb, pang_err *err)
 {
     pang_edit *edit;
     pang_code code = pang_edit_begin(&c->view, call->server->env, call->who, &edit, err);
     if (code == PANG_OK)
         code = pang_next_put(&c->next, edit, err);
     if (code == PANG_OK)
-        code = pang_edit_end(
-            edit, pang_arena_printf(call->arena, "%s table %s", verb, pang_table_shown(&c->table)),
-            err);
+        code = pang_edit_end(edit,
+                             pang_arena_printf(call->arena, "%s %s %s", verb,
+                                               pang_table_word(&c->table),
+                                               pang_table_shown(&c->table)),
+                             err);
     if (code == PANG_OK)
         code = pang_keep_document(call, &c->next.body, c->next.overlay, err);
     return code == PANG_OK
@@ -122,12 +127,12 @@ pang_code pang_create_table(pang_call *call, const void *request, void *reply, p
 {
     const Pangolin__V1__CreateTableRequest *in = request;
     Pangolin__V1__CreateTableResponse *out = reply;
-    creation c = {0};
-    pang_code code = begin(call, in->prefix, in->namespace_, in->n_namespace_, in->name, in->branch,
-                           &c, err);
-    if (code == PANG_OK && pang_content_exists(&c.table.content))
-        code = pang_fail_exists(c.table.content.body, c.table.levels, c.table.name, call->arena,
-                                err);
+    pang_creation c = {0};
+    pang_code code = pang_creation_begin(call, in->prefix, in->namespace_, in->n_namespace_,
+                                         in->name, in->branch,
+                                         PANGOLIN__STORE__V1__KIND__KIND_TABLE, &c, err);
+    if (code == PANG_OK)
+        code = pang_creation_absent(&c, err);
     if (code == PANG_OK)
         code = make_document(call, in, &c, err);
     if (code == PANG_OK)
@@ -143,7 +148,7 @@ pang_code pang_create_table(pang_call *call, const void *request, void *reply, p
     }
     code = pang_next_write(call, &c.next, (pang_str){0}, err);
     if (code == PANG_OK)
-        code = save(call, &c, "create", err);
+        code = pang_creation_save(call, &c, "create", err);
     return code == PANG_OK
                ? pang_table_reply_Create(call, &c.next.body, c.next.overlay, c.next.text, out, err)
                : code;
@@ -163,9 +168,8 @@ pang_code pang_replay_create(pang_call *call, const void *request, pang_str kept
 
 /* ---- register ---- */
 
-/* Reads and judges the file; the document is kept as it stands there. */
-static pang_code read_document(pang_call *call, const char *location, pang_next *next,
-                               pang_err *err)
+pang_code pang_creation_read(pang_call *call, const char *location, pang_check_document *check,
+                             pang_next *next, pang_err *err)
 {
     pang_location at;
     pang_err inner;
@@ -180,7 +184,7 @@ static pang_code read_document(pang_call *call, const char *location, pang_next 
         return code;
     code = pang_json_parse(next->text, call->arena, &next->document, &inner);
     if (code == PANG_OK)
-        code = pang_model_check(next->document, call->arena, &inner);
+        code = check(next->document, call->arena, &inner);
     if (code == PANG_INVALID_ARGUMENT)
         return pang_fail(err, code, PANG_BAD_REQUEST, "metadata file %.200s is not valid: %s",
                          location, inner.message);
@@ -193,24 +197,24 @@ pang_code pang_register_table(pang_call *call, const void *request, void *reply,
 {
     const Pangolin__V1__RegisterTableRequest *in = request;
     Pangolin__V1__RegisterTableResponse *out = reply;
-    creation c = {0};
-    pang_code code = begin(call, in->prefix, in->namespace_, in->n_namespace_, in->name, "", &c,
-                           err);
+    pang_creation c = {0};
+    pang_code code = pang_creation_begin(call, in->prefix, in->namespace_, in->n_namespace_,
+                                         in->name, "", PANGOLIN__STORE__V1__KIND__KIND_TABLE, &c,
+                                         err);
     if (code != PANG_OK)
         return code;
-    bool exists = pang_content_exists(&c.table.content);
-    if (exists && !(in->overwrite && pang_is_table(&c.table.content)))
-        return pang_fail_exists(c.table.content.body, c.table.levels, c.table.name, call->arena,
-                                err);
-    code = pang_next_begin(call, &c.table, &c.next, err);
+    if (!(in->overwrite && pang_table_is_there(&c.table)))
+        code = pang_creation_absent(&c, err);
     if (code == PANG_OK)
-        code = read_document(call, in->metadata_location, &c.next, err);
+        code = pang_next_begin(call, &c.table, &c.next, err);
+    if (code == PANG_OK)
+        code = pang_creation_read(call, in->metadata_location, pang_model_check, &c.next, err);
     if (code == PANG_OK)
         code = pang_next_places(call, &c.next, err);
     if (code == PANG_OK)
         code = pang_next_adopt(call, &c.next, pang_str_from(in->metadata_location), err);
     if (code == PANG_OK)
-        code = save(call, &c, "register", err);
+        code = pang_creation_save(call, &c, "register", err);
     return code == PANG_OK ? pang_table_reply_Register(call, &c.next.body, c.next.overlay,
                                                        c.next.text, out, err)
                            : code;

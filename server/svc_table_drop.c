@@ -1,11 +1,13 @@
 /*
- * Dropping, unregistering and renaming tables. Nothing is removed in the call: the name gets a
- * tombstone, the location stays reserved, and files of a purged table go when it cannot come back
- * any more.
+ * Dropping, unregistering and renaming tables; views are dropped and renamed by the same rules.
+ * Nothing is removed in the call: the name gets a tombstone, the location stays reserved, and files
+ * of a purged table go when it cannot come back any more.
  */
 #include <string.h>
 
 #include "server/svc_table.h"
+
+#define VIEW PANGOLIN__STORE__V1__KIND__KIND_VIEW
 
 /* ---- drop ---- */
 
@@ -52,8 +54,8 @@ static pang_code end_locations(pang_call *call, pang_table *table, bool purge, p
     return code == PANG_OK ? put_due(call, table, purge, due_ms, err) : code;
 }
 
-static pang_code drop(pang_call *call, pang_table *table, bool purge, const char *verb,
-                      pang_err *err)
+pang_code pang_table_drop(pang_call *call, pang_table *table, bool purge, const char *verb,
+                          pang_err *err)
 {
     pang_edit *edit;
     pang_code code = pang_edit_begin(table->view, call->server->env, call->who, &edit, err);
@@ -62,9 +64,10 @@ static pang_code drop(pang_call *call, pang_table *table, bool purge, const char
     if (code == PANG_OK)
         code = end_locations(call, table, purge, err);
     if (code == PANG_OK)
-        code = pang_edit_end(
-            edit, pang_arena_printf(call->arena, "%s table %s", verb, pang_table_shown(table)),
-            err);
+        code = pang_edit_end(edit,
+                             pang_arena_printf(call->arena, "%s %s %s", verb,
+                                               pang_table_word(table), pang_table_shown(table)),
+                             err);
     return code;
 }
 
@@ -78,7 +81,8 @@ pang_code pang_drop_table(pang_call *call, const void *request, void *reply, pan
                                      &view, &table, err);
     if (code != PANG_OK)
         return code;
-    return drop(call, &table, in->purge_requested, in->purge_requested ? "purge" : "drop", err);
+    return pang_table_drop(call, &table, in->purge_requested,
+                           in->purge_requested ? "purge" : "drop", err);
 }
 
 pang_code pang_unregister_table(pang_call *call, const void *request, void *reply, pang_err *err)
@@ -94,7 +98,7 @@ pang_code pang_unregister_table(pang_call *call, const void *request, void *repl
         code = pang_metadata_load(&view, call->server->state, table.content.body, PANG_WHOLE, &text,
                                   err);
     if (code == PANG_OK)
-        code = drop(call, &table, false, "unregister", err);
+        code = pang_table_drop(call, &table, false, "unregister", err);
     if (code != PANG_OK)
         return code;
     out->metadata_location = table.content.body->metadata_location;
@@ -110,23 +114,26 @@ typedef struct {
     pang_content namespace; /* of `to` */
 } renaming;
 
-static pang_code read_names(pang_call *call, const Pangolin__V1__RenameTableRequest *in,
-                            renaming *r, pang_err *err)
+static pang_code read_names(pang_call *call, const char *prefix,
+                            const Pangolin__V1__TableIdentifier *from,
+                            const Pangolin__V1__TableIdentifier *to, pang_rec_kind kind, renaming *r,
+                            pang_err *err)
 {
-    const Pangolin__V1__TableIdentifier *from = in->source, *to = in->destination;
     pang_content all[3];
     if (from == NULL || to == NULL || to->n_namespace_ == 0)
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                          "source and destination are required");
-    pang_code code = pang_table_address(&r->view, call->arena, in->prefix, from->namespace_,
+    pang_code code = pang_table_address(&r->view, call->arena, prefix, from->namespace_,
                                         from->n_namespace_, from->name, &r->from, err);
     if (code == PANG_OK)
-        code = pang_table_address(&r->view, call->arena, in->prefix, to->namespace_,
-                                  to->n_namespace_, to->name, &r->to, err);
+        code = pang_table_address(&r->view, call->arena, prefix, to->namespace_, to->n_namespace_,
+                                  to->name, &r->to, err);
     if (code == PANG_OK)
         code = pang_address_agree(&r->from.address, &r->to.address, err);
+    r->from.kind = r->to.kind = kind;
     if (code == PANG_OK)
-        code = pang_address_open(call, &r->from.address, PANG_NO_TABLE, &r->view, err);
+        code = pang_address_open(call, &r->from.address,
+                                 kind == VIEW ? PANG_NO_VIEW : PANG_NO_TABLE, &r->view, err);
     if (code != PANG_OK)
         return code;
     all[0].name = pang_name_of_asset(&r->view.keys, r->from.levels, r->from.name);
@@ -142,29 +149,29 @@ static pang_code read_names(pang_call *call, const Pangolin__V1__RenameTableRequ
 static pang_code check_names(const renaming *r, pang_err *err)
 {
     pang_arena *arena = r->view.arena;
-    if (!pang_is_table(&r->from.content))
+    if (!pang_table_is_there(&r->from))
         return pang_table_absent(&r->from, err);
     if (pang_str_equal(r->from.content.key, r->to.content.key))
         return PANG_OK;
     if (!pang_is_namespace(&r->namespace))
         return pang_table_homeless(&r->to, err);
-    if (pang_is_table(&r->to.content))
-        return pang_fail_exists(r->to.content.body, r->to.levels, r->to.name, arena, err);
+    if (r->to.kind != VIEW && pang_table_is_there(&r->to))
+        return pang_fail_exists(r->to.kind, r->to.content.body, r->to.levels, r->to.name, arena,
+                                err);
     if (pang_content_exists(&r->to.content))
-        return pang_fail(
-            err, PANG_ALREADY_EXISTS, PANG_EXISTS, "Cannot rename %s to %s. %s already exists",
-            pang_table_shown(&r->from), pang_table_shown(&r->to),
-            r->to.content.body->kind == PANGOLIN__STORE__V1__KIND__KIND_VIEW ? "View" : "Asset");
-    return pang_name_check("table", r->to.name, err);
+        return pang_fail(err, PANG_ALREADY_EXISTS, PANG_EXISTS,
+                         "Cannot rename %s to %s. %s already exists", pang_table_shown(&r->from),
+                         pang_table_shown(&r->to), pang_kind_title(r->to.content.body->kind));
+    return pang_name_check(pang_table_word(&r->to), r->to.name, err);
 }
 
-pang_code pang_rename_table(pang_call *call, const void *request, void *reply, pang_err *err)
+pang_code pang_table_move(pang_call *call, const char *prefix,
+                          const Pangolin__V1__TableIdentifier *from,
+                          const Pangolin__V1__TableIdentifier *to, pang_rec_kind kind, pang_err *err)
 {
-    const Pangolin__V1__RenameTableRequest *in = request;
     renaming r;
     pang_edit *edit;
-    (void)reply;
-    pang_code code = read_names(call, in, &r, err);
+    pang_code code = read_names(call, prefix, from, to, kind, &r, err);
     if (code == PANG_OK)
         code = check_names(&r, err);
     if (code != PANG_OK || pang_str_equal(r.from.content.key, r.to.content.key))
@@ -174,8 +181,17 @@ pang_code pang_rename_table(pang_call *call, const void *request, void *reply, p
         code = pang_edit_move(edit, &r.from.content, &r.to.content, err);
     if (code == PANG_OK)
         code = pang_edit_end(edit,
-                             pang_arena_printf(call->arena, "rename table %s to %s",
-                                               pang_table_shown(&r.from), pang_table_shown(&r.to)),
+                             pang_arena_printf(call->arena, "rename %s %s to %s",
+                                               pang_table_word(&r.from), pang_table_shown(&r.from),
+                                               pang_table_shown(&r.to)),
                              err);
     return code;
+}
+
+pang_code pang_rename_table(pang_call *call, const void *request, void *reply, pang_err *err)
+{
+    const Pangolin__V1__RenameTableRequest *in = request;
+    (void)reply;
+    return pang_table_move(call, in->prefix, in->source, in->destination,
+                           PANGOLIN__STORE__V1__KIND__KIND_TABLE, err);
 }

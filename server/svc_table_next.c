@@ -1,11 +1,12 @@
 /*
- * A document on its way into the catalog: its places are checked and reserved, its file is written
- * under a fresh name, and the pointer's new record is filled in. Creating, registering and
- * committing differ only in where the document comes from.
+ * A document, of a table or view, on its way into the catalog: its places are checked and reserved,
+ * its file is written under a fresh name, and the pointer's new record is filled in. Creating,
+ * registering and committing differ only in where the document comes from.
  */
 #include <string.h>
 
 #include "server/evaluate.h"
+#include "server/model_view.h"
 #include "server/svc_table.h"
 
 enum { SUFFIX_TRIES = 8 };
@@ -33,6 +34,17 @@ static pang_code may_take_over(void *arg, const pang_rec_reservation *old, bool 
     return code;
 }
 
+/* A view has no files but its own, so that there is nothing to say over it. */
+static pang_code choose_overlay(pang_table *table, pang_overlay *ret, pang_err *err)
+{
+    if (table->kind == PANGOLIN__STORE__V1__KIND__KIND_VIEW)
+        return PANG_OK;
+    if (pang_content_exists(&table->content))
+        return pang_overlay_of(table->view, &table->content, ret, err);
+    ret->paths_of = pang_view_paths_of(table->view);
+    return PANG_OK;
+}
+
 pang_code pang_next_begin(pang_call *call, pang_table *table, pang_next *ret, pang_err *err)
 {
     bool exists = pang_content_exists(&table->content);
@@ -48,21 +60,20 @@ pang_code pang_next_begin(pang_call *call, pang_table *table, pang_next *ret, pa
         ret->body = *body;
         call->note.resource = ret->claim.asset = pang_id_of(body->asset);
         if (body->n_reserved > PANG_RESERVED_MAX)
-            return pang_fail(err, PANG_DATA_LOSS, NULL, "table %s holds %zu locations",
-                             pang_table_shown(table), body->n_reserved);
+            return pang_fail(err, PANG_DATA_LOSS, NULL, "%s %s holds %zu locations",
+                             pang_table_word(table), pang_table_shown(table), body->n_reserved);
         for (size_t i = 0; i < body->n_reserved; i++)
             ret->claim.held[ret->claim.n_held++] = pang_str_from(body->reserved[i]);
-        return pang_overlay_of(table->view, &table->content, &ret->overlay, err);
+        return choose_overlay(table, &ret->overlay, err);
     }
-    ret->overlay.paths_of = pang_view_paths_of(table->view);
     pang_id *asset = pang_arena_alloc(call->arena, sizeof *asset);
     if (asset == NULL)
         return pang_fail_memory(err);
     *asset = call->note.resource = ret->claim.asset = pang_id_v7(call->server->env);
     ret->body = (pang_rec_content)PANGOLIN__STORE__V1__CONTENT__INIT;
     ret->body.asset = pang_bytes_of_id(asset);
-    ret->body.kind = PANGOLIN__STORE__V1__KIND__KIND_TABLE;
-    return PANG_OK;
+    ret->body.kind = table->kind;
+    return choose_overlay(table, &ret->overlay, err);
 }
 
 /* ---- places ---- */
@@ -244,7 +255,10 @@ static pang_code fill_body(pang_next *next, pang_arena *arena, pang_str location
 {
     pang_rec_content *body = &next->body;
     pang_model_facts facts;
-    pang_model_facts_of(next->document, &facts);
+    if (body->kind == PANGOLIN__STORE__V1__KIND__KIND_VIEW)
+        pang_model_view_facts_of(next->document, &facts);
+    else
+        pang_model_facts_of(next->document, &facts);
     body->metadata_location = pang_arena_cstr(arena, location);
     body->uuid = pang_arena_cstr(arena, facts.table_uuid);
     if (body->metadata_location == NULL || body->uuid == NULL)

@@ -22,6 +22,7 @@ const pang_service *const pang_services[] = {
     &pang_service_config,
     &pang_service_namespace,
     &pang_service_table,
+    &pang_service_view,
     &pang_service_maintenance,
     &pang_service_auth,
     &pang_service_oauth,
