@@ -87,7 +87,7 @@ typedef enum {
     PANG_RESOURCE_SYSTEM = 12,     /* settings and counts */
     PANG_RESOURCE_ASSET = 13,      /* by its id, or by catalog, namespace and name */
     PANG_RESOURCE_AUDIT = 14,      /* an entry of the log */
-    PANG_RESOURCE_BRANCH = 15,     /* by catalog and name; like the next four judged as its catalog */
+    PANG_RESOURCE_BRANCH = 15,     /* by catalog and name; judged as its catalog, like the rest */
     PANG_RESOURCE_TAG = 16,        /* by catalog and name */
     PANG_RESOURCE_COMMIT = 17,     /* by catalog and id */
     PANG_RESOURCE_MERGE_OPERATION = 18, /* by id */
