@@ -297,8 +297,8 @@ pang_code pang_side_read(const pang_manifest_source *from, const pang_side *side
 typedef struct {
     const pang_change_run *run;
     pang_change *change;
-    pang_file_map before; /* keys of the half's live files; a value: the head has it too */
-    size_t n;
+    pang_file_map before;  /* keys of the half's live files; a value: the head has it too */
+    size_t n, n_both;      /* entries of the half; keys that the head has too */
     pang_live_file **list; /* of what is being collected */
     size_t n_list, capacity;
 } difference;
@@ -360,6 +360,7 @@ static pang_code see_after(void *arg, const pang_seen_entry *seen, pang_err *err
     difference *d = arg;
     const void **known = pang_file_map_find(&d->before, seen->key);
     if (known != NULL) {
+        d->n_both += *known == NULL;
         *known = both;
         return PANG_OK;
     }
@@ -420,7 +421,7 @@ pang_code pang_change_read(const pang_change_run *run, pang_manifest_content con
         code = read_own(&d, change->head, change->half, content, see_after, err);
     if (code == PANG_OK)
         code = take_list(&d, &change->added, &change->n_added, err);
-    if (code == PANG_OK && d.before.n > 0)
+    if (code == PANG_OK && d.n_both < d.before.n)
         code = read_own(&d, change->half, change->head, content, see_removed, err);
     if (code == PANG_OK)
         code = take_list(&d, &change->removed, &change->n_removed, err);

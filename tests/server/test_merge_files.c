@@ -243,6 +243,16 @@ static void test_merge_files__no_place_among_deletes_is_a_conflict(void **state)
     (void)clash(source, later, into, into, "have no place among");
 }
 
+/* A file that comes back must not rise above a delete that held for it. */
+static void test_merge_files__what_comes_back_stays_below_its_deletes(void **state)
+{
+    const pang_json *fork = begin(2, FORK);
+    const pang_json *source = world_run(&w, fork, "+ n1@1:11,12; E @1:11; ^ n1>k1");
+    const pang_json *into = merge(fork, source, fork, world_run(&w, fork, "+ m1@2:13"));
+    (void)state;
+    (void)clash(source, world_run(&w, source, "r"), into, into, "have no place among");
+}
+
 /* ---- merges after merges ---- */
 
 static void test_merge_files__second_merge_brings_what_is_new(void **state)
@@ -506,6 +516,20 @@ static void test_merge_files__what_cannot_be_read_is_a_conflict(void **state)
     assert_non_null(merge(fork, source, fork, target));
 }
 
+/* Manifests that both lists name are not even read. */
+static void test_merge_files__what_both_list_is_skipped(void **state)
+{
+    const pang_json *fork = begin(2, FORK);
+    const pang_json *source = world_run(&w, fork, "+ n1@1:11; - a2");
+    const pang_json *target = world_run(&w, fork, "+ m1@1:13");
+    pang_manifest *rows;
+    size_t n;
+    (void)state;
+    rows_of(fork, &rows, &n);
+    w.broken = pang_arena_cstr(w.arena, rows[0].path); /* b1's */
+    assert_string_equal(world_scan(&w, merge(fork, source, fork, target)), "1 2 3 8 9 11 13");
+}
+
 static void test_merge_files__conflicts_name_files_and_partitions(void **state)
 {
     const pang_json *fork = begin(2, FORK);
@@ -531,6 +555,7 @@ int main(void)
         TEST(test_merge_files__compaction_keeps_a_number_that_both_know),
         TEST(test_merge_files__compaction_after_a_merge_takes_the_targets_number),
         TEST(test_merge_files__no_place_among_deletes_is_a_conflict),
+        TEST(test_merge_files__what_comes_back_stays_below_its_deletes),
         TEST(test_merge_files__second_merge_brings_what_is_new),
         TEST(test_merge_files__second_merge_sees_what_the_first_one_did_not),
         TEST(test_merge_files__merge_back_brings_only_the_others),
@@ -550,6 +575,7 @@ int main(void)
         TEST(test_merge_files__vectors_of_one_file_are_told_apart),
         TEST(test_merge_files__specs_go_by_the_merged_documents_ids),
         TEST(test_merge_files__what_cannot_be_read_is_a_conflict),
+        TEST(test_merge_files__what_both_list_is_skipped),
         TEST(test_merge_files__conflicts_name_files_and_partitions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
