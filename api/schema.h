@@ -146,6 +146,7 @@ typedef struct {
     size_t n_aliases;
     pang_str twin; /* a second name in replies and requests; empty: none */
     uint32_t status_when_true;
+    uint32_t status_when_set;
 } pang_field_rule;
 
 /* The set that is linked in (bazel/tools): serialized google.protobuf.FileDescriptorSet. */

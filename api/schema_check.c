@@ -246,13 +246,15 @@ pang_code pang_schema_check_field(const upb_MessageDef *message, const upb_Field
         return refuse(err, name, "needs the first field of its message:", PANG_STR("unwrap"));
     if (rule->status_when_true != 0 && (type != UPB_BOOL || repeated))
         return refuse(err, name, "needs a single bool:", PANG_STR("status_when_true"));
+    if (rule->status_when_set != 0 && (type != UPB_MESSAGE || repeated))
+        return refuse(err, name, "needs a single message:", PANG_STR("status_when_set"));
     return PANG_OK;
 }
 
 static bool stands_outside(const pang_field_rule *rule)
 {
     return rule->hidden || rule->request_header.len > 0 || rule->response_header.len > 0 ||
-           rule->status_when_true != 0;
+           rule->status_when_true != 0 || rule->status_when_set != 0;
 }
 
 /* True when a name of the message's JSON is that of another field. */

@@ -355,6 +355,9 @@ static pang_code read_field_rule(pang_arena *arena, pang_str message, const char
         case 13:
             ret->dotted = f.value != 0;
             break;
+        case 14:
+            ret->status_when_set = (uint32_t)f.value;
+            break;
         default:
             break;
         }

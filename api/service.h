@@ -102,6 +102,8 @@ typedef struct pang_call {
     unsigned retry_after_s;  /* set by a handler that refuses for a while; 0: not said */
     pang_str tenant_key;     /* the tenant's id as in keys: 32 hex digits */
     unsigned attempt;        /* 0, 1, ... */
+    pang_arena *lasting;     /* lives over all attempts; NULL in streams */
+    void *carried;           /* what an earlier attempt left for this one, in `lasting` */
     void *rpc;               /* the transport's; for pang_call_cancelled */
     /* For an Idempotency-Key: what `replay` gets when the same request comes again. A handler may
      * set it to a few bytes in the arena; empty: the packed response is kept instead. */

@@ -254,7 +254,8 @@ static pang_code write_empty(const writer *w, const upb_FieldDef *field)
 /* Fields that do not stand in the body. */
 static bool is_outside(const pang_field_rule *rule)
 {
-    return rule->hidden || rule->response_header.len > 0 || rule->status_when_true != 0;
+    return rule->hidden || rule->response_header.len > 0 || rule->status_when_true != 0 ||
+           rule->status_when_set != 0;
 }
 
 /* A member once more under its second name: its value is what stands behind `from`. */
@@ -335,6 +336,19 @@ static bool is_header_value(pang_str text)
     return true;
 }
 
+/* A field that stands for the whole reply, where it is there. */
+static const upb_FieldDef *find_instead(const writer *w, const upb_MessageDef *type,
+                                        const found_field *found)
+{
+    for (int i = 0; i < upb_MessageDef_FieldCount(type); i++) {
+        const upb_FieldDef *field = upb_MessageDef_Field(type, i);
+        if (pang_schema_field(w->schema, field)->status_when_set != 0 &&
+            found[upb_FieldDef_Index(field)].n > 0)
+            return field;
+    }
+    return NULL;
+}
+
 /* Fills status and headers from the fields that are outside of the body. */
 static pang_code read_outside(const writer *w, const upb_MessageDef *type, const found_field *found,
                               pang_transcode_reply *ret)
@@ -349,6 +363,8 @@ static pang_code read_outside(const writer *w, const upb_MessageDef *type, const
         pang_wire_field f = next_of(&from, upb_FieldDef_Number(field));
         if (rule->status_when_true != 0 && f.value != 0)
             ret->status = rule->status_when_true;
+        if (rule->status_when_set != 0)
+            ret->status = rule->status_when_set;
         if (rule->response_header.len == 0 || f.bytes.len == 0)
             continue;
         if (ret->n_headers == PANG_REPLY_HEADERS_MAX || !is_header_value(f.bytes))
@@ -376,7 +392,11 @@ pang_code pang_transcode_out(const pang_schema *schema, const pang_schema_method
         return PANG_OK;
     /* Text is about as long as the message: one block instead of a chain of growing ones. */
     (void)pang_buf_room(&out, message.len + message.len / 8 + 256);
-    code = write_body(&w, method->out, found, 0);
+    const upb_FieldDef *instead = find_instead(&w, method->out, found);
+    if (instead != NULL)
+        code = write_field(&w, instead, &found[upb_FieldDef_Index(instead)], 0);
+    else
+        code = write_body(&w, method->out, found, 0);
     if (code != PANG_OK)
         return code;
     if (out.failed)

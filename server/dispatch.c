@@ -381,6 +381,7 @@ static pang_code begin(run *r, pang_err *err)
     call->server = r->d->config.server;
     call->method = r->route->rule;
     call->arena = r->request->attempt;
+    call->lasting = is_stream(r->route->rule) ? NULL : r->request->arena;
     call->deadline_ms = r->request->deadline_ms;
     call->tenant_key = (pang_str){r->scope, PANG_ID_HEX};
     call->rpc = r->request->transport;

@@ -29,6 +29,7 @@ const pang_service *const pang_services[] = {
     &pang_service_catalog,
     &pang_service_asset,
     &pang_service_system,
+    &pang_service_merge,
     &pang_service_audit,
     &pang_service_branch,
     &pang_service_tag,

@@ -14,5 +14,6 @@ extern const pang_service pang_service_branch;
 extern const pang_service pang_service_tag;
 extern const pang_service pang_service_asset;
 extern const pang_service pang_service_system;
+extern const pang_service pang_service_merge;
 
 #endif

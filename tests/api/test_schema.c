@@ -492,6 +492,8 @@ static void test_schema__field_rules_must_fit_their_fields(void **state)
          field_proto("f", 3, 1, 9, FIELD_RULE("\x5a\x05names"))},
         {"needs a single bool: \"status_when_true\"",
          field_proto("f", 3, 1, 5, FIELD_RULE("\x48\xb0\x02"))},
+        {"needs a single message: \"status_when_set\"",
+         field_proto("f", 3, 1, 5, FIELD_RULE("\x70\x99\x03"))},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         pang_code code = load_with(cases[i].field, method_proto("M", RULE(PUBLIC_READ)));
