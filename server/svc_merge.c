@@ -259,6 +259,8 @@ pang_code pang_merge_run_wait(pang_merge_run *m, Pangolin__V1__MergeConflicted *
     out->status = (char *)(uintptr_t) "conflicted";
     out->operation_id = pang_manage_id_text(pang_id_of(m->op->id), call->arena);
     out->conflicts = (int32_t)n;
+    out->type = (char *)(uintptr_t)PANG_MERGE_REASON;
+    out->code = 409;
     out->message = pang_arena_cstr(
         call->arena,
         pang_arena_printf(call->arena, "%zu conflict%s: decide each, then complete the operation",
