@@ -75,6 +75,7 @@ typedef struct {
     size_t prefix_len; /* for CEILING */
     pang_ref_mode mode;
     bool immutable; /* written once, and final: a cache may answer, a CEILING under the ref's key */
+    bool unchecked; /* in a transaction: no condition of its commit, whatever the others are */
 } pang_ref;
 
 typedef struct {

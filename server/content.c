@@ -5,6 +5,7 @@
  */
 #include <assert.h>
 
+#include "api/keys_versions.h"
 #include "server/content_internal.h"
 
 /* ---- names ---- */
@@ -173,12 +174,18 @@ pang_code pang_content_read_levels(pang_view *view, size_t n, pang_batch *curren
 static pang_code get_plain(pang_view *view, pang_content *contents, size_t n, pang_err *err)
 {
     pang_batch b;
-    if (!pang_batch_new(&b, view->arena, n))
+    bool assets = false;
+    if (!pang_batch_new(&b, view->arena, n + 1))
         return pang_fail_memory(err);
     for (size_t i = 0; i < n; i++) {
         b.refs[i] = pang_content_current_ref(view, 0, contents[i].name);
         contents[i].key = b.refs[i].key;
+        assets = assets || contents[i].name.space == PANG_SPACE_ASSET;
     }
+    /* Whether an asset is shared is asked next (server/shared.h): in the same round trip. */
+    b.refs[n] = (pang_ref){.key = pang_key_fork_mark(&view->keys, view->levels[0].branch),
+                           .unchecked = true};
+    b.n = assets ? n + 1 : n;
     pang_code code = pang_keys_status(&view->keys, err);
     if (code == PANG_OK)
         code = pang_batch_get(view, &b, PANG_READ_CHECKED, err);

@@ -97,7 +97,7 @@ static pang_code add_prefetch(pang_call *call, const pang_access *access, pang_r
         code = pang_view_switch(&view, address.ref, NULL, err);
     if (code != PANG_OK)
         return is_absence(code) ? PANG_OK : code;
-    if (address.levels.n == 0 || *n + view.n_levels > PREFETCH_REFS)
+    if (address.levels.n == 0 || *n + view.n_levels >= PREFETCH_REFS)
         return PANG_OK;
     if (access->n_object > 2)
         name = pang_name_of_asset(&view.keys, address.levels, address.name);
@@ -109,6 +109,9 @@ static pang_code add_prefetch(pang_call *call, const pang_access *access, pang_r
         if (key.len > 0)
             refs[(*n)++] = (pang_ref){.key = key};
     }
+    pang_str mark = pang_key_fork_mark(&view.keys, view.levels[0].branch);
+    if (access->n_object > 2 && view.writable && mark.len > 0)
+        refs[(*n)++] = (pang_ref){.key = mark};
     return PANG_OK;
 }
 

@@ -80,7 +80,8 @@ PANG_MUST_CHECK pang_code pang_locations_drop(pang_view *view, const pang_rec_co
 PANG_MUST_CHECK pang_code pang_locations_seize(pang_txn *txn, pang_arena *arena, pang_id asset,
                                                int64_t now_ms, const pang_str *canonicals, size_t n,
                                                bool *ret_owned, pang_err *err);
-/* Whether all places are the asset's: of a table that is there, or was dropped and can come back. */
+/* Whether all places are the asset's: of a table that is there, or was dropped and can come back.
+ */
 PANG_MUST_CHECK pang_code pang_locations_are(pang_txn *txn, pang_arena *arena, pang_id asset,
                                              const pang_str *canonicals, size_t n, bool *ret,
                                              pang_err *err);

@@ -106,7 +106,7 @@ static bool is_plain(const pang_record *r)
 
 static bool is_checked(const reading *rd, const pang_ref *ref)
 {
-    return rd->mode == PANG_READ_CHECKED && !ref->immutable;
+    return rd->mode == PANG_READ_CHECKED && !ref->unchecked && !ref->immutable;
 }
 
 /* What the transaction itself knows of the ref. */

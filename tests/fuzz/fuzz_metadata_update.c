@@ -90,7 +90,8 @@ static void check_document(run *r, const pang_json *document)
     code = pang_model_places(document, PANG_MODEL_PLACE_ROOT | PANG_MODEL_PLACE_FILE, count_place,
                              &places, &err);
     assert(code == PANG_OK && places > 0);
-    code = pang_model_file_name(document, PANG_STR(FILE_NAME), (pang_str){0}, &r->env, r->arena, &file, &err);
+    code = pang_model_file_name(document, PANG_STR(FILE_NAME), (pang_str){0}, &r->env, r->arena,
+                                &file, &err);
     assert(code == PANG_OK && file.gzip == pang_model_is_gzip_name(file.location));
 }
 

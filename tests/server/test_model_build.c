@@ -136,10 +136,12 @@ static void test_model_build__file_names(void **state)
                                                          cases[i].properties)
                                            .ptr);
         pang_str base = pang_str_from(cases[i].base);
-        assert_int_equal(pang_model_file_name(doc, base, (pang_str){0}, &m->env, m->arena, &file, &m->err),
-                         PANG_OK);
-        assert_int_equal(pang_model_file_name(doc, base, (pang_str){0}, &m->env, m->arena, &other, &m->err),
-                         PANG_OK);
+        assert_int_equal(
+            pang_model_file_name(doc, base, (pang_str){0}, &m->env, m->arena, &file, &m->err),
+            PANG_OK);
+        assert_int_equal(
+            pang_model_file_name(doc, base, (pang_str){0}, &m->env, m->arena, &other, &m->err),
+            PANG_OK);
         size_t fixed = strlen(cases[i].prefix) + strlen(cases[i].suffix);
         if (!pang_str_starts(file.location, pang_str_from(cases[i].prefix)) ||
             !pang_str_ends(file.location, pang_str_from(cases[i].suffix)) ||

@@ -145,13 +145,15 @@ static void test_txn__what_was_read_must_still_be_so(void **state)
     static const struct {
         const char *name;
         pang_read_mode mode;
-        bool immutable, created, commits;
+        bool immutable, unchecked, created, commits;
     } cases[] = {
-        {"checked", PANG_READ_CHECKED, false, true, false},
-        {"unchecked", PANG_READ_UNCHECKED, false, true, true},
-        {"immutable", PANG_READ_CHECKED, true, true, true},
-        {"absent, checked", PANG_READ_CHECKED, false, false, false},
-        {"absent, unchecked", PANG_READ_UNCHECKED, false, false, true},
+        {"checked", PANG_READ_CHECKED, false, false, true, false},
+        {"unchecked", PANG_READ_UNCHECKED, false, false, true, true},
+        {"immutable", PANG_READ_CHECKED, true, false, true, true},
+        {"unchecked among checked", PANG_READ_CHECKED, false, true, true, true},
+        {"absent, checked", PANG_READ_CHECKED, false, false, false, false},
+        {"absent, unchecked", PANG_READ_UNCHECKED, false, false, false, true},
+        {"absent, unchecked among checked", PANG_READ_CHECKED, false, true, false, true},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         char key[16], out[16];
@@ -160,7 +162,8 @@ static void test_txn__what_was_read_must_still_be_so(void **state)
         if (cases[i].created)
             rig_put(r, r->b, key, "1");
         pang_txn *txn = rig_begin(r, r->a);
-        pang_ref ref = {pang_str_from(key), 0, PANG_REF_EXACT, cases[i].immutable};
+        pang_ref ref = {pang_str_from(key), 0, PANG_REF_EXACT, cases[i].immutable,
+                        cases[i].unchecked};
         pang_record record;
         pang_err err;
         assert_int_equal(pang_txn_get(txn, &ref, 1, cases[i].mode, &record, &err), PANG_OK);
