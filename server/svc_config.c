@@ -104,7 +104,9 @@ static pang_code list_endpoints(pang_call *call, Pangolin__V1__GetConfigResponse
         return pang_fail_memory(err);
     for (size_t i = 0; i < pang_schema_size(schema) && out->n_endpoints < ENDPOINTS_MAX; i++) {
         const pang_schema_method *method = pang_schema_at(schema, i);
+        /* What stands among the specification's routes and is none of its stays unsaid. */
         if (method->dialect != PANG_DIALECT_ICEBERG || method->n_http == 0 ||
+            pang_str_equal(method->service, pang_str_from(pang_service_maintenance.name)) ||
             !pang_str_starts(method->http[0].path, PANG_STR("/v1/{prefix}/")) ||
             !is_handled(method->path))
             continue;

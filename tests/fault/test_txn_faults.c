@@ -238,7 +238,7 @@ static pang_code read_all(pang_txn *txn, void *arg, pang_err *err)
     refs[0].key = PANG_STR("x");
     refs[1].key = PANG_STR("y");
     refs[2].key = PANG_STR("big");
-    refs[3] = (pang_ref){PANG_STR("x"), 0, PANG_REF_CEILING, false};
+    refs[3] = (pang_ref){PANG_STR("x"), 0, PANG_REF_CEILING, false, false};
     pang_code code = pang_txn_get(txn, refs, N, PANG_READ_CHECKED, records, err);
     if (code != PANG_OK)
         return code;

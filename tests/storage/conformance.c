@@ -165,7 +165,7 @@ pang_record get_one(world *w, int client, pang_str key)
 
 pang_record get_ceiling(world *w, int client, pang_str key, size_t prefix_len)
 {
-    return get_ref(w, client, &(pang_ref){key, prefix_len, PANG_REF_CEILING, false});
+    return get_ref(w, client, &(pang_ref){key, prefix_len, PANG_REF_CEILING, false, false});
 }
 
 typedef struct {

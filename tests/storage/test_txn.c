@@ -51,7 +51,7 @@ static void test_txn__own_writes_are_read(void **state)
 
 static const char *ceiling(rig *r, pang_txn *txn, const char *from, size_t prefix_len)
 {
-    pang_ref ref = {pang_str_from(from), prefix_len, PANG_REF_CEILING, false};
+    pang_ref ref = {pang_str_from(from), prefix_len, PANG_REF_CEILING, false, false};
     pang_record record;
     pang_err err;
     assert_int_equal(pang_txn_get(txn, &ref, 1, PANG_READ_CHECKED, &record, &err), PANG_OK);
@@ -81,7 +81,7 @@ static void test_txn__ceilings_see_own_writes(void **state)
 
 static const char *final_ceiling(rig *r, const char *from, uint64_t *ret_gets)
 {
-    pang_ref ref = {pang_str_from(from), 2, PANG_REF_CEILING, true};
+    pang_ref ref = {pang_str_from(from), 2, PANG_REF_CEILING, true, false};
     pang_record record;
     pang_err err;
     pang_db_stats before, after;
