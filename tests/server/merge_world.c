@@ -523,7 +523,7 @@ static void compact(commit *c, pang_str spelt, bool keep_number)
         first->entry.n_partition > 0 ? first->entry.partition[0].number : 0, (int64_t)rows->n);
     set_bounds(c->w, entry, rows);
     entry->has_sequence = keep_number;
-    entry->sequence = number(c->base, "last-sequence-number", 0);
+    entry->sequence = number(head_of(c->base), "sequence-number", 0);
     c->operation = "replace";
 }
 
