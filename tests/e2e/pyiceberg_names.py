@@ -1,5 +1,4 @@
-"""Names, lives and transactions with PyIceberg: rename, drop, purge, register, staged creates, and views,
-which are refused politely."""
+"""Names, lives and transactions with PyIceberg: rename, drop, purge, register, staged creates."""
 
 import os
 import urllib.parse
@@ -115,18 +114,6 @@ def transaction(pangolin):
     fresh = catalog.load_table(("n", "together"))
     assert fresh.scan().to_arrow().num_rows == 3 and fresh.properties["k"] == "v"
     assert len(fresh.metadata.metadata_log) == 2, "a transaction is one commit"
-
-
-@suite.test
-def views_refused(pangolin):
-    catalog = load_catalog(pangolin)
-    catalog.create_namespace_if_not_exists("n")
-    try:
-        assert catalog.list_views("n") == []
-    except NotImplementedError:
-        pass  # what the client says where no view route is advertised
-    error = raises(Exception, catalog.drop_view, ("n", "v"))
-    assert not isinstance(error, (ConnectionError, TypeError)), error
 
 
 if __name__ == "__main__":

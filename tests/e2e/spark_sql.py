@@ -2,6 +2,7 @@
 of what the Java client does."""
 
 import os
+import urllib.request
 
 from pyspark.sql import SparkSession
 from suite import Suite, load_catalog, raises
@@ -139,7 +140,7 @@ def snapshots_and_procedures(pangolin):
 
 
 @suite.test
-def register_and_views(pangolin):
+def register(pangolin):
     s = spark(pangolin)
     s.sql("CREATE NAMESPACE lake.reg")
     s.sql("CREATE TABLE lake.reg.t (id BIGINT) USING iceberg")
@@ -148,8 +149,68 @@ def register_and_views(pangolin):
     s.sql("DROP TABLE lake.reg.t")
     s.sql("CALL lake.system.register_table('reg.u', '%s')" % file)
     assert rows(s, "SELECT * FROM lake.reg.u") == [(1,)]
-    raises(Exception, s.sql, "CREATE VIEW lake.reg.v AS SELECT 1 AS one")
-    assert rows(s, "SELECT * FROM lake.reg.u") == [(1,)]
+
+
+def view_names(session, namespace):
+    return [row[1] for row in rows(session, "SHOW VIEWS IN %s" % namespace)]
+
+
+@suite.test
+def views(pangolin):
+    s = spark(pangolin)
+    s.sql("CREATE NAMESPACE lake.views")
+    s.sql("CREATE TABLE lake.views.t (id BIGINT, data STRING) USING iceberg")
+    s.sql("INSERT INTO lake.views.t VALUES (1, 'a'), (2, 'b'), (3, 'b')")
+    s.sql("CREATE VIEW lake.views.v (data COMMENT 'what', n) COMMENT 'counts' "
+          "TBLPROPERTIES ('k' = 'v') AS SELECT data, count(*) FROM lake.views.t GROUP BY data")
+    assert rows(s, "SELECT * FROM lake.views.v ORDER BY data") == [("a", 1), ("b", 2)]
+    assert view_names(s, "lake.views") == ["v"]
+    raises(Exception, s.sql, "CREATE VIEW lake.views.v AS SELECT 1 AS one")
+    raises(Exception, s.sql, "CREATE TABLE lake.views.v (id BIGINT) USING iceberg")
+    raises(Exception, s.sql, "CREATE VIEW lake.views.t AS SELECT 1 AS one")
+    s.sql("ALTER VIEW lake.views.v SET TBLPROPERTIES ('more' = 'x')")
+    s.sql("ALTER VIEW lake.views.v UNSET TBLPROPERTIES ('k')")
+    properties = dict(rows(s, "SHOW TBLPROPERTIES lake.views.v"))
+    assert properties["more"] == "x" and "k" not in properties, properties
+    s.sql("CREATE OR REPLACE VIEW lake.views.v AS SELECT max(id) AS most FROM lake.views.t")
+    s.sql("INSERT INTO lake.views.t VALUES (9, 'z')")
+    assert rows(s, "SELECT most FROM lake.views.v") == [(9,)]
+    s.sql("CREATE VIEW lake.views.over AS SELECT most + 1 AS next FROM lake.views.v")
+    assert rows(s, "SELECT * FROM lake.views.over") == [(10,)]
+    s.sql("ALTER VIEW lake.views.over RENAME TO lake.views.above")
+    assert view_names(s, "lake.views") == ["above", "v"]
+    loaded = load_catalog(pangolin).load_view("views.v")
+    assert [len(loaded.metadata.versions), loaded.metadata.current_version_id] == [2, 2], loaded
+    s.sql("CREATE VIEW IF NOT EXISTS lake.views.v AS SELECT 1 AS one")
+    s.sql("DROP VIEW lake.views.above")
+    s.sql("DROP VIEW IF EXISTS lake.views.above")
+    raises(Exception, s.sql, "DROP VIEW lake.views.above")
+    assert view_names(s, "lake.views") == ["v"]
+
+
+@suite.test
+def views_on_a_branch(pangolin):
+    s = spark(pangolin)
+    s.sql("CREATE NAMESPACE lake.branched")
+    s.sql("CREATE TABLE lake.branched.t (id BIGINT) USING iceberg")
+    s.sql("INSERT INTO lake.branched.t VALUES (1)")
+    s.sql("CREATE VIEW lake.branched.v AS SELECT count(*) AS n FROM lake.branched.t")
+    branch = urllib.request.Request(pangolin.uri + "/api/v1/branches",
+                                    b'{"name": "views", "catalog": "demo"}',
+                                    {"Content-Type": "application/json"})
+    urllib.request.urlopen(branch).close()
+    for name, value in (("", "org.apache.iceberg.spark.SparkCatalog"), (".type", "rest"),
+                        (".uri", pangolin.uri), (".warehouse", "demo@views")):
+        s.conf.set("spark.sql.catalog.branch" + name, value)
+    s.sql("INSERT INTO branch.branched.t VALUES (2)")
+    s.sql("CREATE OR REPLACE VIEW branch.branched.v AS SELECT sum(id) AS n FROM branch.branched.t")
+    s.sql("CREATE VIEW branch.branched.w AS SELECT 1 AS one")
+    assert rows(s, "SELECT n FROM branch.branched.v") == [(3,)]
+    assert view_names(s, "branch.branched") == ["v", "w"]
+    assert rows(s, "SELECT n FROM lake.branched.v") == [(1,)], "main has the view that it had"
+    assert view_names(s, "lake.branched") == ["v"]
+    s.sql("DROP VIEW branch.branched.v")
+    assert rows(s, "SELECT n FROM lake.branched.v") == [(1,)]
 
 
 @suite.test
