@@ -22,8 +22,8 @@ answer must be the one about an absent object, word for word but for the name.
 
 `fresh` makes an object of its own for each call that succeeds and would spoil it for the others.
 
-Tenant A has the catalog lake: namespaces sales (table orders), other (table beside) and third. s
-may write other, create in third, and nothing else. Tenant B has a catalog of the same shape named
+Tenant A has the catalog lake: namespaces sales (table orders, view totals), other (table beside, view aside) and
+third. s may write other, create in third, and nothing else. Tenant B has a catalog of the same shape named
 pond.
 """
 
@@ -72,10 +72,12 @@ SCHEMA = {"type": "struct", "fields": [{"id": 1, "name": "id", "required": False
 CATALOG = {"prefix": "{catalog}"}
 NAMESPACE = {"prefix": "{catalog}", "namespace": ["{namespace}"]}
 TABLE = {"prefix": "{catalog}", "namespace": ["{namespace}"], "table": "{table}"}
+VIEW = {"prefix": "{catalog}", "namespace": ["{namespace}"], "view": "{view}"}
 SET = [{"action": "set-properties", "updates": {"k": "v"}}]
 
 NS = "/v1/{catalog}/namespaces"
 TB = NS + "/{namespace}/tables"
+VW = NS + "/{namespace}/views"
 
 ROWS = [
     # ---- Iceberg: configuration and namespaces ----
@@ -152,6 +154,40 @@ ROWS = [
         body={"table-changes": [
             {"identifier": {"namespace": ["other"], "name": "beside"}, "requirements": [],
              "updates": SET}]}),
+    # ---- Iceberg: views ----
+    Row("ViewService/ListViews", "GET", VW, READ, message=NAMESPACE),
+    Row("ViewService/CreateView", "POST", VW, WRITE, message=NAMESPACE,
+        body={"name": "{new}", "sql": "select 1"}),
+    Row("ViewService/LoadView", "GET", VW + "/{view}", READ, message=VIEW),
+    Row("ViewService/ViewExists", "HEAD", VW + "/{view}", READ, message=VIEW),
+    Row("ViewService/ReplaceView", "POST", VW + "/{view}", WRITE, message=VIEW,
+        body={"requirements": [], "updates": SET}),
+    Row("ViewService/DropView", "DELETE", VW + "/{view}", WRITE, message=VIEW, fresh="view"),
+    Row("ViewService/RenameView", "POST", "/v1/{catalog}/views/rename", WRITE, message=CATALOG,
+        fresh="view",
+        body={"source": {"namespace": ["{namespace}"], "name": "{view}"},
+              "destination": {"namespace": ["{namespace}"], "name": "{new}"}}),
+    Row("ViewService/RenameView", "POST", "/v1/{catalog}/views/rename", "111443++4+4+",
+        title="into a namespace that s may write", message=CATALOG, fresh="view",
+        body={"source": {"namespace": ["{namespace}"], "name": "{view}"},
+              "destination": {"namespace": ["other"], "name": "{new}"}}),
+    Row("ViewService/RenameView", "POST", "/v1/{catalog}/views/rename", "111443++4+4+",
+        title="out of a namespace that s may write", message=CATALOG, absent=NONE,
+        fresh="aside",
+        body={"source": {"namespace": ["other"], "name": "{aside}"},
+              "destination": {"namespace": ["sales"], "name": "{new}"}}),
+    Row("ViewService/RegisterView", "POST", NS + "/{namespace}/register-view", WRITE,
+        message=NAMESPACE, fresh="dropped_view",
+        body={"name": "{new}", "metadata-location": "{metadata_location}"}),
+    Row("ViewService/RegisterView", "POST", NS + "/third/register-view", "1114+3++4+4+",
+        title="where s may create", message={"prefix": "{catalog}", "namespace": ["third"]},
+        fresh="dropped_view_beside", absent=NONE,
+        body={"name": "{new}", "metadata-location": "{metadata_location}"}),
+    # what was dropped from sales is for who may write sales
+    Row("ViewService/RegisterView", "POST", NS + "/third/register-view", "111403++4+4+",
+        title="of what was elsewhere", message={"prefix": "{catalog}", "namespace": ["third"]},
+        fresh="dropped_view", absent=NONE,
+        body={"name": "{new}", "metadata-location": "{metadata_location}"}),
     # ---- tenants ----
     Row("TenantService/ListTenants", "GET", "/api/v1/tenants", ROOT, absent=NONE),
     Row("TenantService/CreateTenant", "POST", "/api/v1/tenants", ROOT, absent=NONE,
@@ -427,11 +463,7 @@ ROWS = [
 ]
 
 # Described, and answered by nobody yet: 406 or 501 for all. A row is due when that changes.
-UNSERVED = [
-    "ViewService/ListViews", "ViewService/CreateView", "ViewService/LoadView",
-    "ViewService/ViewExists", "ViewService/ReplaceView", "ViewService/DropView",
-    "ViewService/RenameView", "ViewService/RegisterView",
-]
+UNSERVED = []
 
 # Of the process, on the core's socket: no tenant's data, no credential.
 LOCAL = ["OperationsService/Ping", "OperationsService/GetMetrics"]

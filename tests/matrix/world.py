@@ -104,9 +104,11 @@ class Tenant:
                        {"name": warehouse, "storage_config": {"type": "file"}})
         self.catalog_id = self.admin.ask("POST", "/api/v1/catalogs", {
             "name": catalog, "warehouse_name": warehouse})["id"]
-        for namespace, table in (("sales", "orders"), ("other", "beside")):
+        for namespace, table, view in (("sales", "orders", "totals"),
+                                       ("other", "beside", "aside")):
             self.admin.ask("POST", "/v1/%s/namespaces" % catalog, {"namespace": [namespace]})
             self.make_table(namespace, table)
+            self.make_view(namespace, view)
         self.admin.ask("POST", "/v1/%s/namespaces" % catalog, {"namespace": ["third"]})
         self.role = self.admin.ask("POST", "/api/v1/roles",
                                    {"name": "clerks", "tenant-id": self.id})["id"]
@@ -157,6 +159,10 @@ class Tenant:
         return self.admin.ask("POST", "/v1/%s/namespaces/%s/tables" % (self.catalog, namespace),
                               {"name": name, "schema": SCHEMA})
 
+    def make_view(self, namespace, name):
+        return self.admin.ask("POST", "/v1/%s/namespaces/%s/views" % (self.catalog, namespace),
+                              {"name": name, "sql": "select 1"})
+
     def asset_id(self, namespace, name):
         assets = self.admin.ask("GET", "/api/v1/catalogs/%s/namespaces/%s/assets" %
                                 (self.catalog, namespace))
@@ -165,7 +171,9 @@ class Tenant:
     def names(self):
         """What rows may put into paths and bodies."""
         return {"tenant": self.id, "catalog": self.catalog, "catalog_id": self.catalog_id,
-                "namespace": "sales", "table": "orders", "beside": "beside", "user": self.users["reader"],
+                "namespace": "sales", "table": "orders", "beside": "beside", "view": "totals",
+                "aside": "aside",
+                "user": self.users["reader"],
                 "role": self.role, "grant": self.grant(self.users["gone"], ["list"], {
                     "type": "tag", "tag_name": "t"}),
                 "service": self.service, "key": self.api_key.split("_")[1], "warehouse": self.warehouse,
@@ -203,8 +211,8 @@ class World:
         for name in ("tenant", "catalog_id", "user", "role", "grant", "service", "asset", "event",
                      "token", "commit"):
             known[name] = str(uuid.uuid4())
-        known.update(catalog="nowhere", namespace="nothing", table="nobody", warehouse="nowhere",
-                     key="AAAAAAAAAAAA", branch="nothing", tag="nothing")
+        known.update(catalog="nowhere", namespace="nothing", table="nobody", view="nobody",
+                     warehouse="nowhere", key="AAAAAAAAAAAA", branch="nothing", tag="nothing")
         return known
 
     def callers(self):
@@ -274,6 +282,23 @@ class Fresh:
 
     def beside(self):
         return {"beside": self.table("other")["table"]}
+
+    def view(self, namespace="sales"):
+        name = self.world.new("v")
+        made = self.world.a.make_view(namespace, name)
+        return {"view": name, "metadata_location": made["metadata-location"]}
+
+    def aside(self):
+        return {"aside": self.view("other")["view"]}
+
+    def dropped_view(self, namespace="sales"):
+        names = self.view(namespace)
+        self.world.a.admin.ask("DELETE", "/v1/lake/namespaces/%s/views/%s" %
+                               (namespace, names["view"]))
+        return names
+
+    def dropped_view_beside(self):
+        return self.dropped_view("other")
 
     def unregistered(self, namespace="sales"):
         names = self.table(namespace)
