@@ -322,7 +322,7 @@ static void test_svc_config__the_warehouse_leads_to_the_prefix(void **state)
            "Warehouse does not exist: other");
 }
 
-/* The list of the specification as this program serves it, and what it adds, written by hand. */
+/* The list of the specification, as far as this program serves it, written by hand. */
 static void test_svc_config__what_is_served_is_listed(void **state)
 {
     fixture *fx = *state;
@@ -345,7 +345,6 @@ static void test_svc_config__what_is_served_is_listed(void **state)
         "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/unregister",
         "GET /v1/{prefix}/namespaces/{namespace}/tables/{table}/credentials",
         "POST /v1/{prefix}/transactions/commit",
-        "POST /v1/{prefix}/namespaces/{namespace}/tables/{table}/maintenance",
         "GET /v1/{prefix}/namespaces/{namespace}/views",
         "POST /v1/{prefix}/namespaces/{namespace}/views",
         "GET /v1/{prefix}/namespaces/{namespace}/views/{view}",
