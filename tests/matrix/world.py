@@ -131,6 +131,7 @@ class Tenant:
                        {"name": self.tag, "catalog": catalog, "from": "main"})
         self.commit = self.admin.ask(
             "GET", "/api/v1/branches/main?catalog=" + catalog)["head_commit_id"]
+        self.operation, self.conflict = self.torn(self.catalog + "-torn")
         default = {"type": "catalog", "catalog_id": self.admin.ask(
             "POST", "/api/v1/catalogs", {"name": "default", "warehouse_name": warehouse})["id"]}
         self.admin.ask("POST", "/api/v1/tags", {"name": "first", "from": "main"})
@@ -139,6 +140,19 @@ class Tenant:
         self.admin.ask("POST", "/api/v1/assets/%s/metadata" % self.asset,
                        {"tags": ["t"], "properties": {}, "discoverable": False})
         self.event = self.admin.ask("GET", "/api/v1/audit?limit=1")[0]["id"]
+
+    def torn(self, name):
+        """A merge operation with one conflict: both sides made a namespace, each its own way."""
+        self.admin.ask("POST", "/api/v1/branches", {"name": name, "catalog": self.catalog})
+        for prefix, value in ((self.catalog, "1"), (self.catalog + "@" + name, "2")):
+            self.admin.ask("POST", "/v1/%s/namespaces" % prefix,
+                           {"namespace": [name], "properties": {"a": value}})
+        self.admin.call("POST", "/api/v1/branches/merge", {
+            "source_branch": "main", "target_branch": name, "catalog": self.catalog})
+        operation = self.admin.ask(
+            "GET", "/api/v1/catalogs/%s/merge-operations?limit=1" % self.catalog)[0]["id"]
+        conflicts = self.admin.ask("GET", "/api/v1/merge-operations/%s/conflicts" % operation)
+        return operation, conflicts[0]["id"]
 
     def whole(self):
         return {"type": "catalog", "catalog_id": self.catalog_id}
@@ -178,7 +192,8 @@ class Tenant:
                     "type": "tag", "tag_name": "t"}),
                 "service": self.service, "key": self.api_key.split("_")[1], "warehouse": self.warehouse,
                 "asset": self.asset, "event": self.event, "token": self.issue(),
-                "branch": self.branch, "tag": self.tag, "commit": self.commit}
+                "branch": self.branch, "tag": self.tag, "commit": self.commit,
+                "operation": self.operation, "conflict": self.conflict}
 
     def issue(self, name="gone"):
         """The id of a token that was made out to somebody."""
@@ -209,7 +224,7 @@ class World:
         """Names of the same form that nothing has."""
         known = dict(self.own)
         for name in ("tenant", "catalog_id", "user", "role", "grant", "service", "asset", "event",
-                     "token", "commit"):
+                     "token", "commit", "operation", "conflict"):
             known[name] = str(uuid.uuid4())
         known.update(catalog="nowhere", namespace="nothing", table="nobody", view="nobody",
                      warehouse="nowhere", key="AAAAAAAAAAAA", branch="nothing", tag="nothing")
@@ -361,6 +376,16 @@ class Fresh:
         name = self.world.new("branch")
         self.world.a.admin.ask("POST", "/api/v1/branches", {"name": name, "catalog": "lake"})
         return {"branch": name}
+
+    def torn(self):
+        operation, conflict = self.world.a.torn(self.world.new("torn"))
+        return {"operation": operation, "conflict": conflict}
+
+    def mended(self):
+        names = self.torn()
+        self.world.a.admin.ask("POST", "/api/v1/conflicts/%s/resolve" % names["conflict"],
+                               {"strategy": "TakeSource"})
+        return names
 
     def tag(self):
         name = self.world.new("tag")
