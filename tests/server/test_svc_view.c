@@ -113,13 +113,14 @@ static pang_code drop(fixture *fx, const char *name)
     return fx_call(fx, "DropView", &in, &out);
 }
 
-static void make_branch(fixture *fx, const char *name)
+static void make_branch(fixture *fx, const char *name, bool own_paths)
 {
     Pangolin__V1__CreateBranchRequest in = PANGOLIN__V1__CREATE_BRANCH_REQUEST__INIT;
     Pangolin__V1__CreateBranchResponse out = PANGOLIN__V1__CREATE_BRANCH_RESPONSE__INIT;
     in.catalog = fx_text(fx, FX_PREFIX);
     in.name = fx_text(fx, "%s", name);
     in.from = fx_text(fx, "main");
+    in.own_paths = own_paths;
     ok(fx, fx_call(fx, "CreateBranch", &in, &out));
 }
 
@@ -264,7 +265,7 @@ static void test_svc_view__a_branch_has_its_own_and_nothing_is_laid_over(void **
     create_out made;
     load_out main_has, dev_has;
     ok(fx, create(fx, "v", &made));
-    make_branch(fx, "dev");
+    make_branch(fx, "dev", false);
     ok(fx, load(fx, "v@dev", &dev_has));
     assert_true(pang_str_equal(pang_str_of(dev_has.metadata), pang_str_of(made.metadata)));
     assert_string_equal(dev_has.name, "v@dev");
@@ -279,6 +280,20 @@ static void test_svc_view__a_branch_has_its_own_and_nothing_is_laid_over(void **
            "Ref does not exist: no");
 }
 
+static void test_svc_view__a_branch_with_paths_of_its_own_says_none_in_views(void **state)
+{
+    fixture *fx = *state;
+    create_out made;
+    load_out loaded;
+    make_branch(fx, "dev", true);
+    ok(fx, create(fx, "v@dev", &made));
+    assert_int_equal(made.n_properties, 0);
+    assert_non_null(strstr(made.metadata_location, "/ns/v/branches/"));
+    ok(fx, load(fx, "v@dev", &loaded));
+    assert_true(pang_str_equal(pang_str_of(loaded.metadata), pang_str_of(made.metadata)));
+    assert_int_equal(loaded.n_properties, 0);
+}
+
 /* ---- the collector ---- */
 
 static void test_svc_view__the_collector_keeps_what_anything_names(void **state)
@@ -287,7 +302,7 @@ static void test_svc_view__the_collector_keeps_what_anything_names(void **state)
     create_out made;
     replace_out second, third;
     ok(fx, create(fx, "v", &made));
-    make_branch(fx, "dev");
+    make_branch(fx, "dev", false);
     ok(fx, replace(fx, "v", REPLACE("2", "select 2"), &second));
     ok(fx, replace(fx, "v", REPLACE("3", "select 3"), &third));
     fx->ahead_ms += 1000 * DAY_MS;
@@ -387,6 +402,7 @@ int main(void)
         TEST(svc_view__places_are_reserved_as_tables_are),
         TEST(svc_view__a_dropped_views_place_stays_its_own),
         TEST(svc_view__a_branch_has_its_own_and_nothing_is_laid_over),
+        TEST(svc_view__a_branch_with_paths_of_its_own_says_none_in_views),
         TEST(svc_view__the_collector_keeps_what_anything_names),
         TEST(svc_view__the_collector_takes_what_nothing_names),
         TEST(svc_view__all_that_replace_at_once_land),
