@@ -35,7 +35,8 @@ PANG_MUST_CHECK pang_code pang_levels_check(pang_levels levels, pang_err *err);
 /* "a.b" or "a.b.t"; "" without memory. */
 const char *pang_dotted(pang_levels levels, pang_str name, pang_arena *arena);
 
-/* "Namespace does not exist: a.b" and its kin; each fills *err and returns its code. */
+/* "Namespace does not exist: a.b" and its kin; each fills *err and returns its code. Callers give
+ * levels and name as the request spelt them, with its ref. */
 pang_code pang_fail_no_namespace(pang_levels levels, pang_arena *arena, pang_err *err);
 pang_code pang_fail_no_table(pang_levels levels, pang_str name, pang_arena *arena, pang_err *err);
 pang_code pang_fail_no_view(pang_levels levels, pang_str name, pang_arena *arena, pang_err *err);
@@ -45,6 +46,7 @@ const char *pang_kind_title(pang_rec_kind kind);
 pang_code pang_fail_exists(pang_rec_kind wanted, const pang_rec_content *body, pang_levels levels,
                            pang_str name, pang_arena *arena, pang_err *err);
 
+/* Whether a name stands for something of that kind; dropped is nothing. */
 bool pang_is_namespace(const pang_content *content);
 bool pang_is_table(const pang_content *content);
 bool pang_is_view(const pang_content *content);

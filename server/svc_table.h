@@ -17,9 +17,9 @@
 /* A table (or view, for the view service) that a call is about, there or not. */
 typedef struct {
     pang_view *view;
-    pang_rec_kind kind; /* what the call is about: a table, unless somebody says otherwise */
-    pang_address address;
-    pang_levels levels; /* of the address: without a ref */
+    pang_rec_kind kind;   /* what the call is about: a table, unless somebody says otherwise */
+    pang_address address; /* all that the request named, its ref too */
+    pang_levels levels;   /* of the address: without a ref */
     pang_str name;
     pang_content content;
 } pang_table;
@@ -34,7 +34,7 @@ PANG_MUST_CHECK pang_code pang_table_find(pang_call *call, const char *prefix, c
                                           pang_table *ret, pang_err *err);
 /* Whether the name stands for one, of the kind that the call is about. */
 bool pang_table_is_there(const pang_table *table);
-/* "table", "view" */
+/* "table", "view": for messages and for what a commit says of itself. */
 const char *pang_table_word(const pang_table *table);
 /* "ns.t" */
 const char *pang_table_shown(const pang_table *table);
@@ -101,15 +101,16 @@ PANG_MUST_CHECK pang_code pang_next_put(pang_next *next, pang_edit *edit, pang_e
 typedef struct {
     pang_view view;
     pang_table table;
-    pang_content namespace; /* of the table */
+    pang_content namespace; /* that the table is in; it says where tables go by default */
     pang_next next;
 } pang_creation;
 
 /* Reads the name and its namespace in one go, and refuses what cannot be created. */
 PANG_MUST_CHECK pang_code pang_creation_begin(pang_call *call, const char *prefix,
                                               char *const *levels, size_t n_levels,
-                                              const char *name, const char *branch, pang_rec_kind kind,
-                                              pang_creation *ret, pang_err *err);
+                                              const char *name, const char *branch,
+                                              pang_rec_kind kind, pang_creation *ret,
+                                              pang_err *err);
 /* "Table already exists: ns.t" and its kin, where the name stands for something. */
 PANG_MUST_CHECK pang_code pang_creation_absent(const pang_creation *c, pang_err *err);
 typedef pang_code pang_check_document(const pang_json *document, pang_arena *arena, pang_err *err);
@@ -122,7 +123,8 @@ PANG_MUST_CHECK pang_code pang_creation_read(pang_call *call, const char *locati
 PANG_MUST_CHECK pang_code pang_creation_save(pang_call *call, pang_creation *c, const char *verb,
                                              pang_err *err);
 
-/* One page of a namespace's tables or views, and what it is asked by. */
+/* One page of a namespace's tables or views, and what it is asked by. All names of the namespace
+ * are walked in one state; those of the other kind are passed over, so a page may be short. */
 typedef struct {
     pang_rec_kind kind;
     char **namespace_; /* as the request spelt it */
@@ -140,10 +142,12 @@ PANG_MUST_CHECK pang_code pang_list_identifiers(pang_call *call, const char *pre
 PANG_MUST_CHECK pang_code pang_table_agree(const char *prefix,
                                            const struct Pangolin__V1__TableIdentifier *given,
                                            const pang_table *table, pang_err *err);
-/* Drops it, in a commit of its own; its places stay reserved while it can come back. */
+/* Drops it, in a commit of its own that says "<verb> table ns.t"; its places stay reserved while it
+ * can come back. */
 PANG_MUST_CHECK pang_code pang_table_drop(pang_call *call, pang_table *table, bool purge,
                                           const char *verb, pang_err *err);
-/* Renames a table or view. */
+/* Renames a table or view: the name alone moves, document and places stay. A name that is taken, by
+ * either kind, is refused. */
 PANG_MUST_CHECK pang_code pang_table_move(pang_call *call, const char *prefix,
                                           const struct Pangolin__V1__TableIdentifier *from,
                                           const struct Pangolin__V1__TableIdentifier *to,
@@ -162,7 +166,8 @@ PANG_MUST_CHECK pang_code pang_kept_document(pang_call *call, const char *prefix
                                              pang_rec_content *ret_body, pang_overlay *ret_overlay,
                                              pang_str *ret_text, pang_err *err);
 
-/* Handlers and replays, for the method table in svc_table.c. */
+/* Handlers and replays (what a repeated request with an Idempotency-Key is answered, from what the
+ * first one kept), for the method table in svc_table.c. */
 pang_handler pang_create_table, pang_register_table, pang_commit_table, pang_commit_transaction,
     pang_drop_table, pang_unregister_table, pang_rename_table;
 pang_replay pang_replay_create, pang_replay_register, pang_replay_commit;

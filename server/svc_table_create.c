@@ -8,8 +8,8 @@
 /* ---- create ---- */
 
 pang_code pang_creation_begin(pang_call *call, const char *prefix, char *const *levels,
-                              size_t n_levels, const char *name, const char *branch, pang_rec_kind kind,
-                              pang_creation *ret, pang_err *err)
+                              size_t n_levels, const char *name, const char *branch,
+                              pang_rec_kind kind, pang_creation *ret, pang_err *err)
 {
     pang_content both[2];
     pang_table *table = &ret->table;

@@ -116,8 +116,8 @@ typedef struct {
 
 static pang_code read_names(pang_call *call, const char *prefix,
                             const Pangolin__V1__TableIdentifier *from,
-                            const Pangolin__V1__TableIdentifier *to, pang_rec_kind kind, renaming *r,
-                            pang_err *err)
+                            const Pangolin__V1__TableIdentifier *to, pang_rec_kind kind,
+                            renaming *r, pang_err *err)
 {
     pang_content all[3];
     if (from == NULL || to == NULL || to->n_namespace_ == 0)
@@ -167,7 +167,8 @@ static pang_code check_names(const renaming *r, pang_err *err)
 
 pang_code pang_table_move(pang_call *call, const char *prefix,
                           const Pangolin__V1__TableIdentifier *from,
-                          const Pangolin__V1__TableIdentifier *to, pang_rec_kind kind, pang_err *err)
+                          const Pangolin__V1__TableIdentifier *to, pang_rec_kind kind,
+                          pang_err *err)
 {
     renaming r;
     pang_edit *edit;

@@ -13,19 +13,22 @@
 
 #define PANG_VIEW PANGOLIN__STORE__V1__KIND__KIND_VIEW
 
-/* Opens the branch and finds the view. ERRORS: NOT_FOUND NoSuchViewException. */
+/* Opens the branch and finds the view; what the name stands for must be one. The audit row names it
+ * from then on. ERRORS: NOT_FOUND NoSuchViewException (also for a ref that is not there). */
 PANG_MUST_CHECK pang_code pang_find_view(pang_call *call, const char *prefix, char *const *levels,
                                          size_t n_levels, const char *name, pang_view *view,
                                          pang_table *ret, pang_err *err);
 
-/* Fill a reply: where the metadata is, `text` of it, and the tag. Create and load also say in short
- * what the view is. ERRORS: RESOURCE_EXHAUSTED. */
+/* Fill a reply: where the metadata is, `text` of it, and the tag. Nothing is copied: the reply
+ * borrows text and body. ERRORS: RESOURCE_EXHAUSTED. */
 #define PANG_VIEW_REPLY(Name)                                                                      \
     PANG_MUST_CHECK pang_code pang_view_reply_##Name(                                              \
         pang_call *call, const pang_rec_content *body, pang_str text,                              \
         struct Pangolin__V1__##Name##ViewResponse *out, pang_err *err)
 PANG_VIEW_REPLY(Replace);
 PANG_VIEW_REPLY(Register);
+/* Create and load also say in short what the view is, under the name that the request used: what
+ * Pangolin's own clients read. Costs a parse of the document. */
 #define PANG_VIEW_REPLY_SHORT(Name)                                                                \
     PANG_MUST_CHECK pang_code pang_view_reply_##Name(                                              \
         pang_call *call, pang_str name, const pang_rec_content *body, pang_str text,               \

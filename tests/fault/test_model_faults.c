@@ -16,6 +16,7 @@
 
 #include "server/model.h"
 #include "server/model_merge.h"
+#include "server/model_view.h"
 
 static const char base_text[] =
     "{\"format-version\":2,\"table-uuid\":\"9c12d441-03fe-4693-9a96-a0705ddf69c1\","
@@ -185,6 +186,47 @@ static pang_code merge(pang_arena *arena, const pang_env *env, pang_str *ret_tex
     return pang_json_print(taken, arena, ret_text, err);
 }
 
+static const char schema_text[] =
+    "{\"type\":\"struct\",\"fields\":[{\"id\":1,\"name\":\"id\",\"required\":true,"
+    "\"type\":\"long\",\"doc\":null}]}";
+static const char version_text[] =
+    "{\"version-id\":1,\"timestamp-ms\":5,\"schema-id\":0,\"summary\":{\"a\":\"b\"},"
+    "\"default-catalog\":null,\"default-namespace\":[\"n\"],\"representations\":[{\"type\":\"sql\","
+    "\"sql\":\"select 1\",\"dialect\":\"spark\"}]}";
+static const char view_updates_text[] =
+    "[{\"action\":\"add-schema\",\"schema\":{\"type\":\"struct\",\"fields\":[]}},"
+    "{\"action\":\"set-properties\",\"updates\":{\"version.history.num-entries\":\"1\"}},"
+    "{\"action\":\"set-location\",\"location\":\"s3://b/w\"},"
+    "{\"action\":\"add-view-version\",\"view-version\":{\"version-id\":2,\"timestamp-ms\":6,"
+    "\"schema-id\":-1,\"summary\":{},\"default-namespace\":[],\"representations\":[{\"type\":"
+    "\"sql\","
+    "\"sql\":\"select 2\",\"dialect\":\"spark\"}]}},"
+    "{\"action\":\"set-current-view-version\",\"view-version-id\":-1}]";
+
+/* A view, created and replaced. */
+static pang_code view(pang_arena *arena, const pang_env *env, pang_str *ret_text, pang_err *err)
+{
+    pang_json *schema, *version, *updates, *made;
+    pang_model_outcome outcome = {0};
+    pang_code code = pang_json_parse(pang_str_from(schema_text), arena, &schema, err);
+    if (code == PANG_OK)
+        code = pang_json_parse(pang_str_from(version_text), arena, &version, err);
+    if (code == PANG_OK)
+        code = pang_json_parse(pang_str_from(view_updates_text), arena, &updates, err);
+    if (code != PANG_OK)
+        return code;
+    pang_model_new_view request = {
+        .schema = schema, .version = version, .location = PANG_STR("s3://b/v")};
+    code = pang_model_view_create(&request, env, arena, &made, err);
+    if (code != PANG_OK)
+        return code;
+    pang_model_change change = {.base = made, .updates = updates};
+    code = pang_model_view_commit(&change, env, arena, &outcome, err);
+    if (code == PANG_OK)
+        code = pang_model_view_check(outcome.document, arena, err);
+    return code == PANG_OK ? pang_json_print(outcome.document, arena, ret_text, err) : code;
+}
+
 typedef pang_code scenario(pang_arena *arena, const pang_env *env, pang_str *ret_text,
                            pang_err *err);
 
@@ -269,7 +311,8 @@ static bool run(scenario *what, size_t n, size_t limit, const char *want)
 static const struct {
     const char *name;
     scenario *what;
-} scenarios[] = {{"commit", commit}, {"create", create}, {"change", change}, {"merge", merge}};
+} scenarios[] = {
+    {"commit", commit}, {"create", create}, {"change", change}, {"merge", merge}, {"view", view}};
 
 enum { ENOUGH = 1 << 20, TEXT_MAX = 16384 };
 

@@ -19,27 +19,13 @@ enum { ARENA_BYTES = 256 << 20, TRIES = 200 };
 const pang_store_ops *const pang_stores[] = {&pang_memory_ops, &pang_faulty_ops, NULL};
 
 const pang_service *const pang_services[] = {
-    &pang_service_config,
-    &pang_service_namespace,
-    &pang_service_table,
-    &pang_service_view,
-    &pang_service_maintenance,
-    &pang_service_auth,
-    &pang_service_oauth,
-    &pang_service_tenant,
-    &pang_service_user,
-    &pang_service_service_user,
-    &pang_service_role,
-    &pang_service_permission,
-    &pang_service_warehouse,
-    &pang_service_catalog,
-    &pang_service_asset,
-    &pang_service_system,
-    &pang_service_merge,
-    &pang_service_branch,
-    &pang_service_commit,
-    &pang_service_tag,
-    NULL,
+    &pang_service_config,       &pang_service_namespace,   &pang_service_table,
+    &pang_service_view,         &pang_service_maintenance, &pang_service_auth,
+    &pang_service_oauth,        &pang_service_tenant,      &pang_service_user,
+    &pang_service_service_user, &pang_service_role,        &pang_service_permission,
+    &pang_service_warehouse,    &pang_service_catalog,     &pang_service_asset,
+    &pang_service_system,       &pang_service_merge,       &pang_service_branch,
+    &pang_service_commit,       &pang_service_tag,         NULL,
 };
 
 /* ---- the environment ---- */

@@ -199,6 +199,13 @@ static void test_model_view__updates(void **state)
          "{'current-version-id':1,'versions':[{'version-id':1},{'version-id':2}],"
          "'version-log':[{'version-id':1}]}",
          NULL},
+    };
+    run(*state, cases, N(cases));
+}
+
+static void test_model_view__updates_of_versions(void **state)
+{
+    static const model_case cases[] = {
         {"no last schema", 0, "[" ADD("2", "-1", SQL("spark", "x")) "]", BAD,
          "Cannot set last added schema", INVALID},
         {"an unknown schema", 0, "[" ADD("2", "4", SQL("spark", "x")) "]", BAD,
@@ -449,6 +456,7 @@ int main(void)
         MODEL_TEST(test_model_view__a_first_version_has_the_first_id_whatever_was_sent),
         MODEL_TEST(test_model_view__creates_that_are_refused),
         MODEL_TEST(test_model_view__updates),
+        MODEL_TEST(test_model_view__updates_of_versions),
         MODEL_TEST(test_model_view__two_that_replace_at_once_both_land),
         MODEL_TEST(test_model_view__only_the_last_current_version_of_a_request_is_logged),
         MODEL_TEST(test_model_view__old_versions_go),
