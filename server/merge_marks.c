@@ -2,7 +2,8 @@
  * Marks: a merge of X at a point into Y says in its own commit that Y has all of X up to there, and
  * with it all that X has of others: what it was made from, and what was merged into it. Assets that
  * were left out are said to be exceptions, each with the base that it had.
- * A branch that holds a selection speaks for itself only: it has not all of what it was made from.
+ * A branch that holds a selection speaks for itself and what it is read through only: it has not
+ * all of what the selection was made from.
  */
 #include <string.h>
 
@@ -209,15 +210,20 @@ static void add_branch(branch_list *l, pang_id branch)
         l->branches[l->n++] = branch;
 }
 
-/* What the source was made from beyond the meeting, and what was merged there. */
+/* What the source was made from beyond the meeting, and what was merged there. One that shows a
+ * selection has all of the branches that it is read through, but not of what was merged there. */
 static pang_code list_others(const marking *m, branch_list *l)
 {
     const pang_merge_base *base = m->task->base;
     pang_view *view = m->edit->view;
     size_t alone = base->fork.in_a + 1 < base->source.n ? base->fork.in_a + 1 : base->source.n;
     pang_code code = PANG_OK;
+    if (base->source.partial && alone > m->task->source->n_levels)
+        alone = m->task->source->n_levels;
     for (size_t i = 1; i < alone; i++)
         add_branch(l, base->source.points[i].branch);
+    if (base->source.partial)
+        return PANG_OK;
     for (size_t i = 0; code == PANG_OK && i < alone; i++) {
         pang_id thirds[PANG_MERGE_THIRDS_MAX];
         size_t n = 0;
@@ -266,7 +272,7 @@ pang_code pang_merge_marks_put(const pang_merge_task *task, const pang_merge_pla
     if (task->base == NULL)
         return PANG_OK;
     pang_code code = put_mark(&m, task->base->source.points[0], NULL, true);
-    if (code == PANG_OK && !task->base->source.partial)
+    if (code == PANG_OK)
         code = pass_on(&m);
     return code;
 }

@@ -10,8 +10,6 @@
 #include "api/id.h"
 #include "server/model_look.h"
 
-#define COMMIT_PROPERTY "pangolin.merge-commit"
-
 /* What one side of the change adds up to. */
 typedef struct {
     int64_t data_files, records, bytes;
@@ -149,7 +147,7 @@ static void fill_summary(filling *f, const pang_file_merge *m)
     put_counts(f, &added, &removed);
     put_count(f, "changed-partition-count", count_partitions(m));
     put_totals(f, m, &added, &removed);
-    put(f, COMMIT_PROPERTY, pang_str_from(commit));
+    put(f, PANG_MERGE_COMMIT_PROPERTY, pang_str_from(commit));
 }
 
 /* ---- the snapshot ---- */

@@ -20,6 +20,9 @@
 #include "api/txn.h"
 #include "server/state.h"
 
+/* Of the summary of a snapshot that a merge wrote: the merge's commit. */
+#define PANG_MERGE_COMMIT_PROPERTY "pangolin.merge-commit"
+
 /* A state of the table. */
 typedef struct {
     const pang_json *document; /* as pang_model_check passes it */

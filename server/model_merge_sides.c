@@ -84,20 +84,37 @@ static void walk_back(pang_merging *m, const pang_model_ids *snapshots, int64_t 
     }
 }
 
+/* What it holds may have come by a merge: ancestors are those of one side only. */
+static bool is_of_merge(const pang_json *snapshot)
+{
+    return pang_model_has(pang_json_get(snapshot, "summary"), PANG_MERGE_COMMIT_PROPERTY);
+}
+
+static bool has_merges(const pang_merging_side *side)
+{
+    const pang_json *list = pang_json_get(side->doc, "snapshots");
+    for (size_t i = 0; i < pang_json_size(list); i++)
+        if (is_of_merge(pang_json_at(list, i)))
+            return true;
+    return false;
+}
+
 /* Whether the side's head surely has nothing to do with its half's: all that leads to it came since
- * then, from a first snapshot on. What was rolled back, committed upon that, or expired in between
- * has something in common, or may have. */
+ * then, from a first snapshot on. What was rolled back, committed upon that, merged, or expired in
+ * between has something in common, or may have. */
 static bool is_replaced(pang_merging *m, const pang_merging_side *now,
                         const pang_merging_side *half)
 {
     if (!half->has_head || !now->has_head || now->head == half->head)
         return half->has_head && !now->has_head;
+    if (has_merges(half))
+        return false;
     pang_model_ids old = snapshots_of(m, half), all = snapshots_of(m, now);
     pang_model_ids seen = {.arena = m->arena};
     int64_t id = now->head;
     while (pang_model_ids_get(&old, id) == NULL) {
         const pang_json *snapshot = pang_model_ids_get(&all, id);
-        if (snapshot == NULL || pang_model_ids_get(&seen, id) != NULL)
+        if (snapshot == NULL || pang_model_ids_get(&seen, id) != NULL || is_of_merge(snapshot))
             return false;
         if (!pang_model_ids_put(&seen, id, m))
             m->failed = true;

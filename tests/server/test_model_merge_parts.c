@@ -256,10 +256,11 @@ static void test_model_merge_parts__versions(void **state)
     merge_run(*state, cases, N(cases));
 }
 
-#define ROOT(id)                                                                                   \
+#define ROOT_SAYS(id, more)                                                                        \
     "{'action':'add-snapshot','snapshot':{'snapshot-id':" id ",'sequence-number':3,"               \
     "'timestamp-ms':1700000000000,'manifest-list':'s3://b/t/" id                                   \
-    ".avro','summary':{'operation':'append'},'schema-id':0}}"
+    ".avro','summary':{'operation':'append'" more "},'schema-id':0}}"
+#define ROOT(id) ROOT_SAYS(id, "")
 
 static void test_model_merge_parts__histories(void **state)
 {
@@ -274,6 +275,9 @@ static void test_model_merge_parts__histories(void **state)
          "[" SET("'a':'2'") "]", "{'refs':{'old':'<absent>'}}", 0, NULL, false},
         {"replaced", 2, NULL, "[" ROOT("30") "," MAIN("30") "]", "[" SET("'a':'2'") "]",
          "was replaced in the source", C_METADATA, NULL, true},
+        {"an empty table that took the base's rows by a merge", 2, NULL,
+         "[" ROOT_SAYS("30", ",'pangolin.merge-commit':'c'") "," MAIN("30") "]",
+         "[" SET("'a':'2'") "]", NULL, 0, NULL, false},
         {"replaced, and expired", 2, NULL,
          "[" ROOT("30") "," MAIN("30") ",{'action':'remove-snapshots','snapshot-ids':[10,20]}]",
          "[" SET("'a':'2'") "]", "was replaced in the source", C_METADATA, NULL, true},
