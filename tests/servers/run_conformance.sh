@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The storage conformance suite on the backends that need a server, and commits over connections that
-# break (tests/storage/test_flaky.c):
+# The storage conformance suite on the backends that need a server, commits over connections that
+# break (tests/storage/test_flaky.c), and branches against their model (tests/versions):
 #     tests/servers/run_conformance.sh [postgres] [mongo-java] [ferretdb]
 # Without names: postgres and mongo-java; ferretdb takes most of an hour, and PANG_TEST_LIMIT_S=3000
 # (seconds for one test). Starts each server, prints cmocka's lines, and at the end
@@ -38,6 +38,7 @@ case $1 in
 --postgres)
     "$PANG_BIN/tests/storage/conformance_postgres"
     status=$?
+    PANG_SEEDS=6 timeout 300 "$PANG_BIN/tests/versions/versions_postgres" || status=1
     folder=${PANG_TEST_URL#*host=}
     flaky postgres "unix:${folder%%&*}/.s.PGSQL.5432" \
         postgres://pangolin@127.0.0.1:PORT/postgres 300 || status=1
@@ -46,6 +47,8 @@ case $1 in
 --mongodb)
     each_test
     status=$?
+    PANG_SEEDS=1 PANG_STEPS=50 timeout 300 "$PANG_BIN/tests/versions/versions_mongodb" \
+        "${PANG_TEST_URL}versions" || status=1
     port=${PANG_TEST_URL##*127.0.0.1:}
     # The driver waits half a second and more before it looks at a server again that it lost.
     flaky mongodb "tcp:127.0.0.1:${port%%/*}" mongodb://127.0.0.1:PORT/pangolin 80 || status=1
@@ -59,12 +62,14 @@ trap 'rm -rf "$work"' EXIT
 if [ -z "${PANG_BIN:-}" ]; then
     # shellcheck disable=SC2086
     bazel ${PANG_BAZEL_STARTUP:-} build \
-        //tests/storage:{conformance,flaky}_{postgres,mongodb} || exit 1
+        //tests/storage:{conformance,flaky}_{postgres,mongodb} \
+        //tests/versions:versions_{postgres,mongodb} || exit 1
     PANG_BIN=bazel-bin
 fi
 # Copied, since the next build of whomever moves bazel-bin.
-mkdir -p "$work/tests/storage"
+mkdir -p "$work"/tests/{storage,versions}
 cp "$PANG_BIN"/tests/storage/{conformance,flaky}_{postgres,mongodb} "$work/tests/storage/" || exit 1
+cp "$PANG_BIN"/tests/versions/versions_{postgres,mongodb} "$work/tests/versions/" || exit 1
 touch "$log"
 broken=0
 export PANG_BIN=$work

@@ -1,0 +1,411 @@
+/*
+ * Merging contents: see the header.
+ */
+#include "tests/versions/merges.h"
+
+#include <string.h>
+
+#include "tests/server/must.h"
+
+enum { BASES = 12 };
+
+/* ---- bases ---- */
+
+typedef struct {
+    int list[BASES];
+    int n;
+} bases;
+
+static const state_set *values_of(const item *it)
+{
+    return &it->values;
+}
+
+static const state_set *names_of(const item *it)
+{
+    return &it->names;
+}
+
+static const state_set *all_of(const item *it)
+{
+    return &it->all;
+}
+
+typedef const state_set *sets_of(const item *it);
+
+/* The newest states that both come from; none: 0, which is nothing at all. */
+static bases find_bases(const model *m, const item *source, const item *target, sets_of *of)
+{
+    bases found = {.n = 0};
+    for (int i = m->n_states - 1; i > 0; i--) {
+        bool newest = has_state(of(source), i) && has_state(of(target), i);
+        for (int k = 0; newest && k < found.n; k++)
+            newest = !has_state(of(&m->states[found.list[k]]), i);
+        if (newest && found.n < BASES)
+            found.list[found.n++] = i;
+    }
+    if (found.n == 0)
+        found.list[found.n++] = 0;
+    return found;
+}
+
+/* ---- values ---- */
+
+/* Columns that a value has and another has not, in snapshots that it has and the other has not. */
+static bool wrote_with(const model *m, const item *source, const item *half, int column)
+{
+    for (int i = 0; i < m->n_files; i++)
+        if (has_file(&source->snapshots, i) && !has_file(&half->snapshots, i) &&
+            (m->written[i][column / 64] >> (column % 64)) & 1)
+            return true;
+    return false;
+}
+
+static int column_at(const item *it, int number)
+{
+    for (int i = 0; i < it->n_columns; i++)
+        if (it->columns[i].number == number)
+            return i;
+    return -1;
+}
+
+/* Adds the source's new columns; false: they conflict. */
+static bool merge_columns(const model *m, const item *source, const item *half, item *after)
+{
+    int last = source->last_column > after->last_column ? source->last_column : after->last_column;
+    int given = after->last_column;
+    for (int i = 0; i < source->n_columns; i++) {
+        int number = source->columns[i].number, id = source->columns[i].id;
+        if (column_at(half, number) >= 0 || column_at(after, number) >= 0)
+            continue;
+        if (id <= given) {
+            if (wrote_with(m, source, half, number))
+                return false;
+            id = ++last;
+        }
+        MUST(after->n_columns < COLUMNS);
+        after->columns[after->n_columns].number = number;
+        after->columns[after->n_columns++].id = id;
+        after->last_column = after->last_column > id ? after->last_column : id;
+    }
+    return true;
+}
+
+/* A column has one id on one side and another on the other. */
+static bool is_renumbered(const item *a, const item *b)
+{
+    for (int i = 0; i < a->n_columns; i++) {
+        int at = column_at(b, a->columns[i].number);
+        if (at >= 0 && a->columns[i].id != b->columns[at].id)
+            return true;
+    }
+    return false;
+}
+
+static bool merge_properties(const item *source, const item *source_half, const item *target_half,
+                             item *after)
+{
+    for (int i = 0; i < PROPERTIES; i++) {
+        int s = source->properties[i], t = after->properties[i];
+        if (s == source_half->properties[i] || s == t)
+            continue;
+        if (t != target_half->properties[i])
+            return false;
+        after->properties[i] = s;
+    }
+    return true;
+}
+
+static void merge_files(const model *m, const item *source, const item *half, item *after)
+{
+    for (int i = 0; i < m->n_files; i++)
+        if (has_file(&source->files, i) && !has_file(&half->files, i))
+            add_file(&after->files, i);
+}
+
+/* What was decided for one side and then goes the other way takes back: files and columns that the
+ * half has and the source has not. */
+static bool takes_back(const model *m, const item *source, const item *half)
+{
+    for (int i = 0; i < m->n_files; i++)
+        if (has_file(&half->files, i) && !has_file(&source->files, i))
+            return true;
+    for (int i = 0; i < half->n_columns; i++)
+        if (column_at(source, half->columns[i].number) < 0)
+            return true;
+    return false;
+}
+
+static void take_back(const model *m, const item *source, const item *half, item *after)
+{
+    for (int i = 0; i < m->n_files; i++)
+        if (has_file(&half->files, i) && !has_file(&source->files, i))
+            after->files.bits[i / 64] &= ~(1ULL << (i % 64));
+    for (int i = 0; i < half->n_columns; i++) {
+        int number = half->columns[i].number, at = column_at(after, number);
+        if (column_at(source, number) < 0 && at >= 0)
+            after->columns[at] = after->columns[--after->n_columns];
+    }
+}
+
+/* `after` has the target's; false: a conflict. */
+static bool merge_value(const model *m, const item *source, const item *source_half,
+                        const item *target_half, item *after)
+{
+    if (!merge_properties(source, source_half, target_half, after) ||
+        !merge_columns(m, source, source_half, after))
+        return false;
+    merge_files(m, source, source_half, after);
+    take_back(m, source, source_half, after);
+    return true;
+}
+
+static bool has_new_files(const model *m, const item *source, const item *half)
+{
+    for (int i = 0; i < m->n_files; i++)
+        if (has_file(&source->files, i) && !has_file(&half->files, i))
+            return true;
+    return false;
+}
+
+/* ---- outcomes ---- */
+
+static bool same_text(const item *a, const item *b)
+{
+    return a->exists == b->exists && a->space == b->space && a->title == b->title &&
+           same_value(a, b);
+}
+
+static void add_outcome(outcomes *to, fate became, const item *after)
+{
+    for (int i = 0; i < to->n; i++)
+        if ((to->list[i].fate == CONFLICT) == (became == CONFLICT) &&
+            (became == CONFLICT || same_text(&to->list[i].after, after)))
+            return;
+    MUST(to->n < OUTCOMES);
+    to->list[to->n].fate = became;
+    to->list[to->n++].after = *after;
+}
+
+/* The name by one base. False: two new ones. */
+static bool merge_name(const item *source, const item *base, item *after)
+{
+    bool same = source->space == after->space && source->title == after->title;
+    bool old_source = base->state != 0 && source->space == base->space &&
+                      source->title == base->title;
+    bool old_target = base->state != 0 && after->space == base->space &&
+                      after->title == base->title;
+    if (same || old_source)
+        return true;
+    after->space = source->space;
+    after->title = source->title;
+    after->name = source->name;
+    return old_target;
+}
+
+static void copy_value(item *to, const item *from)
+{
+    memcpy(to->properties, from->properties, sizeof to->properties);
+    memcpy(to->columns, from->columns, sizeof to->columns);
+    to->n_columns = from->n_columns;
+    to->last_column = from->last_column;
+    to->files = from->files;
+    to->snapshots = from->snapshots;
+    to->value = from->value;
+}
+
+/* With the name decided: all that may become of the value. */
+static void value_outcomes(model *m, const item *source, const item *target, const item *named,
+                           bool name_fits, outcomes *to)
+{
+    bases found = find_bases(m, source, target, values_of);
+    item after = *named;
+    fate good = name_fits ? MERGED : CONFLICT;
+    if (has_state(&target->values, source->value)) {
+        add_outcome(to, good, &after);
+        return;
+    }
+    if (has_state(&source->values, target->value)) {
+        copy_value(&after, source);
+        add_outcome(to, good, &after);
+        return;
+    }
+    if (same_value(source, target)) {
+        add_outcome(to, good, &after);
+        return;
+    }
+    for (int i = 0; i < found.n; i++) {
+        const item *half = &m->states[found.list[i]];
+        after = *named;
+        add_outcome(to, merge_value(m, source, half, half, &after) ? good : CONFLICT, &after);
+        /* What the target was after a merge of something with this value is its half. */
+        for (int k = 0; k < m->n_joins; k++)
+            if (has_state(&m->states[m->joins[k].from].values, found.list[i]) &&
+                has_state(&target->values, m->joins[k].into)) {
+                const item *other = &m->states[m->joins[k].into];
+                after = *named;
+                add_outcome(to, merge_value(m, source, half, other, &after) ? good : CONFLICT,
+                            &after);
+            }
+        if ((is_renumbered(source, target) && has_new_files(m, source, half)) ||
+            takes_back(m, source, half))
+            add_outcome(to, CONFLICT, target);
+    }
+}
+
+/* Existence by the item's own bases. False: decided. */
+static bool both_stand(model *m, const item *source, const item *target, outcomes *to)
+{
+    bases found = find_bases(m, source, target, all_of);
+    if (source->exists && target->exists)
+        return true;
+    for (int i = 0; i < found.n; i++) {
+        const item *base = &m->states[found.list[i]];
+        if (source->exists == target->exists)
+            add_outcome(to, KEPT, target);
+        else if (base->exists)
+            add_outcome(to, CONFLICT, target);
+        else
+            add_outcome(to, source->exists ? TAKEN : KEPT, source->exists ? source : target);
+    }
+    return false;
+}
+
+static void item_outcomes(model *m, const item *source, const item *target, outcomes *to)
+{
+    bases found;
+    if (within_states(&target->all, &source->all)) {
+        add_outcome(to, TAKEN, source);
+        return;
+    }
+    if (!both_stand(m, source, target, to))
+        return;
+    found = find_bases(m, source, target, names_of);
+    for (int i = 0; i < found.n; i++) {
+        item named = *target;
+        bool fits = merge_name(source, &m->states[found.list[i]], &named);
+        value_outcomes(m, source, target, &named, fits, to);
+    }
+}
+
+/* ---- what items want of each other ---- */
+
+/* A namespace that something comes to is brought, if the target never had it. */
+static void bring_spaces(merging *g, int space)
+{
+    for (; space >= 0 && !g->after.items[space].exists; space = space_parents[space]) {
+        item *it = &g->after.items[space];
+        if (it->state != 0 || !g->source->items[space].exists)
+            g->is_entangled = true;
+        *it = g->source->items[space];
+    }
+}
+
+static void settle(merging *g)
+{
+    content *c = &g->after;
+    for (int i = 0; i < ITEMS; i++)
+        if (c->items[i].exists && c->items[i].space >= 0)
+            bring_spaces(g, c->items[i].space);
+    for (int i = SPACES; i < ITEMS; i++)
+        for (int k = SPACES; k < i; k++)
+            if (c->items[i].exists && c->items[k].exists &&
+                c->items[i].space == c->items[k].space && c->items[i].title == c->items[k].title)
+                g->is_entangled = true;
+}
+
+/* ---- all ---- */
+
+static void decide(merging *g, int i)
+{
+    const item *source = &g->source->items[i], *target = &g->target->items[i];
+    outcomes *to = &g->items[i];
+    *to = (outcomes){.n = 0};
+    to->held = !g->target_partial || target->state != 0 || g->one_family;
+    if (!to->held || source->state == 0 || within_states(&source->all, &target->all))
+        add_outcome(to, KEPT, target);
+    else if (g->decided[i] == BY_SOURCE)
+        add_outcome(to, TAKEN, source);
+    else if (g->decided[i] == BY_TARGET)
+        add_outcome(to, KEPT, target);
+    else
+        item_outcomes(g->m, source, target, to);
+    if (to->held && to->list[0].fate != KEPT && (source->vague || target->vague) &&
+        g->decided[i] == BY_MERGING)
+        add_outcome(to, CONFLICT, target);
+}
+
+static void finish(merging *g, int i)
+{
+    const outcomes *o = &g->items[i];
+    item *after = &g->after.items[i];
+    *after = o->list[0].after;
+    /* Namespaces are known by their names: one that stays keeps its id. */
+    if (i < SPACES && after->exists && g->target->items[i].exists)
+        after->made = g->target->items[i].made;
+    for (int k = 0; k < o->n; k++)
+        g->may_conflict[i] = g->may_conflict[i] || o->list[k].fate == CONFLICT;
+    g->conflicts[i] = g->may_conflict[i] && o->n == 1;
+    g->is_certain = g->is_certain && o->n == 1;
+}
+
+void model_merge(merging *g)
+{
+    g->is_certain = true;
+    g->is_entangled = false;
+    memset(g->conflicts, 0, sizeof g->conflicts);
+    memset(g->may_conflict, 0, sizeof g->may_conflict);
+    for (int i = 0; i < ITEMS; i++) {
+        decide(g, i);
+        finish(g, i);
+    }
+    settle(g);
+}
+
+/* ---- what comes of it ---- */
+
+/* The item comes from both from now on: by a state of its own, unless one side's has it all. */
+static void join(merging *g, int i)
+{
+    const item *source = &g->source->items[i], *target = &g->target->items[i];
+    item *after = &g->after.items[i];
+    int what = 0;
+    if (source->state == 0 || within_states(&source->all, &target->all))
+        return;
+    if (!g->items[i].held && after->state == 0) { /* seen, and left where it was */
+        unite_states(&after->all, &source->all);
+        unite_states(&after->values, &source->values);
+        unite_states(&after->names, &source->names);
+        return;
+    }
+    if (within_states(&target->all, &source->all) && g->decided[i] == BY_MERGING) {
+        after->vague = after->vague || (g->source_partial && !g->one_family);
+        return;
+    }
+    if (!within_states(&source->values, &target->values) &&
+        (g->decided[i] != BY_MERGING || !within_states(&target->values, &source->values)))
+        what |= CHANGES_VALUE;
+    if (!within_states(&source->names, &target->names) &&
+        (g->decided[i] != BY_MERGING || !within_states(&target->names, &source->names)))
+        what |= CHANGES_NAME;
+    after->vague = source->vague || target->vague || (g->source_partial && !g->one_family);
+    after->all = target->all;
+    after->values = target->values;
+    after->names = target->names;
+    unite_states(&after->all, &source->all);
+    unite_states(&after->values, &source->values);
+    unite_states(&after->names, &source->names);
+    if (!same_files(&after->files, &target->files) && g->decided[i] == BY_MERGING &&
+        (what & CHANGES_VALUE))
+        model_snapshot(g->m, after, g->m->n_files++);
+    model_change(g->m, after, what);
+}
+
+void model_merge_land(merging *g)
+{
+    for (int i = 0; i < ITEMS; i++) {
+        join(g, i);
+        if (g->source->items[i].exists && g->after.items[i].exists)
+            model_join(g->m, g->source->items[i].value, g->after.items[i].value);
+    }
+}

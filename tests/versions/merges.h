@@ -1,0 +1,51 @@
+/*
+ * What a merge makes of two contents, from full copies alone.
+ * Called by the step that merges. Threads: one.
+ *
+ * Of each item existence, name and value merge apart, three-way. A base is a state that both sides
+ * come from and that no newer such state comes from; there may be several, and the target's half of
+ * one may be what an earlier merge made of it. All that such bases explain is an outcome that may
+ * come; mostly it is one.
+ */
+#ifndef PANG_TESTS_VERSIONS_MERGES_H
+#define PANG_TESTS_VERSIONS_MERGES_H
+
+#include "tests/versions/model.h"
+
+enum { OUTCOMES = 6 };
+
+typedef enum { KEPT, TAKEN, MERGED, CONFLICT } fate;
+
+/* What may become of one item. */
+typedef struct {
+    bool held; /* false: the target has a selection, and this is none of it */
+    struct {
+        fate fate;
+        item after;
+    } list[OUTCOMES];
+    int n;
+} outcomes;
+
+/* How single items are decided. */
+typedef enum { BY_MERGING, BY_SOURCE, BY_TARGET } decision;
+
+typedef struct {
+    model *m;
+    const content *source, *target;
+    bool source_partial, target_partial, one_family;
+    decision decided[ITEMS];
+    /* Out. */
+    outcomes items[ITEMS];
+    bool conflicts[ITEMS]; /* surely, of the item alone */
+    bool may_conflict[ITEMS];
+    bool is_entangled; /* names or namespaces that items want of each other are in the way */
+    bool is_certain;   /* one outcome for each item */
+    content after;     /* of the first outcome of each */
+} merging;
+
+/* REQUIRES: all but the outcomes are set. */
+void model_merge(merging *g);
+/* It was done: each item of `after` comes from both sides from now on. */
+void model_merge_land(merging *g);
+
+#endif

@@ -1,0 +1,83 @@
+/*
+ * The program's side: the same operations as calls of its services, and what a ref shows as text in
+ * the form of the model's. Refs are texts: names of branches and tags, ids of commits, times.
+ * Called by the steps and by what compares. Threads: one. Lifetime: results live in the fixture's
+ * arena.
+ */
+#ifndef PANG_TESTS_VERSIONS_REAL_H
+#define PANG_TESTS_VERSIONS_REAL_H
+
+#include "tests/server/catalog_fixture.h"
+#include "tests/versions/model.h"
+
+enum { MADE = ITEMS + 512, LOG_ROOM = COMMITS };
+
+typedef struct {
+    fixture *fx;
+    model *m;
+    uint64_t seed;
+    char catalog[32];
+    char ids[MADE][40]; /* what the program calls an asset, by the model's number */
+    const char *step;   /* what is being done, for messages */
+    bool by_name;       /* the ref stands behind names, not behind the catalog's */
+    size_t merged, refused;
+} world;
+
+void real_open(world *w, fixture *fx, model *m, uint64_t seed);
+
+/* One change of a table or namespace. */
+typedef struct {
+    int space, title;
+    int property, value; /* value 0: taken away; property -1: none */
+    int column, id;      /* 0: none */
+    int file;            /* -1: none */
+    const item *before;
+} change;
+
+pang_code real_create_space(world *w, const char *ref, int space, int property, int value);
+pang_code real_change_space(world *w, const char *ref, const change *c);
+pang_code real_drop_space(world *w, const char *ref, int space);
+/* Remembers the new asset's id under the model's number. */
+pang_code real_create_table(world *w, const char *ref, int space, int title, int made);
+pang_code real_create_asset(world *w, const char *ref, const change *c, int made);
+pang_code real_change_table(world *w, const char *ref, const change *c);
+pang_code real_change_tables(world *w, const char *ref, const change *list, size_t n);
+pang_code real_drop_table(world *w, const char *ref, int space, int title);
+pang_code real_rename(world *w, const char *ref, const item *from, int space, int title);
+
+pang_code real_create_branch(world *w, const char *name, const char *from, bool ingest,
+                             char **assets, size_t n);
+pang_code real_rename_branch(world *w, const char *name, const char *to);
+pang_code real_protect_branch(world *w, const char *name, bool on);
+pang_code real_delete_branch(world *w, const char *name);
+/* `from` may be a commit's id, too. */
+pang_code real_create_tag(world *w, const char *name, const char *from);
+pang_code real_delete_tag(world *w, const char *name);
+
+/* How to merge, and what came of it. */
+typedef struct {
+    const char *source; /* a branch, tag or commit */
+    uint64_t at;        /* not 0: the source as of this number */
+    const char *target;
+    const char *choices; /* "a.t1=source b=target"; NULL: none */
+    bool dry;
+    /* Out. */
+    pang_code code;
+    char *conflicts[ITEMS * 4]; /* keys, each once */
+    size_t n_conflicts;
+    const char *told; /* the same for people */
+} merge_call;
+void real_merge(world *w, merge_call *call);
+
+/* Everything that a ref shows, as model_text does; fails the test when it cannot be read. */
+const char *real_text(world *w, const char *ref);
+/* The newest commits of a ref, newest first. */
+size_t real_log(world *w, const char *ref, commit *to, size_t room);
+/* A line for each entry, sorted: "changed table a.t1". */
+const char *real_diff(world *w, const char *from, const char *to);
+/* Names of all branches or tags, sorted: "b1 main". */
+const char *real_refs(world *w, bool tags);
+/* The code of a read of what may not be there. */
+pang_code real_look(world *w, const char *ref);
+
+#endif
