@@ -84,6 +84,7 @@ typedef struct pang_live_file {
     int64_t snapshot_id, sequence, file_sequence;
     int64_t records, bytes, first_row_id; /* -1: none */
     int64_t number;  /* the sequence number it is to have; -1: its new snapshot's */
+    int64_t most;    /* moved: the greatest it could have */
     bool moved;      /* that is neither its own nor above all that the target has */
     pang_str refers; /* deletes: the only file they are about; ptr NULL: bounds tell */
     pang_file_key refers_key;

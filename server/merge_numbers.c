@@ -142,6 +142,8 @@ static bool disordered(const pang_file_merge *m, const pang_live_file *data,
                holds != (((const pang_live_file *)*theirs)->sequence > data->sequence);
     if (ours == NULL || ((const pang_live_file *)*ours)->shared)
         return false; /* the same number on both sides, or gone with the merge */
+    if (data->moved && holds && deletes->sequence <= data->most)
+        return true; /* it is some of its rows that the deletes mean */
     if (number > last_sequence(&m->target))
         return false; /* above all: what was rewritten is judged by the files that went */
     /* Rows that the target has too, rewritten: its deletes must go on to hold. Rows that it had
@@ -227,6 +229,49 @@ static pang_code collect_side(collected *c, const pang_side *side, pang_err *err
     return code;
 }
 
+/* A moved file goes below the deletes that hold for it on the source. */
+static void lower(pang_file_merge *m, pang_live_file *file, const pang_live_file *ours)
+{
+    file->most = file->number == -1 ? m->sequence : file->number;
+    file->number = file->most;
+    for (; ours != NULL; ours = ours->next) {
+        const void **theirs = pang_file_map_find(&m->their_equality, ours->key);
+        bool here = ours->in->global || ours->in == file->in;
+        if (here && theirs != NULL && ours->sequence <= file->number &&
+            ((const pang_live_file *)*theirs)->sequence > file->sequence)
+            file->number = ours->sequence - 1;
+    }
+    if (file->number == m->sequence)
+        file->number = -1;
+}
+
+/* Equality deletes that the source brings, above a file that went below older ones. */
+static pang_code judge_lowered(pang_file_merge *m, const pang_live_file *file, pang_err *err)
+{
+    for (size_t i = 0; i < m->theirs.n_added; i++) {
+        const pang_live_file *at = m->theirs.added[i];
+        if (at->content == PANG_FILE_EQUALITY_DELETES && pang_file_pending(at) &&
+            at->sequence <= file->sequence && (at->in->global || at->in == file->in) &&
+            !pang_matrix_note(m, PANG_RULE_ORDER, file, at))
+            return pang_fail_memory(err);
+    }
+    return PANG_OK;
+}
+
+static pang_code lower_all(pang_file_merge *m, const pang_live_file *ours, pang_err *err)
+{
+    pang_code code = PANG_OK;
+    for (size_t i = 0; code == PANG_OK && i < m->theirs.n_added; i++) {
+        pang_live_file *file = m->theirs.added[i];
+        if (!is_placed(file) || !file->moved)
+            continue;
+        lower(m, file, ours);
+        if (file->number != -1 && file->number != file->most)
+            code = judge_lowered(m, file, err);
+    }
+    return code;
+}
+
 /* A moved file is looked at with all that it could pass, known to the source or not. */
 static pang_code judge_passed(pang_file_merge *m, pang_err *err)
 {
@@ -237,6 +282,8 @@ static pang_code judge_passed(pang_file_merge *m, pang_err *err)
     pang_code code = collect_side(&theirs, &m->source, err);
     if (code == PANG_OK)
         code = collect_side(&ours, &m->target, err);
+    if (code == PANG_OK)
+        code = lower_all(m, ours.last, err);
     for (const pang_live_file *at = ours.last; code == PANG_OK && at != NULL; at = at->next)
         code = judge_deletes(m, at, err);
     return code;

@@ -244,13 +244,30 @@ static void test_merge_files__no_place_among_deletes_is_a_conflict(void **state)
 }
 
 /* A file that comes back must not rise above a delete that held for it. */
-static void test_merge_files__what_comes_back_stays_below_its_deletes(void **state)
+static void test_merge_files__what_comes_back_goes_below_its_deletes(void **state)
 {
     const pang_json *fork = begin(2, FORK);
     const pang_json *source = world_run(&w, fork, "+ n1@1:11,12; E @1:11; ^ n1>k1");
     const pang_json *into = merge(fork, source, fork, world_run(&w, fork, "+ m1@2:13"));
     (void)state;
+    const pang_json *merged = merge(source, world_run(&w, source, "r"), into, into);
+    assert_string_equal(world_scan(&w, merged), "1 2 3 4 5 8 9 12 13");
+    /* Not so with deletes that the source has not seen. */
+    into = merge(fork, source, fork, world_run(&w, fork, "E @1:12"));
     (void)clash(source, world_run(&w, source, "r"), into, into, "have no place among");
+}
+
+/* A compaction goes the way back below the deletes that came after it. */
+static void test_merge_files__merge_back_of_a_compaction_under_deletes(void **state)
+{
+    const pang_json *fork = begin(2, FORK);
+    const pang_json *x = world_run(&w, fork, "e @1:1");
+    const pang_json *y = world_run(&w, fork, "+ n1@2:11; + n2@1:7; ^s a2>k1");
+    const pang_json *into = merge(fork, x, fork, y);
+    const pang_json *back = merge(x, world_run(&w, into, "+ n3@2:12"), x, world_run(&w, x, "- b1"));
+    (void)state;
+    assert_string_equal(world_scan(&w, back), "2 3 4 5 7 11 12");
+    assert_non_null(strstr(world_files(&w, back), "k1:3:-1"));
 }
 
 /* ---- merges after merges ---- */
@@ -555,7 +572,8 @@ int main(void)
         TEST(test_merge_files__compaction_keeps_a_number_that_both_know),
         TEST(test_merge_files__compaction_after_a_merge_takes_the_targets_number),
         TEST(test_merge_files__no_place_among_deletes_is_a_conflict),
-        TEST(test_merge_files__what_comes_back_stays_below_its_deletes),
+        TEST(test_merge_files__what_comes_back_goes_below_its_deletes),
+        TEST(test_merge_files__merge_back_of_a_compaction_under_deletes),
         TEST(test_merge_files__second_merge_brings_what_is_new),
         TEST(test_merge_files__second_merge_sees_what_the_first_one_did_not),
         TEST(test_merge_files__merge_back_brings_only_the_others),
