@@ -19,6 +19,8 @@ typedef struct {
     const pang_merge_plan *plan;
     pang_edit *edit;
     pang_err *err;
+    const pang_merge_mark *of_source; /* marks of what the source has of others */
+    size_t n_of_source;
 } marking;
 
 /* ---- exceptions ---- */
@@ -56,6 +58,19 @@ static exception left_out(ProtobufCBinaryData asset, const pang_rec_merge_mark *
     return ret;
 }
 
+/* How much of `from` this merge brought of one asset; 0: nothing. */
+static uint64_t brought(const marking *m, pang_point from, ProtobufCBinaryData asset, bool direct)
+{
+    pang_id id = pang_id_of(asset);
+    const pang_merge_item *item = find_item(m, id);
+    if (item == NULL || item->fate == PANG_FATE_LEFT_OUT)
+        return 0;
+    return direct ? from.sequence
+                  : pang_merge_contained(&m->task->base->source, m->of_source, m->n_of_source,
+                                         from.branch, &id)
+                        .sequence;
+}
+
 /* Of what this merge was about. */
 static pang_code add_planned(const marking *m, pang_rec_merge_mark *mark,
                              const pang_rec_merge_mark *old, bool direct)
@@ -78,7 +93,7 @@ static pang_code add_planned(const marking *m, pang_rec_merge_mark *mark,
 
 /* What the mark before this one excepts and this merge was not about, and what the source's own
  * mark does (`also`; NULL: there is none): the source does not have it either. */
-static pang_code fill_exceptions(const marking *m, pang_rec_merge_mark *mark,
+static pang_code fill_exceptions(const marking *m, pang_point from, pang_rec_merge_mark *mark,
                                  const pang_rec_merge_mark *old, const pang_rec_merge_mark *also,
                                  bool direct)
 {
@@ -91,6 +106,11 @@ static pang_code fill_exceptions(const marking *m, pang_rec_merge_mark *mark,
     pang_code code = add_planned(m, mark, old, direct);
     for (size_t i = 0; code == PANG_OK && i < n_also; i++) {
         exception one = left_out(also->exceptions[i]->asset, old);
+        uint64_t now = brought(m, from, one.asset, direct);
+        if (now > one.from_sequence) {
+            one.from_sequence = now;
+            one.into_sequence = 0; /* this commit */
+        }
         if (also->exceptions[i]->left_out)
             code = add_exception(m, mark, &one);
     }
@@ -157,18 +177,16 @@ static pang_code write_mark(const marking *m, pang_str key, const pang_rec_merge
 /* More of the branch is in the target already, but for exceptions: those that came now are there up
  * to this point. */
 static pang_code narrow_exceptions(const marking *m, pang_str key, pang_rec_merge_mark *old,
-                                   const pang_rec_merge_mark *also, uint64_t from_sequence)
+                                   pang_point from, bool direct)
 {
     bool changed = false;
     for (size_t i = 0; i < old->n_exceptions; i++) {
         exception *one = old->exceptions[i];
-        const pang_merge_item *item = find_item(m, pang_id_of(one->asset));
-        const exception *in_source = pang_merge_exception(also, pang_id_of(one->asset));
-        if (!one->left_out || item == NULL || item->fate == PANG_FATE_LEFT_OUT ||
-            one->from_sequence >= from_sequence || (in_source != NULL && in_source->left_out))
+        uint64_t now = one->left_out ? brought(m, from, one->asset, direct) : 0;
+        if (now <= one->from_sequence)
             continue;
-        one->from_sequence = from_sequence;
-        one->into_sequence = 0;
+        one->from_sequence = now;
+        one->into_sequence = 0; /* this commit */
         changed = true;
     }
     return changed ? write_mark(m, key, old) : PANG_OK;
@@ -186,9 +204,9 @@ static pang_code put_mark(const marking *m, pang_point from, const pang_rec_merg
     if (code != PANG_OK)
         return code;
     if (old != NULL && old->from_sequence >= from.sequence + direct)
-        return narrow_exceptions(m, key, old, also, from.sequence);
+        return narrow_exceptions(m, key, old, from, direct);
     mark.from_sequence = from.sequence;
-    code = fill_exceptions(m, &mark, old, also, direct);
+    code = fill_exceptions(m, from, &mark, old, also, direct);
     if (code == PANG_OK)
         code = fill_older(m, &mark, old);
     return code == PANG_OK ? write_mark(m, key, &mark) : code;
@@ -234,7 +252,38 @@ static pang_code list_others(const marking *m, branch_list *l)
     return code;
 }
 
-static pang_code pass_on(const marking *m)
+/* What the target has of a branch it has by what it was made from, where the mark is, with its
+ * exceptions. Where this merge brings some of those, the target gets a mark of its own. */
+static pang_code own_mark(const marking *m, pang_point from, const pang_merge_has *had,
+                          const pang_merge_mark *marks, size_t n_marks)
+{
+    pang_view *view = m->edit->view;
+    pang_rec_merge_mark mark = PANGOLIN__STORE__V1__MERGE_MARK__INIT;
+    const pang_rec_merge_mark *of = had->mark->body;
+    bool changed = false;
+    pang_code code = PANG_OK;
+    mark.from_sequence = had->sequence;
+    mark.exceptions = pang_arena_alloc_n(view->arena, of->n_exceptions, sizeof(exception *));
+    if (mark.exceptions == NULL)
+        return pang_fail_memory(m->err);
+    for (size_t i = 0; code == PANG_OK && i < of->n_exceptions; i++) {
+        pang_id asset = pang_id_of(of->exceptions[i]->asset);
+        exception one = left_out(of->exceptions[i]->asset, NULL);
+        pang_merge_has before = pang_merge_contained(&m->task->base->target, marks, n_marks,
+                                                     from.branch, &asset);
+        uint64_t now = brought(m, from, one.asset, false);
+        if (!of->exceptions[i]->left_out)
+            continue;
+        changed = changed || now > before.sequence;
+        one.from_sequence = now > before.sequence ? now : before.sequence;
+        one.into_sequence = now > before.sequence ? 0 : before.since.sequence;
+        code = add_exception(m, &mark, &one);
+    }
+    pang_str key = pang_key_merge_mark(&view->keys, view->levels[0].branch, from.branch);
+    return code == PANG_OK && changed ? write_mark(m, key, &mark) : code;
+}
+
+static pang_code pass_on(marking *m)
 {
     branch_list l = {0};
     const pang_merge_base *base = m->task->base;
@@ -249,6 +298,8 @@ static pang_code pass_on(const marking *m)
     if (code == PANG_OK)
         code = pang_merge_marks_read(view, &base->target, l.branches, l.n, &of_target, &n_target,
                                      m->err);
+    m->of_source = of_source;
+    m->n_of_source = n_source;
     for (size_t i = 0; code == PANG_OK && i < l.n; i++) {
         pang_point at = {.branch = l.branches[i]};
         pang_merge_has has = pang_merge_contained(&base->source, of_source, n_source, at.branch,
@@ -261,6 +312,8 @@ static pang_code pass_on(const marking *m)
         bool marked = had.mark != NULL && pang_id_equal(had.mark->into, view->levels[0].branch);
         if (!own && (at.sequence > had.sequence || (marked && at.sequence > 0)))
             code = put_mark(m, at, has.mark == NULL ? NULL : has.mark->body, false);
+        else if (!own && at.sequence > 0 && had.mark != NULL)
+            code = own_mark(m, at, &had, of_target, n_target);
     }
     return code;
 }
@@ -268,7 +321,7 @@ static pang_code pass_on(const marking *m)
 pang_code pang_merge_marks_put(const pang_merge_task *task, const pang_merge_plan *plan,
                                pang_edit *edit, pang_err *err)
 {
-    marking m = {task, plan, edit, err};
+    marking m = {.task = task, .plan = plan, .edit = edit, .err = err};
     if (task->base == NULL)
         return PANG_OK;
     pang_code code = put_mark(&m, task->base->source.points[0], NULL, true);

@@ -268,13 +268,13 @@ static bool is_called(const pang_merge_task *task, const pang_content *content, 
            pang_str_equal(pang_merge_key_text(task->target->arena, content->name), key);
 }
 
-/* A key names an asset by any name that it has on a side, or had. */
+/* A key names an asset by any name that it has on a side. */
 static pang_merge_mode mode_of(const pang_merge_task *task, const pang_merge_item *item)
 {
     for (size_t i = 0; i < task->n_modes; i++) {
         pang_str key = pang_str_from(task->modes[i]->key);
         if (pang_str_equal(key, item->key) || is_called(task, &item->source, key) ||
-            is_called(task, &item->target, key) || is_called(task, &item->half[0].source, key))
+            is_called(task, &item->target, key))
             return task->modes[i]->kind;
     }
     return task->default_mode;

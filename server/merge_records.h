@@ -18,7 +18,8 @@
 #define PANG_MERGE_COMPLETED PANGOLIN__STORE__V1__MERGE_OPERATION__STATUS__STATUS_COMPLETED
 #define PANG_MERGE_ABORTED PANGOLIN__STORE__V1__MERGE_OPERATION__STATUS__STATUS_ABORTED
 
-/* By the text of its id; checked by the commit. ERRORS: NOT_FOUND, the store's. */
+/* By the text of its id; checked by the commit. Not found is what is no id, too. ERRORS: NOT_FOUND,
+ * the store's. */
 PANG_MUST_CHECK pang_code pang_merge_op_find(pang_call *call, const char *id,
                                              pang_rec_merge_operation **ret, pang_err *err);
 PANG_MUST_CHECK pang_code pang_merge_conflict_find(pang_call *call, const char *id,
@@ -33,6 +34,7 @@ PANG_MUST_CHECK pang_code pang_merge_op_put(pang_call *call, const pang_rec_merg
 PANG_MUST_CHECK pang_code pang_merge_conflict_put(pang_call *call,
                                                   const pang_rec_merge_conflict *conflict,
                                                   pang_err *err);
+/* Completed or aborted: nothing of it changes any more. */
 bool pang_merge_has_ended(const pang_rec_merge_operation *op);
 
 /* The plan's conflicts as records, which are not put. */
@@ -51,8 +53,10 @@ PANG_MUST_CHECK pang_code pang_merge_choices_of(pang_call *call,
                                                 pang_merge_choice **ret, size_t *ret_n,
                                                 pang_err *err);
 
-/* ---- replies ---- */
+/* ---- replies: what the API's messages say of records; texts are shared or in the arena ---- */
 
+/* Without its conflicts, which lists leave out. `catalog` is the name that it is shown under.
+ * ERRORS: RESOURCE_EXHAUSTED, as of the two below. */
 PANG_MUST_CHECK pang_code pang_merge_op_show(pang_call *call, const pang_rec_merge_operation *op,
                                              const char *catalog,
                                              Pangolin__V1__MergeOperation **ret, pang_err *err);
@@ -60,6 +64,7 @@ PANG_MUST_CHECK pang_code pang_merge_conflicts_show(pang_call *call,
                                                     pang_rec_merge_conflict *const *conflicts,
                                                     size_t n, Pangolin__V1__MergeConflict ***ret,
                                                     pang_err *err);
+/* What was done or would be, but for what is not touched. */
 PANG_MUST_CHECK pang_code pang_merge_plan_show(pang_call *call, const pang_merge_plan *plan,
                                                Pangolin__V1__MergeOperation *out, pang_err *err);
 /* "TakeSource" and so on. */

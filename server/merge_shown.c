@@ -37,7 +37,7 @@ static const char *status_name(const pang_rec_merge_operation *op)
 static const char *kind_name(const pang_rec_merge_operation *op)
 {
     static const char *const names[] = {"merge", "rebase", "cherry_pick", "revert"};
-    return names[op->kind];
+    return names[op->work];
 }
 
 static pang_code show_conflict_ids(pang_call *call, const pang_rec_merge_operation *op,

@@ -9,8 +9,9 @@
 #include "server/content.h"
 
 /* What each asset is on the view: ret[i].body is NULL, or dropped, where it is nowhere; its name is
- * then empty, unless the view once had it, and its sequence that of the commit that dropped it. On a branch that can be
- * written, it stays so until the commit, or that is ABORTED. ERRORS: the store's. */
+ * then empty, unless the view once had it, and its sequence that of the commit that dropped it. On
+ * a branch that can be written, it stays so until the commit, or that is ABORTED. ERRORS: the
+ * store's. */
 PANG_MUST_CHECK pang_code pang_places_get(pang_view *view, const pang_id *assets, size_t n,
                                           pang_content *ret, pang_err *err);
 /* The same for any number of names. */
