@@ -24,6 +24,7 @@ pang_code pang_chain_of(pang_view *view, pang_chain *ret, pang_err *err)
     for (size_t i = 0; i < n; i++)
         ret->points[ret->n++] = (pang_point){pang_id_of(from[i]->branch), from[i]->sequence};
     ret->partial = body->n_bases < n;
+    ret->n_whole = 1 + body->n_bases;
     return PANG_OK;
 }
 

@@ -21,7 +21,8 @@ typedef struct {
 typedef struct {
     pang_point points[PANG_LEVELS_MAX];
     size_t n;
-    bool partial; /* reads through less than it was made from: it holds copies of a selection */
+    bool partial;   /* reads through less than it was made from: it holds copies of a selection */
+    size_t n_whole; /* so many of the points are in it whole */
 } pang_chain;
 
 typedef struct {

@@ -12,7 +12,8 @@
 enum {
     BRANCHES_MAX = 2 * PANG_LEVELS_MAX + 2 * PANG_MERGE_THIRDS_MAX,
     CANDIDATES_MAX = BRANCHES_MAX,
-    TRIED_MAX = 24, /* candidates that are compared with each other: the newest */
+    TRIED_MAX = 24,     /* candidates that are compared with each other: the newest */
+    PAIRS_OF_WHOLE = 2, /* that selections leave */
 };
 
 typedef Pangolin__Store__V1__MergeMark__Exception exception;
@@ -167,17 +168,18 @@ pang_merge_has pang_merge_contained(const pang_chain *chain, const pang_merge_ma
 }
 
 /* What lies below a point of a chain, with the point itself; empty where it is on none of its
- * branches. */
-static pang_chain below(const pang_chain *chain, pang_point at)
+ * branches. `whole`: none of those of which the chain has a selection only. */
+static pang_chain below(const pang_chain *chain, pang_point at, bool whole)
 {
-    pang_chain ret = {0};
-    for (size_t i = 0; i < chain->n; i++) {
+    pang_chain ret = {.partial = chain->partial};
+    for (size_t i = 0; i < (whole ? chain->n_whole : chain->n); i++) {
         if (ret.n == 0 && !pang_id_equal(chain->points[i].branch, at.branch))
             continue;
         ret.points[ret.n++] = chain->points[i];
     }
     if (ret.n > 0)
         ret.points[0].sequence = at.sequence;
+    ret.n_whole = ret.n;
     return ret;
 }
 
@@ -197,6 +199,7 @@ typedef struct {
     size_t n_branches;
     candidate found[CANDIDATES_MAX];
     size_t n_found;
+    bool one_selection; /* both sides show the same selection, and what came to it */
 } search;
 
 static void add_branch(search *s, pang_id branch)
@@ -310,18 +313,18 @@ static void try_branch(search *s, pang_id branch)
     s->n_found++;
 }
 
-/* What a candidate's point has of the others' branches. */
-static pang_code fill_candidate(search *s, pang_view *view, candidate *c, const pang_id *branches,
+/* The chain of a candidate's point, and the marks of merges into it. */
+static pang_code read_candidate(search *s, pang_view *view, candidate *c, const pang_id *branches,
                                 pang_err *err)
 {
     pang_view at = *view;
     pang_code code = PANG_OK;
-    c->chain = below(&s->base->source, c->at);
+    c->chain = below(&s->base->source, c->at, !s->one_selection);
     c->marks = s->base->of_source;
     c->n_marks = s->base->n_of_source;
     if (c->chain.n > 0)
         return PANG_OK;
-    c->chain = below(&s->base->target, c->at);
+    c->chain = below(&s->base->target, c->at, !s->one_selection);
     c->marks = s->base->of_target;
     c->n_marks = s->base->n_of_target;
     if (c->chain.n > 0)
@@ -332,6 +335,21 @@ static pang_code fill_candidate(search *s, pang_view *view, candidate *c, const 
     return code == PANG_OK ? pang_merge_marks_read(view, &c->chain, branches, s->n_found, &c->marks,
                                                    &c->n_marks, err)
                            : code;
+}
+
+/* What a candidate's point has of the others' branches. One that holds a selection has neither all
+ * of what that was made from nor all of what was merged there: of an asset that it does not hold it
+ * says nothing, and another candidate must. */
+static pang_code fill_candidate(search *s, pang_view *view, candidate *c, const pang_id *branches,
+                                pang_err *err)
+{
+    pang_code code = read_candidate(s, view, c, branches, err);
+    if (s->one_selection)
+        return code;
+    c->chain.n = c->chain.n < c->chain.n_whole ? c->chain.n : c->chain.n_whole;
+    if (c->chain.partial)
+        c->n_marks = 0;
+    return code;
 }
 
 static int newest_first(const void *a, const void *b)
@@ -371,13 +389,15 @@ static bool is_covered(const search *s, size_t i)
     return false;
 }
 
-/* They are sorted. */
+/* They are sorted. Selections leave room for those that say something of every asset. */
 static void keep_newest(search *s)
 {
     pang_merge_base *base = s->base;
-    for (size_t i = 0; i < s->n_found && base->n_pairs < PANG_MERGE_PAIRS_MAX; i++)
-        if (!is_covered(s, i))
+    for (size_t i = 0; i < s->n_found && base->n_pairs < PANG_MERGE_PAIRS_MAX; i++) {
+        size_t room = PANG_MERGE_PAIRS_MAX - (s->found[i].chain.partial ? PAIRS_OF_WHOLE : 0);
+        if (base->n_pairs < room && !is_covered(s, i))
             base->pairs[base->n_pairs++] = s->found[i].pair;
+    }
 }
 
 /* ---- the source's log ---- */
@@ -417,6 +437,8 @@ pang_code pang_merge_base_find(pang_view *source, pang_view *target, pang_merge_
     if (code != PANG_OK)
         return code;
     ret->fork = pang_common_point(&ret->source, &ret->target);
+    s->one_selection = ret->fork.met && ret->fork.in_a < ret->source.n_whole &&
+                       ret->fork.in_b < ret->target.n_whole && ret->source.partial;
     code = read_all(s, source, err);
     if (code != PANG_OK)
         return code;
