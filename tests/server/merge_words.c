@@ -325,16 +325,10 @@ static const char *list_conflicts(fixture *fx, const pang_merge_plan *plan)
 {
     pang_buf out = {.arena = fx->arena};
     for (size_t i = 0; i < plan->n; i++)
-        for (size_t k = 0; k < plan->items[i]->n_conflicts; k++) {
-            if (getenv("PANG_TRACE") != NULL)
-                print_message("    %.*s: %.*s\n", (int)plan->items[i]->key.len,
-                              plan->items[i]->key.ptr,
-                              (int)plan->items[i]->conflicts[k].description.len,
-                              plan->items[i]->conflicts[k].description.ptr);
+        for (size_t k = 0; k < plan->items[i]->n_conflicts; k++)
             pang_buf_printf(&out, "%s%s:%.*s", out.len == 0 ? "" : " ",
                             types[plan->items[i]->conflicts[k].type], (int)plan->items[i]->key.len,
                             plan->items[i]->key.ptr);
-        }
     pang_buf_add_char(&out, '\0');
     return pang_buf_str(&out).ptr;
 }
@@ -358,7 +352,7 @@ static pang_code run(fixture *fx, mfx_merge *m)
     pang_merge_changes_begin(&changes, fx->arena);
     if (code == PANG_OK)
         code = pang_merge_changes_since(&changes, &source, &base, &fx->err);
-    pang_merge_task task = {.state = m->documents ? fx->state : NULL,
+    pang_merge_task task = {.state = NULL,
                             .env = &fx->env,
                             .source = &source,
                             .target = &target,

@@ -32,7 +32,6 @@ typedef struct {
     const char *choices; /* "ns.t=source ns.u=target ns.g={...}": of conflicts; no blanks in JSON */
     uint64_t at;         /* the source at this number; 0: as of now */
     bool dry;
-    bool documents; /* tables have real ones, which merge */
     /* Out. */
     pang_code code;
     const char *conflicts; /* "deletion:ns.t metadata:ns.g", sorted by key; empty: none */

@@ -221,11 +221,11 @@ static void value_outcomes(model *m, const item *source, const item *target, con
     bases found = find_bases(m, source, target, values_of);
     item after = *named;
     fate good = name_fits ? MERGED : CONFLICT;
-    if (has_state(&target->values, source->value)) {
+    if (within_states(&source->values, &target->values)) {
         add_outcome(to, good, &after);
         return;
     }
-    if (has_state(&source->values, target->value)) {
+    if (within_states(&target->values, &source->values)) {
         copy_value(&after, source);
         add_outcome(to, good, &after);
         return;
@@ -326,11 +326,26 @@ static void decide(merging *g, int i)
         add_outcome(to, KEPT, target);
     else if (g->decided[i] == BY_SOURCE)
         add_outcome(to, TAKEN, source);
-    else if (g->decided[i] == BY_TARGET)
+    else if (g->decided[i] == BY_TARGET || g->decided[i] == LEFT_OUT)
         add_outcome(to, KEPT, target);
     else
         item_outcomes(g->m, source, target, to);
-    if (to->held && to->list[0].fate != KEPT && (source->vague || target->vague) &&
+    /* A namespace made on a branch without the one of that name that there was: not a change of
+     * that one, but taken for it. */
+    if (to->held && i < SPACES && (g->source_partial || g->target_partial) && !g->one_family &&
+        g->decided[i] == BY_MERGING && source->state != 0) {
+        add_outcome(to, TAKEN, source);
+        add_outcome(to, KEPT, target);
+    }
+    /* It was seen by earlier merges, and was none of the selection. */
+    if (to->held && target->state == 0 && g->target_partial && source->state != 0) {
+        to->n = 0;
+        add_outcome(to, TAKEN, source);
+        add_outcome(to, KEPT, target);
+        if (g->decided[i] == BY_MERGING)
+            add_outcome(to, CONFLICT, target);
+    }
+    if (to->held && !same_text(source, target) && (source->vague || target->vague) &&
         g->decided[i] == BY_MERGING)
         add_outcome(to, CONFLICT, target);
 }
@@ -364,13 +379,25 @@ void model_merge(merging *g)
 
 /* ---- what comes of it ---- */
 
+/* Whether what was made of both is a state of its own: neither side's, or one's that somebody chose
+ * though the other had something that it had not. */
+static bool is_new(const state_set *source, const state_set *target, decision decided)
+{
+    if (decided == BY_SOURCE)
+        return !within_states(target, source);
+    if (decided == BY_TARGET)
+        return !within_states(source, target);
+    return !within_states(source, target) && !within_states(target, source);
+}
+
 /* The item comes from both from now on: by a state of its own, unless one side's has it all. */
 static void join(merging *g, int i)
 {
     const item *source = &g->source->items[i], *target = &g->target->items[i];
     item *after = &g->after.items[i];
     int what = 0;
-    if (source->state == 0 || within_states(&source->all, &target->all))
+    if (source->state == 0 || within_states(&source->all, &target->all) ||
+        g->decided[i] == LEFT_OUT)
         return;
     if (!g->items[i].held && after->state == 0) { /* seen, and left where it was */
         unite_states(&after->all, &source->all);
@@ -382,11 +409,9 @@ static void join(merging *g, int i)
         after->vague = after->vague || (g->source_partial && !g->one_family);
         return;
     }
-    if (!within_states(&source->values, &target->values) &&
-        (g->decided[i] != BY_MERGING || !within_states(&target->values, &source->values)))
+    if (is_new(&source->values, &target->values, g->decided[i]))
         what |= CHANGES_VALUE;
-    if (!within_states(&source->names, &target->names) &&
-        (g->decided[i] != BY_MERGING || !within_states(&target->names, &source->names)))
+    if (is_new(&source->names, &target->names, g->decided[i]))
         what |= CHANGES_NAME;
     after->vague = source->vague || target->vague || (g->source_partial && !g->one_family);
     after->all = target->all;

@@ -12,7 +12,7 @@
 
 #include "tests/versions/model.h"
 
-enum { OUTCOMES = 6 };
+enum { OUTCOMES = 8 };
 
 typedef enum { KEPT, TAKEN, MERGED, CONFLICT } fate;
 
@@ -27,7 +27,7 @@ typedef struct {
 } outcomes;
 
 /* How single items are decided. */
-typedef enum { BY_MERGING, BY_SOURCE, BY_TARGET } decision;
+typedef enum { BY_MERGING, BY_SOURCE, BY_TARGET, LEFT_OUT } decision;
 
 typedef struct {
     model *m;

@@ -115,6 +115,7 @@ void model_commit(model *m, branch *b, const content *after, const char *id, uin
     made->partial = b->partial;
     made->depth = b->depth;
     made->family = b->family;
+    made->branch = (int)(b - m->branches);
     (void)snprintf(made->id, sizeof made->id, "%s", id);
     b->head = m->n_commits++;
     m->sequence = sequence;

@@ -70,7 +70,8 @@ typedef struct {
     int64_t time_ms;
     int parent;        /* 0: none */
     bool partial;      /* of a branch that is */
-    int depth, family; /* of its branch */
+    int branch;        /* that it was made on */
+    int depth, family; /* of that */
     const content *after;
 } commit;
 

@@ -57,17 +57,24 @@ pang_code real_delete_tag(world *w, const char *name);
 /* How to merge, and what came of it. */
 typedef struct {
     const char *source; /* a branch, tag or commit */
-    uint64_t at;        /* not 0: the source as of this number */
     const char *target;
-    const char *choices; /* "a.t1=source b=target"; NULL: none */
+    struct {
+        const char *key, *mode;
+    } modes[ITEMS];
+    size_t n_modes;
     bool dry;
     /* Out. */
     pang_code code;
     char *conflicts[ITEMS * 4]; /* keys, each once */
     size_t n_conflicts;
-    const char *told; /* the same for people */
+    const char *told;      /* the same for people */
+    const char *operation; /* that waits for them to be decided; empty: none */
 } merge_call;
 void real_merge(world *w, merge_call *call);
+/* All conflicts of a key. */
+pang_code real_resolve(world *w, merge_call *call, const char *key, bool source);
+void real_complete(world *w, merge_call *call);
+pang_code real_abort(world *w, merge_call *call);
 
 /* Everything that a ref shows, as model_text does; fails the test when it cannot be read. */
 const char *real_text(world *w, const char *ref);

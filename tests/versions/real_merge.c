@@ -3,34 +3,116 @@
  */
 #include <string.h>
 
-#include "tests/server/merge_words.h"
 #include "tests/versions/real.h"
 
-static void add_key(merge_call *call, char *key)
+#include "pangolin/v1/merge.pb-c.h"
+
+#define TEXT(literal) ((char *)(uintptr_t)(literal))
+
+typedef Pangolin__V1__MergeConflict conflict;
+
+static void take_conflicts(world *w, merge_call *call, conflict *const *list, size_t n)
 {
-    for (size_t i = 0; i < call->n_conflicts; i++)
-        if (strcmp(call->conflicts[i], key) == 0)
-            return;
-    call->conflicts[call->n_conflicts++] = key;
+    pang_buf told = {.arena = w->fx->arena};
+    call->n_conflicts = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool known = false;
+        for (size_t k = 0; k < call->n_conflicts; k++)
+            known = known || strcmp(call->conflicts[k], list[i]->asset_name) == 0;
+        if (!known)
+            call->conflicts[call->n_conflicts++] = list[i]->asset_name;
+        pang_buf_printf(&told, "\n  %s %s: %s", list[i]->conflict_type, list[i]->asset_name,
+                        list[i]->description);
+    }
+    pang_buf_add_char(&told, '\0');
+    call->told = pang_buf_str(&told).ptr;
+}
+
+static void ask_conflicts(world *w, merge_call *call, conflict ***ret, size_t *ret_n)
+{
+    Pangolin__V1__ListMergeConflictsRequest in = PANGOLIN__V1__LIST_MERGE_CONFLICTS_REQUEST__INIT;
+    Pangolin__V1__ListMergeConflictsResponse out;
+    in.id = TEXT(call->operation);
+    if (fx_call(w->fx, "ListMergeConflicts", &in, &out) != PANG_OK)
+        fail_msg("seed %lu: %s: %s", (unsigned long)w->seed, w->step, w->fx->err.message);
+    *ret = out.conflicts;
+    *ret_n = out.n_conflicts;
+}
+
+static Pangolin__V1__MergeKeyMode **modes_of(world *w, const merge_call *call)
+{
+    pang_arena *arena = w->fx->arena;
+    Pangolin__V1__MergeKeyMode **list = pang_arena_alloc_n(arena, call->n_modes, sizeof *list);
+    for (size_t i = 0; i < call->n_modes; i++) {
+        list[i] = pang_arena_alloc(arena, sizeof *list[i]);
+        *list[i] = (Pangolin__V1__MergeKeyMode)PANGOLIN__V1__MERGE_KEY_MODE__INIT;
+        list[i]->key = TEXT(call->modes[i].key);
+        list[i]->mode = TEXT(call->modes[i].mode);
+    }
+    return list;
 }
 
 void real_merge(world *w, merge_call *call)
 {
-    mfx_merge m = {
-        .source = fx_text(w->fx, "%s@%s", w->catalog, call->source),
-        .target = fx_text(w->fx, "%s@%s", w->catalog, call->target),
-        .choices = call->choices,
-        .at = call->at,
-        .dry = call->dry,
-        .documents = true,
-    };
-    (void)mfx_run(w->fx, &m);
-    call->code = m.code;
+    Pangolin__V1__MergeBranchesRequest in = PANGOLIN__V1__MERGE_BRANCHES_REQUEST__INIT;
+    Pangolin__V1__MergeBranchesResponse out;
+    conflict **list = NULL;
+    size_t n = 0;
+    in.catalog = w->catalog;
+    in.source_branch = TEXT(call->source);
+    in.target_branch = TEXT(call->target);
+    in.modes = modes_of(w, call);
+    in.n_modes = call->n_modes;
+    in.dry_run = call->dry;
+    call->operation = "";
+    call->code = fx_call(w->fx, "MergeBranches", &in, &out);
+    if (call->code == PANG_OK && out.conflicted != NULL) {
+        call->operation = out.conflicted->operation_id;
+        ask_conflicts(w, call, &list, &n);
+    } else if (call->code == PANG_OK) {
+        list = out.operation->conflicts;
+        n = out.operation->n_conflicts;
+    }
+    take_conflicts(w, call, list, n);
+}
+
+pang_code real_resolve(world *w, merge_call *call, const char *key, bool source)
+{
+    conflict **list;
+    size_t n;
+    pang_code code = PANG_OK;
+    ask_conflicts(w, call, &list, &n);
+    for (size_t i = 0; code == PANG_OK && i < n; i++) {
+        Pangolin__V1__ResolveConflictRequest in = PANGOLIN__V1__RESOLVE_CONFLICT_REQUEST__INIT;
+        Pangolin__V1__ResolveConflictResponse out;
+        if (strcmp(list[i]->asset_name, key) != 0)
+            continue;
+        in.id = list[i]->id;
+        in.strategy = source ? TEXT("TakeSource") : TEXT("TakeTarget");
+        code = fx_call(w->fx, "ResolveConflict", &in, &out);
+    }
+    return code;
+}
+
+void real_complete(world *w, merge_call *call)
+{
+    Pangolin__V1__CompleteMergeRequest in = PANGOLIN__V1__COMPLETE_MERGE_REQUEST__INIT;
+    Pangolin__V1__CompleteMergeResponse out;
+    in.id = TEXT(call->operation);
+    call->code = fx_call(w->fx, "CompleteMerge", &in, &out);
     call->n_conflicts = 0;
-    call->told = m.conflicts;
-    pang_str rest = pang_str_from(m.conflicts), one;
-    while (pang_str_next(&rest, ' ', &one))
-        if (one.len > 0)
-            add_key(call, pang_arena_cstr(w->fx->arena,
-                                          pang_str_after(one, pang_str_find(one, ':') + 1)));
+    if (call->code == PANG_OK && out.conflicted != NULL) {
+        conflict **list;
+        size_t n;
+        ask_conflicts(w, call, &list, &n);
+        take_conflicts(w, call, list, n);
+    }
+}
+
+pang_code real_abort(world *w, merge_call *call)
+{
+    Pangolin__V1__AbortMergeRequest in = PANGOLIN__V1__ABORT_MERGE_REQUEST__INIT;
+    Pangolin__V1__AbortMergeResponse out;
+    in.id = TEXT(call->operation);
+    return fx_call(w->fx, "AbortMerge", &in, &out);
 }

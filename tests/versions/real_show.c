@@ -68,6 +68,16 @@ static char *dotted(world *w, char *const *levels, size_t n)
     return TEXT(pang_buf_str(&out).ptr);
 }
 
+/* "f12.parquet", "c12": the number behind the first letter. */
+static int number_of(pang_str text)
+{
+    int64_t number = -1;
+    pang_str digits = pang_str_after(text, 1);
+    if (!pang_str_to_int64(pang_str_slice(digits, 0, pang_str_find(digits, '.')), &number))
+        fail_msg("no number: %.*s", (int)text.len, text.ptr);
+    return (int)number;
+}
+
 /* ---- tables ---- */
 
 typedef struct {
@@ -92,8 +102,7 @@ static bool see_file(void *arg, const pang_manifest_entry *entry)
     while (at > 0 && path.ptr[at - 1] != '/')
         at--;
     assert_true(seen->n < FILES);
-    seen->files[seen->n++] = atoi(
-        pang_arena_cstr(seen->w->fx->arena, pang_str_after(path, at + 1)));
+    seen->files[seen->n++] = number_of(pang_str_after(path, at));
     return true;
 }
 
@@ -146,7 +155,7 @@ static const pang_json *with_number(const pang_json *list, const char *name, int
     return NULL;
 }
 
-static void show_columns(world *w, const pang_json *document, pang_buf *out)
+static void show_columns(const pang_json *document, pang_buf *out)
 {
     const pang_json *schema = with_number(pang_json_get(document, "schemas"), "schema-id",
                                           number_at(document, "current-schema-id", -1));
@@ -161,7 +170,7 @@ static void show_columns(world *w, const pang_json *document, pang_buf *out)
         for (size_t k = 0; k < i; k++)
             assert_true(number_at(field, "id", -1) != number_at(pang_json_at(fields, k), "id", -1));
         if (name.ptr[0] == 'c')
-            numbers[n++] = atoi(pang_arena_cstr(w->fx->arena, pang_str_after(name, 1)));
+            numbers[n++] = number_of(name);
     }
     qsort(numbers, n, sizeof numbers[0], by_number);
     for (size_t i = 0; i < n; i++)
@@ -178,7 +187,7 @@ static void show_document(world *w, const pang_json *document, const char *name,
     for (int i = 0; i < PROPERTIES; i++)
         if (pang_json_to_str(pang_json_get(properties, fx_text(w->fx, "p%d", i)), &value))
             pang_buf_printf(&out, " p%d=%" PANG_STR_FMT, i, PANG_STR_ARG(value));
-    show_columns(w, document, &out);
+    show_columns(document, &out);
     const pang_json *snapshot = with_number(pang_json_get(document, "snapshots"), "snapshot-id",
                                             number_at(document, "current-snapshot-id", -1));
     if (snapshot != NULL)

@@ -55,23 +55,32 @@ static void compare_conflicts(world *w, const merging *g, const merge_call *call
         differ(w, g, call, "there are others");
 }
 
+/* Whether the text has the item so; one that is not there is in every text. */
+static bool is_shown(const world *w, const char *text, int i, const item *it)
+{
+    content alone = w->m->nothing;
+    alone.items[i] = *it;
+    char *line = model_text(&alone);
+    bool shown = strstr(text, line) != NULL;
+    free(line);
+    return shown;
+}
+
 /* Of what may have come of an item, what did. */
 static void choose_outcomes(world *w, merging *g, const char *text)
 {
-    for (int i = 0; i < ITEMS; i++)
-        for (int k = 0; k < g->items[i].n && g->items[i].n > 1; k++) {
-            content alone = w->m->nothing;
-            if (g->items[i].list[k].fate == CONFLICT)
-                continue;
-            alone.items[i] = g->items[i].list[k].after;
-            char *line = model_text(&alone);
-            if (strstr(text, line) != NULL) {
-                int made = g->after.items[i].made;
-                g->after.items[i] = alone.items[i];
-                g->after.items[i].made = made;
+    for (int i = 0; i < ITEMS; i++) {
+        item *after = &g->after.items[i];
+        int made = after->made;
+        bool chosen = g->items[i].n == 1;
+        for (int k = 0; k < g->items[i].n && !chosen; k++)
+            if (g->items[i].list[k].fate != CONFLICT &&
+                is_shown(w, text, i, &g->items[i].list[k].after)) {
+                *after = g->items[i].list[k].after;
+                chosen = after->exists;
             }
-            free(line);
-        }
+        after->made = made;
+    }
 }
 
 static void landed(world *w, merging *g, branch *target)
@@ -87,31 +96,46 @@ static void landed(world *w, merging *g, branch *target)
 
 /* ---- decided by somebody ---- */
 
-/* Decides every conflict; NULL: the model does not know what will come of it. */
-static const char *decide(world *w, merging *g)
+/* Decides every conflict. False: the model does not know what will come of it. */
+static bool decide(world *w, merging *g)
 {
-    pang_buf out = {.arena = w->fx->arena};
     if (g->is_entangled || !g->is_certain)
-        return NULL;
-    for (int i = 0; i < ITEMS; i++) {
-        if (!g->conflicts[i])
-            continue;
-        g->decided[i] = model_roll(w->m, 2) == 0 ? BY_SOURCE : BY_TARGET;
-        pang_buf_printf(&out, "%s%s=%s", out.len == 0 ? "" : " ", key_of(w, g, i),
-                        g->decided[i] == BY_SOURCE ? "source" : "target");
-    }
-    pang_buf_add_char(&out, '\0');
+        return false;
+    for (int i = 0; i < ITEMS; i++)
+        if (g->conflicts[i])
+            g->decided[i] = model_roll(w->m, 2) == 0 ? BY_SOURCE : BY_TARGET;
     model_merge(g);
-    return g->is_entangled || !g->is_certain ? NULL : pang_buf_str(&out).ptr;
+    return !g->is_entangled && g->is_certain;
+}
+
+static void expect(world *w, pang_code code, pang_code expected)
+{
+    if (code != expected)
+        fail_msg("seed %lu: %s: %s (%s) and not %s", (unsigned long)w->seed, w->step,
+                 pang_code_name(code), w->fx->err.message, pang_code_name(expected));
 }
 
 static void resolve(world *w, merging *g, merge_call *call, branch *target)
 {
-    call->choices = decide(w, g);
-    if (call->choices == NULL || model_roll(w->m, 4) == 0)
+    merging asked = *g;
+    if (!decide(w, g) || model_roll(w->m, 4) == 0) {
+        expect(w, real_abort(w, call), PANG_OK);
+        real_complete(w, call);
+        expect(w, call->code, PANG_FAILED_PRECONDITION);
+        compare_branch(w, target);
         return;
-    step_tell(w, fx_text(w->fx, "%s, %s", w->step, call->choices));
-    real_merge(w, call);
+    }
+    real_complete(w, call); /* too early */
+    expect(w, call->code, PANG_FAILED_PRECONDITION);
+    for (int i = 0; i < ITEMS; i++)
+        if (asked.conflicts[i]) {
+            const char *key = key_of(w, &asked, i);
+            bool source = g->decided[i] == BY_SOURCE;
+            step_tell(
+                w, fx_text(w->fx, "%s, %s of the %s", w->step, key, source ? "source" : "target"));
+            expect(w, real_resolve(w, call, key, source), PANG_OK);
+        }
+    real_complete(w, call);
     if (call->code != PANG_OK || call->n_conflicts > 0)
         differ(w, g, call, w->fx->err.message);
     landed(w, g, target);
@@ -120,31 +144,74 @@ static void resolve(world *w, merging *g, merge_call *call, branch *target)
 
 /* ---- the step ---- */
 
-static void merge(world *w, const commit *source, merge_call *call, branch *target)
+/* A key means whatever has the name on a side: only those that mean one are used. */
+static bool is_clear(const world *w, const merging *g, int i)
+{
+    const item *it = &g->source->items[i];
+    for (int k = SPACES; k < w->m->n_items; k++)
+        for (int side = 0; side < 2 && k != i; side++) {
+            const item *other = side == 0 ? &g->source->items[k] : &g->target->items[k];
+            /* Names of before count, too. */
+            if (other->state != 0 && other->space == it->space && other->title == it->title)
+                return false;
+        }
+    return true;
+}
+
+static void choose_modes(world *w, merging *g, merge_call *call)
+{
+    static const char *const words[] = {"normal", "take_source", "take_target", "drop"};
+    for (int tries = 0; tries < 3; tries++) {
+        int i = (int)model_roll(w->m, ITEMS);
+        int how = (int)model_roll(w->m, 4);
+        if (i < SPACES || !g->source->items[i].exists || !is_clear(w, g, i) ||
+            g->decided[i] != BY_MERGING)
+            continue;
+        g->decided[i] = (decision)how;
+        call->modes[call->n_modes].key = fx_text(
+            w->fx, "%s.t%d", space_names[g->source->items[i].space], g->source->items[i].title);
+        call->modes[call->n_modes].mode = words[how];
+        step_tell(
+            w, fx_text(w->fx, "%s, %s: %s", w->step, call->modes[call->n_modes].key, words[how]));
+        call->n_modes++;
+    }
+}
+
+/* What was tried out does not go where what counts is. */
+static bool is_refused(const world *w, const commit *source, const branch *target)
+{
+    const branch *from = &w->m->branches[source->branch];
+    return from->alive && !from->ingest && target->ingest;
+}
+
+static void merge(world *w, const commit *source, bool refused, merge_call *call, branch *target)
 {
     merging *g = calloc(1, sizeof *g);
     assert_non_null(g);
     g->m = w->m;
     g->source = source->after;
     g->target = model_of(w->m, target);
-    g->target_partial = w->m->branches[target->family].partial;
     g->source_partial = w->m->branches[source->family].partial;
+    g->target_partial = w->m->branches[target->family].partial;
     g->one_family = source->family == target->family;
-    model_merge(g);
     call->dry = model_roll(w->m, 5) == 0;
-    step_tell(w, fx_text(w->fx, "%s %s (at %lu) into %s", call->dry ? "try" : "merge", call->source,
-                         (unsigned long)call->at, call->target));
+    step_tell(w, fx_text(w->fx, "%s %s into %s", call->dry ? "try" : "merge", call->source,
+                         call->target));
+    if (model_roll(w->m, 3) == 0)
+        choose_modes(w, g, call);
+    model_merge(g);
     real_merge(w, call);
-    if (call->code != PANG_OK)
-        differ(w, g, call, w->fx->err.message);
-    compare_conflicts(w, g, call);
-    if (call->n_conflicts == 0 && !call->dry)
+    expect(w, call->code, refused ? PANG_FAILED_PRECONDITION : PANG_OK);
+    if (!refused)
+        compare_conflicts(w, g, call);
+    bool done = !refused && call->n_conflicts == 0 && !call->dry;
+    if (done)
         landed(w, g, target);
     else
         compare_branch(w, target);
-    w->merged += call->n_conflicts == 0 && !call->dry;
-    w->refused += call->n_conflicts > 0;
-    if (call->n_conflicts > 0 && !call->dry)
+    w->merged += done;
+    w->refused += !done;
+    if (call->operation[0] != '\0')
         resolve(w, g, call, target);
     free(g);
 }
@@ -157,9 +224,13 @@ void step_merge(world *w)
     if (model_roll(w->m, 5) == 0) {
         at = 1 + (int)model_roll(w->m, (unsigned)w->m->n_commits - 1);
         call.source = w->m->commits[at].id;
-        call.at = w->m->commits[at].sequence;
-    } else if (from == target || at == 0) {
+        merge(w, &w->m->commits[at], is_refused(w, &w->m->commits[at], target), &call, target);
         return;
     }
-    merge(w, &w->m->commits[at], &call, target);
+    if (from == target || at == 0)
+        return;
+    commit of_branch = w->m->commits[at];
+    of_branch.branch = (int)(from - w->m->branches);
+    of_branch.family = from->family;
+    merge(w, &of_branch, is_refused(w, &of_branch, target), &call, target);
 }
