@@ -214,6 +214,31 @@ static pang_code choice_of(pang_call *call, const pang_rec_merge_conflict *c,
     return code;
 }
 
+static bool is_manual(const pang_merge_choice *choice)
+{
+    return choice->strategy == PANGOLIN__STORE__V1__STRATEGY__STRATEGY_MANUAL;
+}
+
+/* Each conflict of an asset has values of its own: they are set together. */
+static pang_code add_choice(pang_call *call, pang_merge_choice *to, const pang_merge_choice *one,
+                            pang_err *err)
+{
+    pang_json_members it = {.object = one->value};
+    pang_str name;
+    pang_json *value;
+    if (!is_manual(to) || !is_manual(one)) {
+        if (is_stronger(one->strategy, to->strategy))
+            *to = *one;
+        return PANG_OK;
+    }
+    pang_json *both = pang_json_copy(to->value, call->arena);
+    bool set = both != NULL;
+    while (set && pang_json_next(&it, &name, &value))
+        set = pang_json_set_str(both, name, value);
+    to->value = both;
+    return set ? PANG_OK : pang_fail_memory(err);
+}
+
 pang_code pang_merge_choices_of(pang_call *call, pang_rec_merge_conflict *const *conflicts,
                                 size_t n, pang_merge_choice **ret, size_t *ret_n, pang_err *err)
 {
@@ -230,9 +255,10 @@ pang_code pang_merge_choices_of(pang_call *call, pang_rec_merge_conflict *const 
                (!pang_id_equal((*ret)[at].asset, one.asset) ||
                 (pang_id_is_nil(one.asset) && !pang_merge_same_name((*ret)[at].name, one.name))))
             at++;
-        if (at == *ret_n || is_stronger(one.strategy, (*ret)[at].strategy))
-            (*ret)[at] = one;
-        *ret_n += at == *ret_n;
+        if (code == PANG_OK && at < *ret_n)
+            code = add_choice(call, &(*ret)[at], &one, err);
+        else
+            (*ret)[(*ret_n)++] = one;
     }
     return code;
 }

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "server/model.h"
 #include "server/svc_merge.h"
 #include "server/svc_names.h"
 #include "server/svc_refs.h"
@@ -170,16 +171,64 @@ static bool is_of_properties(const pang_json *names)
     return pang_json_size(names) > 0;
 }
 
-static pang_code check_values(const pang_json *names, const pang_json *value, pang_err *err)
+static bool names_it(const pang_json *names, pang_str name)
+{
+    pang_str one;
+    for (size_t i = 0; i < pang_json_size(names); i++)
+        if (pang_json_to_str(pang_json_at(names, i), &one) && pang_str_equal(one, name))
+            return true;
+    return false;
+}
+
+/* Where files go is checked and reserved by commits; a merge has only what the sides reserved. */
+static pang_code fail_place(void *arg, pang_model_place kind, const char *what, pang_str location,
+                            pang_err *err)
+{
+    (void)arg;
+    (void)kind;
+    (void)location;
+    if (strcmp(what, "location") == 0)
+        return PANG_OK; /* of a table itself: no property */
+    return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                     "%s says where files go, so no value decides it: possible are TakeSource and "
+                     "TakeTarget",
+                     what);
+}
+
+/* None may say more than was asked, nor where files go. */
+static pang_code check_members(const pang_json *names, const pang_json *value, pang_err *err)
 {
     pang_json_members it = {.object = value};
     pang_str name, ignored;
     pang_json *member;
-    while (pang_json_next(&it, &name, &member))
+    while (pang_json_next(&it, &name, &member)) {
         if (!pang_json_is_null(member) && !pang_json_to_str(member, &ignored))
             return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                              "resolved_value.%" PANG_STR_FMT " is neither a string nor null",
                              PANG_STR_ARG(name));
+        if (!names_it(names, name))
+            return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                             "resolved_value: \"%" PANG_STR_FMT "\" is not in conflict here",
+                             PANG_STR_ARG(name));
+    }
+    return PANG_OK;
+}
+
+static pang_code check_places(const pang_json *value, pang_arena *arena, pang_err *err)
+{
+    pang_json *document = pang_json_object(arena), *properties = pang_json_copy(value, arena);
+    if (document == NULL || properties == NULL ||
+        !pang_json_set(document, "properties", properties))
+        return pang_fail_memory(err);
+    return pang_model_places(document, PANG_MODEL_PLACE_ROOT, fail_place, NULL, err);
+}
+
+static pang_code check_values(const pang_json *names, const pang_json *value, pang_err *err)
+{
+    pang_str name;
+    pang_code code = check_members(names, value, err);
+    if (code != PANG_OK)
+        return code;
     for (size_t i = 0; i < pang_json_size(names); i++)
         if (pang_json_to_str(pang_json_at(names, i), &name) &&
             pang_json_get_str(value, name) == NULL)
@@ -209,6 +258,8 @@ static pang_code read_value(pang_call *call, ProtobufCBinaryData raw,
                          "Manual needs resolved_value: an object of what the conflicting "
                          "properties shall be");
     code = check_values(names, value, err);
+    if (code == PANG_OK)
+        code = check_places(value, call->arena, err);
     if (code == PANG_OK && (*ret = pang_arena_cstr(call->arena, text)) == NULL)
         code = pang_fail_memory(err);
     return code;

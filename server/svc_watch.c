@@ -166,6 +166,19 @@ static pang_code wait_of(const pang_call *call, int32_t timeout_s, int64_t *ret_
     return PANG_OK;
 }
 
+/* A call that runs again goes on where it began: what landed meanwhile is what it waited for. */
+static pang_code keep_begin(pang_call *call, const follower *f, pang_err *err)
+{
+    if (!f->begun || call->carried != NULL || call->lasting == NULL)
+        return PANG_OK;
+    uint64_t *begin = pang_arena_alloc(call->lasting, sizeof *begin);
+    if (begin == NULL)
+        return pang_fail_memory(err);
+    *begin = f->after;
+    call->carried = begin;
+    return PANG_OK;
+}
+
 pang_code pang_poll_commits(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     const poll_in *in = request;
@@ -176,11 +189,17 @@ pang_code pang_poll_commits(pang_call *call, const void *request, void *reply, p
     size_t most = 0;
     int64_t until_ms = 0;
     bool waited = false;
+    if (call->carried != NULL) {
+        f.begun = true;
+        f.after = *(const uint64_t *)call->carried;
+    }
     pang_code code = pang_commit_page_size(in->page_size, &most, err);
     if (code == PANG_OK)
         code = wait_of(call, in->timeout, &until_ms, err);
     while (code == PANG_OK) {
         code = look(call, &f, most, err);
+        if (code == PANG_OK)
+            code = keep_begin(call, &f, err);
         int64_t left_ms = until_ms - pang_env_mono_ms(call->server->env);
         bool more = f.seen > f.after && f.n == 0;
         if (code != PANG_OK || f.n > 0 || left_ms <= 0 || stops(call) || pang_call_cancelled(call))

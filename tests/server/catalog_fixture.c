@@ -176,8 +176,8 @@ static const pang_method *find_method(const char *name)
 }
 
 static pang_code run_once(fixture *fx, pang_arena *arena, const pang_method *method,
-                          unsigned attempt, const void *in, void *out, pang_str *ret_keep,
-                          pang_err *err)
+                          unsigned attempt, void **carried, const void *in, void *out,
+                          pang_str *ret_keep, pang_err *err)
 {
     pang_call call = {
         .server = &fx->server,
@@ -192,6 +192,8 @@ static pang_code run_once(fixture *fx, pang_arena *arena, const pang_method *met
         .commit_properties = fx->properties,
         .tenant_key = fx->scope,
         .attempt = attempt,
+        .lasting = arena,
+        .carried = *carried,
     };
     assert_non_null(call.txn);
     assert_non_null(call.method);
@@ -201,6 +203,7 @@ static pang_code run_once(fixture *fx, pang_arena *arena, const pang_method *met
         code = pang_txn_writes(call.txn) ? pang_txn_commit(call.txn, err)
                                          : pang_txn_finish(call.txn, err);
     *ret_keep = call.keep;
+    *carried = call.carried;
     fx->commit = call.commit;
     fx->retry_after_s = call.retry_after_s;
     return code;
@@ -211,9 +214,10 @@ pang_code fx_call_in(fixture *fx, pang_arena *arena, const char *method, const v
 {
     const pang_method *found = find_method(method);
     pang_code code = PANG_ABORTED;
+    void *carried = NULL;
     *err = (pang_err){0};
     for (*ret_runs = 0; code == PANG_ABORTED && *ret_runs < TRIES; ++*ret_runs)
-        code = run_once(fx, arena, found, *ret_runs, in, out, ret_keep, err);
+        code = run_once(fx, arena, found, *ret_runs, &carried, in, out, ret_keep, err);
     return code;
 }
 

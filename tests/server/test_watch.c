@@ -189,6 +189,25 @@ static void test_watch__a_call_waits_for_the_first_commit(void **state)
     assert_int_equal(fx->runs, 2); /* what the caller may was asked again after the wait */
 }
 
+/* It begins when it is called, not when it runs again. */
+static void test_watch__a_call_from_now_on_has_what_woke_it(void **state)
+{
+    fixture *fx = *state;
+    poll_out out;
+    pthread_t thread;
+    writer w = {.count = 1, .prefix = "demo", .pause_us = 200000};
+    rfx_put(fx, "demo", "t", "m1");
+    poll_in in = PANGOLIN__V1__POLL_COMMITS_REQUEST__INIT;
+    in.catalog = TEXT(FX_PREFIX);
+    in.timeout = 20;
+    begin_writer(fx, &w, &thread);
+    assert_int_equal(fx_call(fx, "PollCommits", &in, &out), PANG_OK);
+    end_writer(&w, thread);
+    assert_int_equal(out.n_commits, 1);
+    assert_int_equal(out.next, 2);
+    assert_int_equal(fx->runs, 2);
+}
+
 static void test_watch__a_wait_ends(void **state)
 {
     fixture *fx = *state;
@@ -320,6 +339,7 @@ int main(void)
         TEST(it_begins_where_it_is_told_to),
         TEST(bad_input_is_refused),
         TEST(a_call_waits_for_the_first_commit),
+        TEST(a_call_from_now_on_has_what_woke_it),
         TEST(a_wait_ends),
         TEST(a_server_that_stops_waits_for_nobody),
         TEST(many_writers_none_lost),
