@@ -106,8 +106,8 @@ pang_str pang_key_asset_history(pang_keys *keys, pang_id branch, pang_id asset, 
 /* A metadata document: immutable, named by an id of its own. */
 pang_str pang_key_metadata(pang_keys *keys, pang_id catalog, pang_id document);
 
-/* The counter of a namespace: whoever creates in it adds one. With a catalog's id and the empty path
- * that of its refs. */
+/* The counter of a namespace: whoever creates in it adds one. With a catalog's id and the empty
+ * path that of its refs. */
 pang_str pang_key_epoch(pang_keys *keys, pang_id branch, pang_str path);
 
 /* Counters: how many there are, of a branch namespaces ('n'), tables ('t'), views ('v') and other

@@ -16,8 +16,7 @@
  *  4. ABORTED and FAILED mean that nothing of the commit was written, ever.
  *  5. UNKNOWN means that it may have landed or may still land; pang_store_resolve settles it.
  *  6. Versions of one key never repeat, also over deletion and creation anew.
- *  7. A record whose expires_ms has passed, by the store's clock, is absent to every read, check
- *     and scan, and a put to its key is an insert.
+ *  7. What has expired (expires_ms), by the store's clock, is absent to reads, checks and puts.
  *  8. An apply after a get or scan that returned sees at least what they saw; a get or scan
  *     after an OK sees that commit (one server or many).
  *  9. Reads stop at the deadline with DEADLINE_EXCEEDED.

@@ -398,7 +398,7 @@ static bool list_grow(decoder *d, list *l, size_t more, size_t item_size)
         d->no_memory = true;
         return false;
     }
-    if (l->n > 0)
+    if (l->items != NULL)
         memcpy(items, l->items, l->n * item_size);
     l->items = items;
     l->room = room;
@@ -419,7 +419,7 @@ static bool decode_list(decoder *d, const avro_step *step, char *base)
             if (!decode(d, item, l.items + l.n * to->item_size))
                 return false;
     } while (count > 0);
-    memcpy(base + to->at, &l.items, sizeof(void *));
+    memcpy(base + to->at, &l.items, sizeof l.items);
     memcpy(base + to->has, &l.n, sizeof l.n);
     return true;
 }
@@ -435,6 +435,7 @@ static bool decode_record(decoder *d, const avro_step *step, char *base)
 static bool decode(decoder *d, const avro_step *step, char *base)
 {
     const pang_avro_field *to = step->to;
+    char *within = base;
     int64_t index;
     if (to == NULL)
         return skip(d->bytes, step->node, 0);
@@ -448,10 +449,10 @@ static bool decode(decoder *d, const avro_step *step, char *base)
         return decode_list(d, step, base);
     case AVRO_RECORD:
         if (to->kind == PANG_AVRO_RECORD_AT) {
-            memcpy(&base, base + to->at, sizeof base);
-            memset(base, 0, to->n * to->item_size);
+            memcpy(&within, base + to->at, sizeof within);
+            memset(within, 0, to->n * to->item_size);
         }
-        return decode_record(d, step, base);
+        return decode_record(d, step, within);
     default:
         return decode_leaf(d, step, base);
     }

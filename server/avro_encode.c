@@ -109,7 +109,7 @@ void avro_put_long(pang_buf *to, int64_t value)
 {
     char bytes[10];
     size_t n = 0;
-    uint64_t zigzag = (uint64_t)value << 1 ^ (uint64_t)(value >> 63);
+    uint64_t zigzag = (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0);
     for (; zigzag > 0x7F; zigzag >>= 7)
         bytes[n++] = (char)(uint8_t)(zigzag | 0x80);
     bytes[n++] = (char)zigzag;
@@ -263,12 +263,13 @@ static pang_code encode_leaf(encoder *e, const pang_avro_field *field, const cha
 
 static pang_code encode_field(encoder *e, const pang_avro_field *field, const char *base)
 {
+    const char *within;
     switch (field->kind) {
     case PANG_AVRO_RECORD:
         return encode_fields(e, field->inner, field->n, base);
     case PANG_AVRO_RECORD_AT:
-        memcpy(&base, base + field->at, sizeof base);
-        return encode_fields(e, field->inner, field->n, base);
+        memcpy(&within, base + field->at, sizeof within);
+        return encode_fields(e, field->inner, field->n, within);
     case PANG_AVRO_LIST:
     case PANG_AVRO_MAP:
         return encode_list(e, field, base);

@@ -151,7 +151,7 @@ typedef struct {
     int slot;
     pang_rec_change **changes; /* grows */
     size_t n, room;
-    bool takes_over; /* bodies say themselves which commits made them: of merges */
+    bool takes_over;  /* bodies say themselves which commits made them: of merges */
     pang_str message; /* what the client said of it; empty: nothing */
     /* What else the commit says, set before pang_edit_end; borrowed from the arena. */
     pang_rec_property **properties;

@@ -174,10 +174,10 @@ static pang_code read_own(comparison *c, const pang_manifest *own, size_t n,
     for (size_t i = 0; code == PANG_OK && i < n_others; i++) {
         code = pang_file_key_path(others[i].path, &key, err);
         const void **slot = code == PANG_OK ? pang_file_map_put(&named, key) : NULL;
-        if (code == PANG_OK && slot == NULL)
-            code = pang_fail_memory(err);
-        if (code == PANG_OK)
+        if (slot != NULL)
             *slot = &others[i];
+        else if (code == PANG_OK)
+            code = pang_fail_memory(err);
     }
     for (size_t i = 0; code == PANG_OK && i < n; i++) {
         code = pang_file_key_path(own[i].path, &key, err);

@@ -342,7 +342,7 @@ static bool read_file(marking *m, pang_str location, pang_arena *arena, pang_str
     if (code == PANG_OK && store == NULL)
         code = pang_fail(m->err, PANG_FAILED_PRECONDITION, NULL,
                          "no object store serves %" PANG_STR_FMT, PANG_STR_ARG(location));
-    if (code == PANG_OK)
+    if (code == PANG_OK && store != NULL)
         code = store->ops->get(store, &at, PANG_OBJECT_MAX, arena, ret, m->err);
     if (code == PANG_NOT_FOUND && !m->document->reached)
         return false;

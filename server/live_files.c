@@ -193,7 +193,7 @@ static pang_code find_partition(pang_live_table *table, const pang_spec_view *sp
             code = pang_fail_memory(err);
         else if (made == NULL)
             code = new_partition(table, spec, values, &made, err);
-        if (code == PANG_OK) {
+        if (code == PANG_OK && slot != NULL) {
             *slot = made;
             *ret = made;
         }

@@ -246,9 +246,10 @@ static pang_code add_thirds(search *s, pang_view *view, pang_err *err)
 {
     const pang_merge_base *base = s->base;
     pang_point meeting = base->fork.at;
-    thirds *a = pang_arena_alloc_n(view->arena, 2, sizeof *a), *b = a + 1;
+    thirds *a = pang_arena_alloc_n(view->arena, 2, sizeof *a);
     if (a == NULL)
         return pang_fail_memory(err);
+    thirds *b = a + 1;
     pang_code code = list_thirds(view, &base->source, base->fork.in_a, meeting, a, err);
     if (code != PANG_OK || (a->whole && a->n == 0))
         return code;
@@ -384,7 +385,7 @@ static bool is_covered(const search *s, size_t i)
 {
     for (size_t k = 0; k < s->n_found; k++)
         if (k != i && is_in(&s->found[i], &s->found[k]) &&
-            !(is_in(&s->found[k], &s->found[i]) && k > i))
+            (k < i || !is_in(&s->found[k], &s->found[i])))
             return true;
     return false;
 }

@@ -24,7 +24,7 @@ static bool sort(const pang_rec_content *body, pang_arena *arena, sorted *ret)
     ret->list = pang_arena_alloc_n(arena, ret->n, sizeof(property));
     if (ret->list == NULL)
         return false;
-    if (ret->n == 0)
+    if (body == NULL || ret->n == 0)
         return true;
     memcpy(ret->list, body->properties, ret->n * sizeof(property));
     qsort(ret->list, ret->n, sizeof(property), by_name);

@@ -142,7 +142,7 @@ static pang_code fill_older(const marking *m, pang_rec_merge_mark *mark, pang_re
 
 static pang_code read_mark(const marking *m, pang_str key, pang_rec_merge_mark **ret)
 {
-    pang_record record;
+    pang_record record = {0};
     pang_view *view = m->edit->view;
     *ret = NULL;
     pang_code code = pang_keys_status(&view->keys, m->err);

@@ -151,7 +151,9 @@ pang_code pang_merge_conflicts_made(pang_call *call, const pang_rec_merge_operat
     size_t n = 0;
     pang_id *ids = pang_arena_alloc_n(call->arena, plan->n_conflicts, sizeof *ids);
     *ret = pang_arena_alloc_n(call->arena, plan->n_conflicts, sizeof **ret);
-    pang_code code = ids == NULL || *ret == NULL ? pang_fail_memory(err) : PANG_OK;
+    pang_code code = PANG_OK;
+    if (ids == NULL || *ret == NULL)
+        return pang_fail_memory(err);
     for (size_t i = 0; code == PANG_OK && i < plan->n; i++)
         for (size_t k = 0; code == PANG_OK && k < plan->items[i]->n_conflicts; k++, n++) {
             ids[n] = pang_id_v7(call->server->env);
@@ -170,15 +172,16 @@ pang_code pang_merge_conflicts_keep(pang_call *call, pang_rec_merge_operation *o
     ProtobufCBinaryData *list = pang_arena_alloc_n(call->arena, n_decided + plan->n_conflicts,
                                                    sizeof *list);
     pang_rec_merge_conflict **made = NULL;
-    pang_code code = list == NULL ? pang_fail_memory(err)
-                                  : pang_merge_conflicts_made(call, op, plan, &made, err);
+    if (list == NULL)
+        return pang_fail_memory(err);
+    pang_code code = pang_merge_conflicts_made(call, op, plan, &made, err);
     for (size_t i = 0; code == PANG_OK && i < n_decided; i++) {
         if (conflicts_again(decided[i], plan))
             pang_txn_delete(call->txn, pang_key_merge_conflict(&keys, pang_id_of(decided[i]->id)));
         else
             list[n++] = decided[i]->id;
     }
-    for (size_t i = 0; code == PANG_OK && i < plan->n_conflicts; i++) {
+    for (size_t i = 0; code == PANG_OK && made != NULL && i < plan->n_conflicts; i++) {
         code = pang_merge_conflict_put(call, made[i], err);
         list[n++] = made[i]->id;
     }
@@ -244,7 +247,9 @@ pang_code pang_merge_choices_of(pang_call *call, pang_rec_merge_conflict *const 
 {
     *ret_n = 0;
     *ret = pang_arena_alloc_n(call->arena, n, sizeof **ret);
-    pang_code code = *ret == NULL ? pang_fail_memory(err) : PANG_OK;
+    pang_code code = PANG_OK;
+    if (*ret == NULL)
+        return pang_fail_memory(err);
     for (size_t i = 0; code == PANG_OK && i < n; i++) {
         pang_merge_choice one;
         size_t at = 0;

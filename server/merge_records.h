@@ -11,6 +11,7 @@
 
 #include "pangolin/v1/merge.pb-c.h"
 
+/* What an operation is at, shortly: proto/pangolin/store/v1/versions.proto says what each means. */
 #define PANG_MERGE_PENDING PANGOLIN__STORE__V1__MERGE_OPERATION__STATUS__STATUS_PENDING
 #define PANG_MERGE_CONFLICTED PANGOLIN__STORE__V1__MERGE_OPERATION__STATUS__STATUS_CONFLICTED
 #define PANG_MERGE_RESOLVING PANGOLIN__STORE__V1__MERGE_OPERATION__STATUS__STATUS_RESOLVING
@@ -18,8 +19,9 @@
 #define PANG_MERGE_COMPLETED PANGOLIN__STORE__V1__MERGE_OPERATION__STATUS__STATUS_COMPLETED
 #define PANG_MERGE_ABORTED PANGOLIN__STORE__V1__MERGE_OPERATION__STATUS__STATUS_ABORTED
 
-/* By the text of its id; checked by the commit. Not found is what is no id, too. ERRORS: NOT_FOUND,
- * the store's. */
+/* By the text of its id; the record is a condition of the commit. What is no id names nothing, and
+ * is not found either; so are another tenant's.
+ * ERRORS: NOT_FOUND, the store's. */
 PANG_MUST_CHECK pang_code pang_merge_op_find(pang_call *call, const char *id,
                                              pang_rec_merge_operation **ret, pang_err *err);
 PANG_MUST_CHECK pang_code pang_merge_conflict_find(pang_call *call, const char *id,
@@ -28,7 +30,8 @@ PANG_MUST_CHECK pang_code pang_merge_conflict_find(pang_call *call, const char *
 PANG_MUST_CHECK pang_code pang_merge_conflicts_of(pang_call *call,
                                                   const pang_rec_merge_operation *op,
                                                   pang_rec_merge_conflict ***ret, pang_err *err);
-/* `is_new`: it is put into its catalog's list, too. */
+/* Puts it; the commit writes it. `is_new`: it is put into its catalog's list, too, which has the
+ * newest first. */
 PANG_MUST_CHECK pang_code pang_merge_op_put(pang_call *call, const pang_rec_merge_operation *op,
                                             bool is_new, pang_err *err);
 PANG_MUST_CHECK pang_code pang_merge_conflict_put(pang_call *call,
@@ -37,7 +40,8 @@ PANG_MUST_CHECK pang_code pang_merge_conflict_put(pang_call *call,
 /* Completed or aborted: nothing of it changes any more. */
 bool pang_merge_has_ended(const pang_rec_merge_operation *op);
 
-/* The plan's conflicts as records, which are not put. */
+/* The plan's conflicts as records, which are not put. Those of an operation that has no id, of a
+ * dry run, have none either. */
 PANG_MUST_CHECK pang_code pang_merge_conflicts_made(pang_call *call,
                                                     const pang_rec_merge_operation *op,
                                                     const pang_merge_plan *plan,
@@ -47,7 +51,8 @@ PANG_MUST_CHECK pang_code pang_merge_conflicts_made(pang_call *call,
 PANG_MUST_CHECK pang_code pang_merge_conflicts_keep(pang_call *call, pang_rec_merge_operation *op,
                                                     pang_rec_merge_conflict *const *decided,
                                                     const pang_merge_plan *plan, pang_err *err);
-/* What people decided, for a plan. */
+/* What people decided, for a plan: one choice for an asset, however many conflicts it had, and what
+ * takes a side is stronger than a value. ERRORS: INVALID_ARGUMENT (a value that is no JSON). */
 PANG_MUST_CHECK pang_code pang_merge_choices_of(pang_call *call,
                                                 pang_rec_merge_conflict *const *conflicts, size_t n,
                                                 pang_merge_choice **ret, size_t *ret_n,
@@ -64,10 +69,11 @@ PANG_MUST_CHECK pang_code pang_merge_conflicts_show(pang_call *call,
                                                     pang_rec_merge_conflict *const *conflicts,
                                                     size_t n, Pangolin__V1__MergeConflict ***ret,
                                                     pang_err *err);
-/* What was done or would be, but for what is not touched. */
+/* What was done or would be, but for what is not touched: assets with what became of each, and how
+ * many of them there are. */
 PANG_MUST_CHECK pang_code pang_merge_plan_show(pang_call *call, const pang_merge_plan *plan,
                                                Pangolin__V1__MergeOperation *out, pang_err *err);
 /* "TakeSource" and so on. */
-const char *pang_strategy_name(pang_strategy strategy);
+const char *pang_strategy_name(pang_strategy strategy); /* a constant */
 
 #endif

@@ -92,7 +92,9 @@ pang_code pang_write_find(pang_file_merge *m, bool **ret, pang_err *err)
     search s = {.merge = m, .seen = {.arena = m->work}};
     bool *holds = pang_arena_alloc_n(m->work, m->target.n_rows, sizeof *holds);
     s.rewritten = m->version >= 3 && brings_rewritten(m);
-    pang_code code = holds == NULL ? pang_fail_memory(err) : PANG_OK;
+    pang_code code = PANG_OK;
+    if (holds == NULL)
+        return pang_fail_memory(err);
     for (size_t i = 0; code == PANG_OK && !m->nothing_to_remove && i < m->target.n_rows; i++) {
         bool may = false;
         code = may_hold(m, &m->target.rows[i], &may, err);
@@ -171,8 +173,8 @@ static pang_code find_spec(const writer *w, const pang_json **ret, pang_err *err
 
 static pang_code write_file(writer *w, const pang_manifest_new *manifest, pang_err *err)
 {
-    pang_manifest row;
-    pang_str bytes;
+    pang_manifest row = {0};
+    pang_str bytes = {0};
     pang_str name = pang_arena_printf(w->chunk, "%s-m%u.avro", w->uuid, w->written);
     pang_code code = name.len == 0 ? pang_fail_memory(err)
                                    : pang_manifest_write(manifest, w->merge->input->merge->env,
@@ -419,7 +421,7 @@ static pang_code write_list(writer *w, pang_new_snapshot *snapshot, pang_arena *
                                    .first_row_id = snapshot->first_row_id,
                                    .manifests = w->rows,
                                    .n = w->n_rows};
-    pang_str bytes, name;
+    pang_str bytes = {0}, name;
     if (m->target.snapshot != NULL)
         list.parent_id = pang_model_int(m->target.snapshot, "snapshot-id", -1);
     name = pang_arena_printf(w->chunk, "snap-%" PRId64 "-1-%s.avro", w->id, w->uuid);

@@ -55,15 +55,15 @@ static bool same_column(const pang_model_column *from, const pang_model_column *
 
 static pang_column_diff column_diff(const pang_model_column *from, const pang_model_column *to)
 {
-    pang_column_diff ret = {.id = (int32_t)(from != NULL ? from->id : to->id),
-                            .in_from = from != NULL,
-                            .in_to = to != NULL};
+    pang_column_diff ret = {.in_from = from != NULL, .in_to = to != NULL};
     if (from != NULL) {
+        ret.id = (int32_t)from->id;
         ret.from_name = from->name;
         ret.from_type = type_of(from);
         ret.from_required = from->required;
     }
     if (to != NULL) {
+        ret.id = (int32_t)to->id;
         ret.to_name = to->name;
         ret.to_type = type_of(to);
         ret.to_required = to->required;

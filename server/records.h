@@ -16,6 +16,7 @@
  * and keys are in api/keys.h. Descriptors keep their long names:
  *     pang_rec_content *body;
  *     pang_record_unpack(&pangolin__store__v1__content__descriptor, &record, arena, &body, err) */
+/* What a catalog is made of: records.proto. */
 typedef Pangolin__Store__V1__CatalogName pang_rec_catalog_name;
 typedef Pangolin__Store__V1__Catalog pang_rec_catalog;
 typedef Pangolin__Store__V1__Ref pang_rec_ref;
@@ -30,6 +31,7 @@ typedef Pangolin__Store__V1__Reservation pang_rec_reservation;
 typedef Pangolin__Store__V1__PendingFile pang_rec_pending_file;
 typedef Pangolin__Store__V1__Due pang_rec_due;
 typedef Pangolin__Store__V1__Due__Purge pang_rec_purge;
+/* Branches, merges and maintenance: versions.proto. */
 typedef Pangolin__Store__V1__Branch pang_rec_branch;
 typedef Pangolin__Store__V1__ForkMark pang_rec_fork_mark;
 typedef Pangolin__Store__V1__MergeMark pang_rec_merge_mark;

@@ -412,7 +412,7 @@ static pang_code list_dropped(pang_call *call, const void *request, void *reply,
     Pangolin__V1__ListDroppedResponse *out = reply;
     pang_view view;
     pang_page page = {0};
-    dropped_names d;
+    dropped_names d = {0};
     size_t most = COMMITS_DEFAULT;
     pang_str query = pang_arena_printf(call->arena, "undrop/%s@%s", in->name, in->branch);
     pang_code code = open_branch(call, in->name, in->branch, &view, err);

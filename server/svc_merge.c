@@ -304,9 +304,9 @@ static pang_code read_modes(const Pangolin__V1__MergeBranchesRequest *in, pang_a
                          "too many modes: %zu, at most %d", in->n_modes, PANG_CHANGES_MAX);
     op->modes = pang_arena_alloc_n(arena, in->n_modes, sizeof *op->modes);
     mode *list = pang_arena_alloc_n(arena, in->n_modes, sizeof *list);
-    pang_code code = op->modes == NULL || list == NULL
-                         ? pang_fail_memory(err)
-                         : read_mode(in->default_mode, &op->default_mode, err);
+    if (op->modes == NULL || list == NULL)
+        return pang_fail_memory(err);
+    pang_code code = read_mode(in->default_mode, &op->default_mode, err);
     for (size_t i = 0; code == PANG_OK && i < in->n_modes; i++) {
         list[i] = (mode)PANGOLIN__STORE__V1__MERGE_OPERATION__MODE__INIT;
         list[i].key = in->modes[i]->key;

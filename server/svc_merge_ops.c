@@ -19,7 +19,9 @@ static pang_code read_listed(pang_call *call, const pang_manage_page *page,
     pang_keys keys = {.arena = call->arena, .scope = call->tenant_key};
     pang_record *records = NULL;
     pang_str *list = pang_arena_alloc_n(call->arena, page->n, sizeof *list);
-    pang_code code = list == NULL ? pang_fail_memory(err) : PANG_OK;
+    pang_code code = PANG_OK;
+    if (list == NULL)
+        return pang_fail_memory(err);
     for (size_t i = 0; code == PANG_OK && i < page->n; i++) {
         pang_key_parts parts;
         pang_id id;
@@ -58,8 +60,9 @@ pang_code pang_merge_list_operations(pang_call *call, const void *request, void 
         return code;
     pang_rec_merge_operation **ops = pang_arena_alloc_n(call->arena, page.n, sizeof(void *));
     out->operations = pang_arena_alloc_n(call->arena, page.n, sizeof *out->operations);
-    code = ops == NULL || out->operations == NULL ? pang_fail_memory(err)
-                                                  : read_listed(call, &page, ops, err);
+    if (ops == NULL || out->operations == NULL)
+        return pang_fail_memory(err);
+    code = read_listed(call, &page, ops, err);
     for (size_t i = 0; code == PANG_OK && i < page.n; i++) {
         code = pang_merge_op_show(call, ops[i], in->catalog, &out->operations[i], err);
         out->n_operations += code == PANG_OK;
