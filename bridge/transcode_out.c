@@ -349,9 +349,10 @@ static const upb_FieldDef *find_instead(const writer *w, const upb_MessageDef *t
     return NULL;
 }
 
-/* Fills status and headers from the fields that are outside of the body. */
+/* Fills status and headers from the fields that are outside of the body. *ret_bodiless: one of them
+ * says that there is none. */
 static pang_code read_outside(const writer *w, const upb_MessageDef *type, const found_field *found,
-                              pang_transcode_reply *ret)
+                              pang_transcode_reply *ret, bool *ret_bodiless)
 {
     for (int i = 0; i < upb_MessageDef_FieldCount(type); i++) {
         const upb_FieldDef *field = upb_MessageDef_Field(type, i);
@@ -361,8 +362,10 @@ static pang_code read_outside(const writer *w, const upb_MessageDef *type, const
             continue;
         pang_str from = at->from;
         pang_wire_field f = next_of(&from, upb_FieldDef_Number(field));
-        if (rule->status_when_true != 0 && f.value != 0)
+        if (rule->status_when_true != 0 && f.value != 0) {
             ret->status = rule->status_when_true;
+            *ret_bodiless = true;
+        }
         if (rule->status_when_set != 0)
             ret->status = rule->status_when_set;
         if (rule->response_header.len == 0 || f.bytes.len == 0)
@@ -385,10 +388,11 @@ pang_code pang_transcode_out(const pang_schema *schema, const pang_schema_method
     pang_code code = find_fields(&w, method->out, message, found);
     if (code != PANG_OK)
         return code;
-    code = read_outside(&w, method->out, found, ret);
+    bool bodiless = false;
+    code = read_outside(&w, method->out, found, ret, &bodiless);
     if (code != PANG_OK)
         return code;
-    if (ret->status == 204 || ret->status == 303 || ret->status == 304)
+    if (bodiless || ret->status == 204 || ret->status == 303)
         return PANG_OK;
     /* Text is about as long as the message: one block instead of a chain of growing ones. */
     (void)pang_buf_room(&out, message.len + message.len / 8 + 256);

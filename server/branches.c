@@ -91,8 +91,7 @@ static pang_code hold(pang_view *view, pang_str counter, int64_t *ret, pang_err 
     return PANG_OK;
 }
 
-/* From now on the view shows one state, that of the catalog's last commit unless it is older. */
-static pang_code settle(pang_view *source, pang_err *err)
+pang_code pang_branch_settle(pang_view *source, pang_err *err)
 {
     uint64_t sequence = 0;
     int64_t ignored;
@@ -260,12 +259,12 @@ pang_code pang_branch_make(pang_view *source, const pang_env *env, const pang_pr
     pang_rec_ref *ref = pang_arena_alloc(source->arena, sizeof *ref);
     if (id == NULL || ref == NULL)
         return pang_fail_memory(err);
-    *id = pang_id_v7(env);
+    *id = options->id != NULL ? *options->id : pang_id_v7(env);
     *ref = (pang_rec_ref)PANGOLIN__STORE__V1__REF__INIT;
     pang_code code = options->unnamed ? PANG_OK
                                       : take_name(source, env, "branch", options->name, err);
     if (code == PANG_OK)
-        code = settle(source, err);
+        code = pang_branch_settle(source, err);
     if (code == PANG_OK)
         code = follow(source, options->n_selected > 0, &bases, &forks, err);
     if (code == PANG_OK)
@@ -299,7 +298,7 @@ pang_code pang_tag_make(pang_view *source, const pang_env *env, const pang_princ
     *ref = (pang_rec_ref)PANGOLIN__STORE__V1__REF__INIT;
     pang_code code = take_name(source, env, "tag", options->name, err);
     if (code == PANG_OK)
-        code = settle(source, err);
+        code = pang_branch_settle(source, err);
     if (code == PANG_OK)
         code = pang_commit_head(source, &head, err);
     if (code == PANG_OK && head.body == NULL)
@@ -361,7 +360,9 @@ pang_code pang_ref_change(pang_view *view, pang_str name, const pang_rec_ref *re
 
 /* ---- ending ---- */
 
-pang_code pang_branch_hide(pang_view *view, const pang_env *env, pang_id branch, pang_err *err)
+/* `next`: who has its name from now on; NULL: nobody. */
+static pang_code hide(pang_view *view, const pang_env *env, pang_id branch, const pang_id *next,
+                      pang_err *err)
 {
     pang_rec_branch *body;
     uint64_t sequence = 0;
@@ -373,8 +374,15 @@ pang_code pang_branch_hide(pang_view *view, const pang_env *env, pang_id branch,
     body->hidden = true;
     body->hidden_ms = pang_env_wall_ms(env);
     body->hidden_at = sequence;
+    if (next != NULL)
+        body->next = pang_bytes_of_id(next);
     put_branch(view, branch, body);
     return pang_keys_status(&view->keys, err);
+}
+
+pang_code pang_branch_hide(pang_view *view, const pang_env *env, pang_id branch, pang_err *err)
+{
+    return hide(view, env, branch, NULL, err);
 }
 
 pang_code pang_ref_end(pang_view *view, const pang_env *env, pang_str name, const pang_rec_ref *ref,
@@ -399,7 +407,7 @@ pang_code pang_branch_swing(pang_view *view, const pang_env *env, pang_str name,
                          "branch \"%" PANG_STR_FMT "\" is another one meanwhile",
                          PANG_STR_ARG(name));
     if (code == PANG_OK)
-        code = pang_branch_hide(view, env, old, err);
+        code = hide(view, env, old, &next->branch, err);
     if (code != PANG_OK)
         return code;
     ref->branch = next->ref->branch;

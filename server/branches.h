@@ -42,7 +42,8 @@ typedef struct {
     char **selected_as;             /* as its maker named them */
     pang_selectable_fn *selectable; /* NULL: everything; what is not is as if it were not there */
     void *selectable_arg;
-    bool unnamed; /* no name leads to it yet: pang_branch_swing gives it one */
+    bool unnamed;      /* no name leads to it yet: pang_branch_swing gives it one */
+    const pang_id *id; /* what it will be; NULL: a fresh one */
 } pang_branch_options;
 
 /* What was made. */
@@ -61,6 +62,11 @@ PANG_MUST_CHECK pang_code pang_branch_make(pang_view *source, const pang_env *en
                                            const pang_branch_options *options,
                                            pang_branch_made *ret, pang_err *err);
 
+/* From now on the view of a branch as of now shows one state, that of the catalog's last commit,
+ * and what lets go of that state's files does not land before this commit. Others stay as they are.
+ */
+PANG_MUST_CHECK pang_code pang_branch_settle(pang_view *source, pang_err *err);
+
 /* What a new tag is. */
 typedef struct {
     pang_str name;
@@ -74,7 +80,8 @@ PANG_MUST_CHECK pang_code pang_tag_make(pang_view *source, const pang_env *env,
                                         pang_rec_ref **ret, pang_err *err);
 
 /* The name, of branch `old` until now, leads to `next` from now on, which pang_branch_make made
- * unnamed in this transaction; all else of the ref stays. The old id is hidden. ERRORS: NOT_FOUND
+ * unnamed in this transaction; all else of the ref stays. The old id is hidden, and says who came
+ * after it. ERRORS: NOT_FOUND
  * (the name leads elsewhere), the store's. */
 PANG_MUST_CHECK pang_code pang_branch_swing(pang_view *view, const pang_env *env, pang_str name,
                                             pang_id old, const pang_branch_made *next,

@@ -114,31 +114,32 @@ static bool is_filled(const pang_merge_plan *plan, pang_name name)
 }
 
 /* What is written where the asset was; without memory NULL, and the arena says so. */
-static const pang_rec_content *tombstone(pang_edit *edit, const pang_merge_item *item)
+static const pang_rec_content *tombstone(const pang_merge_task *task, const pang_merge_item *item)
 {
-    pang_rec_content *gone = pang_arena_alloc(edit->view->arena, sizeof *gone);
+    pang_rec_content *gone = pang_arena_alloc(task->target->arena, sizeof *gone);
     if (gone == NULL)
         return NULL;
     *gone = *item->target.body;
     gone->dropped = true;
-    gone->origin = pang_merge_origin(&item->source);
+    gone->origin = task->base == NULL ? 0 : pang_merge_origin(&item->source);
     return gone;
 }
 
-static pang_code set_names(pang_edit *edit, const pang_merge_plan *plan, pang_merge_item *item,
-                           pang_err *err)
+static pang_code set_names(const pang_merge_task *task, pang_edit *edit,
+                           const pang_merge_plan *plan, pang_merge_item *item, pang_err *err)
 {
     pang_code code = PANG_OK;
     if (item->stands)
         code = pang_edit_set(edit, &item->at, item->body, err);
     if (code == PANG_OK && (moves(item) || ends(item)) && !is_filled(plan, item->target.name))
-        code = pang_edit_set(edit, &item->target, ends(item) ? tombstone(edit, item) : NULL, err);
+        code = pang_edit_set(edit, &item->target, ends(item) ? tombstone(task, item) : NULL, err);
     return code;
 }
 
-static pang_code place(pang_edit *edit, pang_merge_item *item, pang_err *err)
+static pang_code place(const pang_merge_task *task, pang_edit *edit, pang_merge_item *item,
+                       pang_err *err)
 {
-    const pang_rec_content *gone = ends(item) ? tombstone(edit, item) : NULL;
+    const pang_rec_content *gone = ends(item) ? tombstone(task, item) : NULL;
     if (ends(item))
         return gone == NULL ? pang_fail_memory(err)
                             : pang_edit_place(edit, &item->target, gone, true, err);
@@ -160,8 +161,8 @@ static pang_code apply_item(const pang_merge_task *task, const pang_merge_plan *
     if (code == PANG_OK && ends(item))
         code = end_places(task, item, err);
     if (code == PANG_OK)
-        code = set_names(edit, plan, item, err);
-    return code == PANG_OK ? place(edit, item, err) : code;
+        code = set_names(task, edit, plan, item, err);
+    return code == PANG_OK ? place(task, edit, item, err) : code;
 }
 
 /* ---- the commit ---- */

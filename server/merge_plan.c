@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/merge_replay.h"
 #include "server/places.h"
 
 /* ---- little things ---- */
@@ -485,9 +486,9 @@ static pang_code three_way(const pang_merge_task *task, pang_merge_item *item, p
     item->stands = true;
     item->fate = PANG_FATE_MERGED;
     pang_code code = pang_merge_value(task, item, err);
-    if (code == PANG_OK)
-        item->body->name_origin = pang_merge_name_origin(
-            pang_merge_same_name(item->to, item->target.name) ? &item->target : &item->source);
+    bool stays = pang_merge_same_name(item->to, item->target.name);
+    if (code == PANG_OK && (stays || task->base != NULL))
+        item->body->name_origin = pang_merge_name_origin(stays ? &item->target : &item->source);
     return code == PANG_OK && !named ? two_names(task, item, err) : code;
 }
 
@@ -512,6 +513,11 @@ static pang_code decide(const pang_merge_task *task, pang_merge_item *item, pang
     if (choice == NULL && mode == PANG_MODE_DROP) {
         item->fate = PANG_FATE_LEFT_OUT;
         return PANG_OK;
+    }
+    pang_code code = pang_again_judge(task, item, err);
+    if (code != PANG_OK || item->lost.len > 0) {
+        item->fate = PANG_FATE_KEPT;
+        return code;
     }
     bool forced = strategy == PANGOLIN__STORE__V1__STRATEGY__STRATEGY_TAKE_SOURCE ||
                   (choice == NULL && mode == PANG_MODE_TAKE_SOURCE);
@@ -559,6 +565,7 @@ static void sum_up(pang_merge_plan *plan)
     for (size_t i = 0; i < plan->n; i++) {
         pang_merge_fate fate = plan->items[i]->fate;
         plan->n_conflicts += plan->items[i]->n_conflicts;
+        plan->n_lost += plan->items[i]->lost.len > 0;
         plan->n_changes += fate == PANG_FATE_TAKEN || fate == PANG_FATE_MERGED;
         bool plain = fate == PANG_FATE_TAKEN && plan->items[i]->plain;
         if (fate != PANG_FATE_UNCHANGED && !plain)

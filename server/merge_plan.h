@@ -48,6 +48,8 @@ typedef struct {
     /* Bases: of two branches, or one pair for what is no merge of branches (a pick, a revert). */
     const pang_merge_base *base;
     pang_merge_pair pair; /* where base is NULL */
+    bool back; /* the target comes from what the source is: what is taken of tables is the
+                  target's next document, not an earlier one once more */
     const pang_merge_changes *changes;
     Pangolin__Store__V1__MergeOperation__Mode *const *modes;
     size_t n_modes;
@@ -96,6 +98,7 @@ typedef struct {
     const int32_t *columns; /* column ids of the source that are others in the target from now on */
     size_t n_columns;
     pang_str report;
+    pang_str lost; /* why what it was cannot come back, so that it is kept; empty: it is not so */
 } pang_merge_item;
 
 typedef struct {
@@ -104,6 +107,7 @@ typedef struct {
     size_t n_conflicts; /* of all items */
     bool fast_forward;  /* nothing had to be merged, kept or left out */
     size_t n_changes;   /* items that change the target */
+    size_t n_lost;      /* items that should be what cannot come back */
 } pang_merge_plan;
 
 /* ERRORS: INVALID_ARGUMENT (too much for one commit), the stores'. */

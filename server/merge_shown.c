@@ -36,7 +36,7 @@ static const char *status_name(const pang_rec_merge_operation *op)
 
 static const char *kind_name(const pang_rec_merge_operation *op)
 {
-    static const char *const names[] = {"merge", "rebase", "cherry_pick", "revert"};
+    static const char *const names[] = {"merge", "rebase", "cherry_pick", "revert", "restore"};
     return names[op->work];
 }
 
@@ -151,7 +151,8 @@ static pang_code show_change(pang_call *call, const pang_merge_item *item, shown
     out->key = pang_arena_cstr(arena, item->key);
     if (!pang_id_is_nil(item->asset))
         out->asset_id = pang_manage_id_text(item->asset, arena);
-    out->outcome = literal(fates[item->fate]);
+    out->outcome = literal(item->lost.len > 0 ? "lost" : fates[item->fate]);
+    out->reason = pang_arena_cstr(arena, item->lost);
     if (changes ? item->stands : pang_content_exists(&item->target))
         out->target_key = pang_arena_cstr(
             arena, pang_merge_key_text(arena, changes ? item->to : item->target.name));

@@ -317,12 +317,15 @@ pang_code pang_merge_take_value(const pang_merge_task *task, pang_merge_item *it
     item->body = copy_body(task, item->source.body);
     if (item->body == NULL)
         return pang_fail_memory(err);
-    item->body->origin = pang_merge_origin(&item->source);
-    item->body->value_origin = pang_merge_value_origin(&item->source);
-    item->body->name_origin = pang_merge_name_origin(&item->source);
+    if (task->base != NULL) { /* else it is new, made by this commit */
+        item->body->origin = pang_merge_origin(&item->source);
+        item->body->value_origin = pang_merge_value_origin(&item->source);
+        item->body->name_origin = pang_merge_name_origin(&item->source);
+    }
     if (item->body->kind == NAMESPACE && pang_content_exists(&item->target))
         item->body->asset = item->target.body->asset;
-    if (item->body->kind == TABLE && !item->plain && pang_content_exists(&item->target) &&
+    if (item->body->kind == TABLE && (!item->plain || task->back) &&
+        pang_content_exists(&item->target) &&
         !pang_merge_same_value(item->source.body, item->target.body))
         return take_table(task, item, err);
     return PANG_OK;

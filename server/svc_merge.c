@@ -6,268 +6,9 @@
 
 #include <string.h>
 
-#include "server/shared.h"
 #include "server/svc_lake.h"
 #include "server/svc_names.h"
 #include "server/svc_refs.h"
-
-/* ---- source and target ---- */
-
-/* Where the source stands, over all attempts of the call. */
-typedef struct {
-    pang_id branch;
-    uint64_t sequence;
-    uint64_t mark; /* version of the branch's fork mark then */
-} pin;
-
-/* The version of a record that the commit checks; 0: it is not there. */
-static pang_code version_of(pang_view *view, pang_str key, uint64_t *ret, pang_err *err)
-{
-    pang_record record = {0};
-    pang_code code = pang_keys_status(&view->keys, err);
-    if (code == PANG_OK)
-        code = pang_txn_get_one(view->txn, key, &record, err);
-    *ret = record.version;
-    return code;
-}
-
-/* A branch is merged as it was when the call began, however often it runs again; but for a commit
- * in between that lets go of files, after which only its present state surely has its own. */
-static pang_code pin_source(pang_merge_run *m, pang_err *err)
-{
-    pin now = {.branch = m->source.levels[0].branch}, *before = m->call->carried;
-    pang_code code = version_of(&m->source, pang_key_fork_mark(&m->source.keys, now.branch),
-                                &now.mark, err);
-    if (code == PANG_OK)
-        code = pang_view_sequence(&m->source, &now.sequence, err);
-    if (code != PANG_OK)
-        return code;
-    if (before != NULL && pang_id_equal(before->branch, now.branch) && before->mark == now.mark)
-        now = *before;
-    else if (m->call->lasting != NULL) {
-        before = pang_arena_alloc(m->call->lasting, sizeof *before);
-        if (before == NULL)
-            return pang_fail_memory(err);
-        *before = now;
-        m->call->carried = before;
-    }
-    pang_view_set_at(&m->source, now.sequence);
-    return PANG_OK;
-}
-
-static bool is_branch(const pang_view *view)
-{
-    return view->ref != NULL && view->ref->kind == PANGOLIN__STORE__V1__REF__KIND__KIND_BRANCH;
-}
-
-/* What was tried out does not get where what counts is, unless somebody says that it counts. */
-static pang_code check_types(pang_merge_run *m, pang_err *err)
-{
-    pang_rec_ref *ref = m->source.ref;
-    pang_rec_branch *body;
-    if (!is_branch(&m->source)) { /* a tag, a commit: of which branch? */
-        pang_code code = pang_branch_find(&m->source, m->source.levels[0].branch, &body, err);
-        if (code == PANG_OK)
-            code = pang_ref_find(&m->source, pang_str_from(body->name), &ref, err);
-        if (code != PANG_OK)
-            return code;
-    }
-    bool of_it = ref != NULL && pang_id_equal(pang_id_of(ref->branch), m->source.levels[0].branch);
-    if (!of_it || strcmp(ref->type, "experimental") != 0 ||
-        strcmp(m->target.ref->type, "experimental") == 0)
-        return PANG_OK;
-    return pang_fail(err, PANG_FAILED_PRECONDITION, PANG_MERGE_REASON,
-                     "an experimental branch is not merged into \"%" PANG_STR_FMT
-                     "\", which is none: promote it first",
-                     PANG_STR_ARG(m->target.ref_name));
-}
-
-pang_code pang_merge_run_open(pang_merge_run *m, const char *source, const char *target,
-                              pang_err *err)
-{
-    if (source[0] == '\0' || target[0] == '\0')
-        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
-                         "source_branch and target_branch are required");
-    pang_code code = pang_refs_open(m->call, m->catalog, &m->target, err);
-    m->source = m->target;
-    if (code == PANG_OK)
-        code = pang_view_switch(&m->target, pang_str_from(target), PANG_NOT_FOUND_REASON, err);
-    if (code == PANG_OK && !is_branch(&m->target))
-        code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
-                         "\"%s\" is no branch: nothing is merged into it", target);
-    if (code == PANG_OK)
-        code = pang_view_switch(&m->source, pang_str_from(source), PANG_NOT_FOUND_REASON, err);
-    if (code != PANG_OK)
-        return code;
-    m->target.merging = true;
-    if (is_branch(&m->source) &&
-        pang_id_equal(m->source.levels[0].branch, m->target.levels[0].branch))
-        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
-                         "\"%s\" is not merged into itself", source);
-    code = check_types(m, err);
-    return code == PANG_OK && is_branch(&m->source) ? pin_source(m, err) : code;
-}
-
-pang_code pang_merge_run_begin(pang_merge_run *m, const char *source, const char *target,
-                               pang_err *err)
-{
-    pang_arena *arena = m->call->arena;
-    pang_rec_merge_operation *op = pang_arena_alloc(arena, sizeof *op);
-    pang_id *id = pang_arena_alloc(arena, sizeof *id);
-    m->op = op;
-    m->is_new = true;
-    if (op == NULL || id == NULL)
-        return pang_fail_memory(err);
-    pang_code code = pang_merge_run_open(m, source, target, err);
-    if (code != PANG_OK)
-        return code;
-    *op = (pang_rec_merge_operation)PANGOLIN__STORE__V1__MERGE_OPERATION__INIT;
-    *id = m->call->note.resource = pang_id_v7(m->call->server->env);
-    op->id = pang_bytes_of_id(id);
-    op->catalog = pang_bytes_of_id(&m->target.catalog);
-    op->source_name = (char *)(uintptr_t)source;
-    op->target_name = (char *)(uintptr_t)target;
-    op->source_branch = pang_bytes_of_id(&m->source.levels[0].branch);
-    op->target_branch = pang_bytes_of_id(&m->target.levels[0].branch);
-    op->source = pang_arena_alloc(arena, sizeof *op->source);
-    if (op->source == NULL)
-        return pang_fail_memory(err);
-    *op->source = (pang_rec_point)PANGOLIN__STORE__V1__POINT__INIT;
-    op->source->branch = op->source_branch;
-    op->source->sequence = m->source.levels[0].at;
-    op->status = PANG_MERGE_PENDING;
-    op->initiated_by = pang_bytes_of_id(&m->call->who->id);
-    op->initiated_by_name = pang_arena_cstr(arena, m->call->who->name);
-    op->initiated_ms = pang_env_wall_ms(m->call->server->env);
-    return op->initiated_by_name == NULL ? pang_fail_memory(err) : PANG_OK;
-}
-
-/* ---- planning ---- */
-
-/* The commit that the base is at, for people. */
-static pang_code find_base_commit(pang_merge_run *m, pang_err *err)
-{
-    pang_view view = m->source;
-    pang_commit_row row = {0};
-    pang_point at = m->base.pairs[0].source;
-    pang_code code = pang_view_at_point(&view, at.branch, at.sequence, err);
-    if (code == PANG_OK)
-        code = pang_commit_head(&view, &row, err);
-    if (code == PANG_OK && row.body != NULL)
-        m->op->base_commit = row.body->id;
-    return code;
-}
-
-pang_code pang_merge_run_plan(pang_merge_run *m, pang_err *err)
-{
-    pang_call *call = m->call;
-    pang_merge_choice *choices = NULL;
-    size_t n_choices = 0;
-    pang_code code = pang_merge_base_find(&m->source, &m->target, &m->base, err);
-    pang_merge_changes_begin(&m->changes, call->arena);
-    if (code == PANG_OK)
-        code = find_base_commit(m, err);
-    if (code == PANG_OK)
-        code = pang_merge_changes_since(&m->changes, &m->source, &m->base, err);
-    if (code == PANG_OK && m->decided != NULL)
-        code = pang_merge_choices_of(call, m->decided, m->op->n_conflicts, &choices, &n_choices,
-                                     err);
-    if (code != PANG_OK)
-        return code;
-    m->commit = pang_id_v7(call->server->env);
-    m->task = (pang_merge_task){.state = call->server->state,
-                                .env = call->server->env,
-                                .source = &m->source,
-                                .target = &m->target,
-                                .base = &m->base,
-                                .changes = &m->changes,
-                                .modes = m->op->modes,
-                                .n_modes = m->op->n_modes,
-                                .default_mode = m->op->default_mode,
-                                .choices = choices,
-                                .n_choices = n_choices,
-                                .serializable = m->op->serializable,
-                                .commit = m->commit};
-    return pang_merge_plan_make(&m->task, &m->plan, err);
-}
-
-/* ---- ends ---- */
-
-static pang_code complete_op(pang_merge_run *m, pang_id commit, pang_err *err)
-{
-    pang_rec_merge_operation *op = m->op;
-    pang_id *id = pang_arena_alloc(m->call->arena, sizeof *id);
-    if (id == NULL)
-        return pang_fail_memory(err);
-    *id = commit;
-    op->status = PANG_MERGE_COMPLETED;
-    op->completed_ms = pang_env_wall_ms(m->call->server->env);
-    if (!pang_id_is_nil(commit))
-        op->result_commit = pang_bytes_of_id(id);
-    op->fast_forward = m->plan.fast_forward;
-    op->changes = (uint32_t)m->plan.n_changes;
-    return pang_merge_op_put(m->call, op, m->is_new, err);
-}
-
-/* The source has nothing that the target had not: there is no commit to make. */
-static pang_code nothing_to_do(pang_merge_run *m, pang_err *err)
-{
-    pang_commit_row head = {0};
-    pang_code code = pang_commit_head(&m->target, &head, err);
-    if (code != PANG_OK)
-        return code;
-    return complete_op(m, head.body == NULL ? (pang_id){{0}} : pang_id_of(head.body->id), err);
-}
-
-static pang_str message_of(const pang_merge_run *m)
-{
-    if (m->op->message[0] != '\0')
-        return pang_str_from(m->op->message);
-    return pang_arena_printf(m->call->arena, "merge %s into %s", m->op->source_name,
-                             m->op->target_name);
-}
-
-pang_code pang_merge_run_apply(pang_merge_run *m, pang_err *err)
-{
-    pang_merge_apply how = {.who = m->call->who, .message = message_of(m), .marks = true};
-    if (m->plan.n == 0 && m->changes.commits == 0)
-        return nothing_to_do(m, err);
-    pang_code code = pang_commit_head(&m->source, &how.parent, err);
-    if (code == PANG_OK)
-        code = pang_merge_keep_source(&m->target, m->base.source.points[0], err);
-    if (code == PANG_OK)
-        code = pang_merge_apply_plan(&m->task, &m->plan, &how, err);
-    return code == PANG_OK ? complete_op(m, m->commit, err) : code;
-}
-
-pang_code pang_merge_run_wait(pang_merge_run *m, Pangolin__V1__MergeConflicted **ret, pang_err *err)
-{
-    pang_call *call = m->call;
-    size_t n = m->plan.n_conflicts;
-    Pangolin__V1__MergeConflicted *out = pang_arena_alloc(call->arena, sizeof *out);
-    if (out == NULL)
-        return pang_fail_memory(err);
-    pang_code code = pang_merge_conflicts_keep(call, m->op, m->decided, &m->plan, err);
-    m->op->status = PANG_MERGE_CONFLICTED;
-    if (code == PANG_OK)
-        code = pang_merge_keep_source(&m->target, m->base.source.points[0], err);
-    if (code == PANG_OK)
-        code = pang_merge_op_put(call, m->op, m->is_new, err);
-    if (code != PANG_OK)
-        return code;
-    *out = (Pangolin__V1__MergeConflicted)PANGOLIN__V1__MERGE_CONFLICTED__INIT;
-    out->status = (char *)(uintptr_t) "conflicted";
-    out->operation_id = pang_manage_id_text(pang_id_of(m->op->id), call->arena);
-    out->conflicts = (int32_t)n;
-    out->type = (char *)(uintptr_t)PANG_MERGE_REASON;
-    out->code = 409;
-    out->message = pang_arena_cstr(
-        call->arena,
-        pang_arena_printf(call->arena, "%zu conflict%s: decide each, then complete the operation",
-                          n, n == 1 ? "" : "s"));
-    *ret = out;
-    return pang_manage_built(call->arena, err);
-}
 
 /* ---- merge ---- */
 
@@ -295,7 +36,7 @@ static pang_code read_mode(const char *text, pang_merge_mode *ret, pang_err *err
                      "mode \"%.100s\" is none of normal, take_source, take_target, drop", text);
 }
 
-static pang_code read_modes(const Pangolin__V1__MergeBranchesRequest *in, pang_arena *arena,
+static pang_code read_modes(const pang_merge_said *in, pang_arena *arena,
                             pang_rec_merge_operation *op, pang_err *err)
 {
     typedef Pangolin__Store__V1__MergeOperation__Mode mode;
@@ -320,24 +61,7 @@ static pang_code read_modes(const Pangolin__V1__MergeBranchesRequest *in, pang_a
     return code;
 }
 
-static pang_code read_options(const Pangolin__V1__MergeBranchesRequest *in, pang_arena *arena,
-                              pang_rec_merge_operation *op, pang_err *err)
-{
-    pang_code code = read_modes(in, arena, op, err);
-    if (code == PANG_OK)
-        code = pang_manage_text("message", in->message, err);
-    if (code != PANG_OK)
-        return code;
-    op->message = in->message;
-    op->serializable = strcmp(in->isolation, "serializable") == 0;
-    if (in->isolation[0] != '\0' && !op->serializable && strcmp(in->isolation, "snapshot") != 0)
-        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
-                         "isolation \"%.100s\" is neither snapshot nor serializable",
-                         in->isolation);
-    return PANG_OK;
-}
-
-static pang_code check_head(pang_merge_run *m, const char *expected, pang_err *err)
+static pang_code check_head(pang_view *branch, const char *expected, pang_err *err)
 {
     pang_commit_row head = {0};
     pang_id id;
@@ -345,16 +69,34 @@ static pang_code check_head(pang_merge_run *m, const char *expected, pang_err *e
         return PANG_OK;
     pang_code code = pang_manage_id("expected_head", expected, &id, err);
     if (code == PANG_OK)
-        code = pang_commit_head(&m->target, &head, err);
+        code = pang_commit_head(branch, &head, err);
     if (code == PANG_OK && (head.body == NULL || !pang_id_equal(pang_id_of(head.body->id), id)))
         code = pang_fail(err, PANG_FAILED_PRECONDITION, PANG_MERGE_REASON,
-                         "the head of \"%s\" is not commit %s any more", m->op->target_name,
-                         expected);
+                         "the head of \"%" PANG_STR_FMT "\" is not commit %s any more",
+                         PANG_STR_ARG(branch->ref_name), expected);
     return code;
 }
 
-static pang_code show_done(pang_merge_run *m, bool dry, Pangolin__V1__MergeOperation **ret,
-                           pang_err *err)
+pang_code pang_merge_run_read(pang_merge_run *m, const pang_merge_said *said, pang_view *branch,
+                              pang_err *err)
+{
+    pang_code code = read_modes(said, m->call->arena, m->op, err);
+    if (code == PANG_OK)
+        code = pang_manage_text("message", said->message, err);
+    if (code != PANG_OK)
+        return code;
+    m->op->message = (char *)(uintptr_t)said->message;
+    m->op->serializable = strcmp(said->isolation, "serializable") == 0;
+    if (said->isolation[0] != '\0' && !m->op->serializable &&
+        strcmp(said->isolation, "snapshot") != 0)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                         "isolation \"%.100s\" is neither snapshot nor serializable",
+                         said->isolation);
+    return check_head(branch, said->expected_head, err);
+}
+
+pang_code pang_merge_run_show(pang_merge_run *m, bool dry, Pangolin__V1__MergeOperation **ret,
+                              pang_err *err)
 {
     pang_rec_merge_conflict **made = NULL;
     if (dry) {
@@ -384,34 +126,33 @@ static pang_code merge_branches(pang_call *call, const void *request, void *repl
     const Pangolin__V1__MergeBranchesRequest *in = request;
     Pangolin__V1__MergeBranchesResponse *out = reply;
     pang_merge_run m = {.call = call, .catalog = in->catalog};
+    pang_merge_said said = {in->modes,     in->n_modes, in->default_mode,
+                            in->isolation, in->message, in->expected_head};
     pang_code code = pang_merge_run_begin(&m, in->source_branch, in->target_branch, err);
     if (code == PANG_OK)
-        code = read_options(in, call->arena, m.op, err);
-    if (code == PANG_OK)
-        code = check_head(&m, in->expected_head, err);
+        code = pang_merge_run_read(&m, &said, &m.target, err);
     if (code == PANG_OK)
         code = pang_merge_run_plan(&m, err);
     if (code != PANG_OK)
         return code;
     if (in->dry_run)
-        return show_done(&m, true, &out->operation, err);
+        return pang_merge_run_show(&m, true, &out->operation, err);
     if (m.plan.n_conflicts > 0)
         return pang_merge_run_wait(&m, &out->conflicted, err);
     code = pang_merge_run_apply(&m, err);
-    return code == PANG_OK ? show_done(&m, false, &out->operation, err) : code;
+    return code == PANG_OK ? pang_merge_run_show(&m, false, &out->operation, err) : code;
 }
 
 /* ---- complete ---- */
 
-static pang_code fail_gone(const pang_merge_run *m, const char *name, pang_err *err)
+pang_code pang_merge_fail_gone(const char *name, pang_err *err)
 {
-    (void)m;
     return pang_fail(err, PANG_FAILED_PRECONDITION, PANG_MERGE_REASON,
                      "branch \"%s\" is not there any more: abort the operation", name);
 }
 
 /* The target by its id: it may have another name now. */
-static pang_code open_again(pang_merge_run *m, pang_err *err)
+pang_code pang_merge_open_target(pang_merge_run *m, pang_err *err)
 {
     pang_call *call = m->call;
     pang_rec_merge_operation *op = m->op;
@@ -426,15 +167,36 @@ static pang_code open_again(pang_merge_run *m, pang_err *err)
         code = pang_view_switch(&m->target, pang_str_from(body->name), PANG_NOT_FOUND_REASON, err);
     if (code == PANG_NOT_FOUND ||
         (code == PANG_OK &&
-         (!is_branch(&m->target) || !pang_id_equal(m->target.levels[0].branch, target))))
-        return fail_gone(m, op->target_name, err);
+         (!pang_merge_is_branch(&m->target) || !pang_id_equal(m->target.levels[0].branch, target))))
+        return pang_merge_fail_gone(op->target_name, err);
+    return code;
+}
+
+static pang_code open_merge(pang_merge_run *m, pang_err *err)
+{
+    pang_rec_merge_operation *op = m->op;
+    pang_code code = pang_merge_open_target(m, err);
     m->target.merging = true;
     if (code == PANG_OK)
         code = pang_view_at_point(&m->source, pang_id_of(op->source->branch), op->source->sequence,
                                   err);
-    if (code == PANG_NOT_FOUND)
-        return fail_gone(m, op->source_name, err);
-    return code == PANG_OK ? pang_merge_conflicts_of(call, op, &m->decided, err) : code;
+    return code == PANG_NOT_FOUND ? pang_merge_fail_gone(op->source_name, err) : code;
+}
+
+static pang_code open_again(pang_merge_run *m, pang_err *err)
+{
+    pang_code code = PANG_OK;
+    switch (m->op->work) {
+    case PANG_WORK_MERGE:
+        code = open_merge(m, err);
+        break;
+    case PANG_WORK_REBASE:
+        code = pang_merge_open_rebase(m, err);
+        break;
+    default:
+        code = pang_merge_open_target(m, err);
+    }
+    return code == PANG_OK ? pang_merge_conflicts_of(m->call, m->op, &m->decided, err) : code;
 }
 
 static pang_code check_decided(const pang_merge_run *m, pang_err *err)
@@ -466,6 +228,8 @@ static pang_code complete_merge(pang_call *call, const void *request, void *repl
         code = check_decided(&m, err);
     if (code == PANG_OK)
         code = pang_merge_run_plan(&m, err);
+    if (code == PANG_OK)
+        code = pang_merge_check_lost(&m, "abort the operation, or resolve by TakeTarget", err);
     if (code != PANG_OK)
         return code;
     if (m.plan.n_conflicts > 0)
@@ -489,6 +253,30 @@ static const pang_method methods[] = {
         .in = &pangolin__v1__merge_branches_request__descriptor,
         .out = &pangolin__v1__merge_branches_response__descriptor,
         .handle = merge_branches,
+    },
+    {
+        .path = "/pangolin.v1.MergeService/RebaseBranch",
+        .in = &pangolin__v1__rebase_branch_request__descriptor,
+        .out = &pangolin__v1__rebase_branch_response__descriptor,
+        .handle = pang_merge_rebase,
+    },
+    {
+        .path = "/pangolin.v1.MergeService/CherryPick",
+        .in = &pangolin__v1__cherry_pick_request__descriptor,
+        .out = &pangolin__v1__cherry_pick_response__descriptor,
+        .handle = pang_merge_cherry_pick,
+    },
+    {
+        .path = "/pangolin.v1.MergeService/Revert",
+        .in = &pangolin__v1__revert_request__descriptor,
+        .out = &pangolin__v1__revert_response__descriptor,
+        .handle = pang_merge_revert,
+    },
+    {
+        .path = "/pangolin.v1.MergeService/RestoreBranch",
+        .in = &pangolin__v1__restore_branch_request__descriptor,
+        .out = &pangolin__v1__restore_branch_response__descriptor,
+        .handle = pang_merge_restore,
     },
     {
         .path = "/pangolin.v1.MergeService/ListMergeOperations",

@@ -20,6 +20,16 @@ typedef struct {
 PANG_MUST_CHECK pang_code pang_undrop_judge(pang_view *view, pang_state *state,
                                             const pang_content *at, pang_undrop *ret,
                                             pang_err *err);
+/* Whether a table or view can be what `body` says once more: its document is kept, and the manifest
+ * lists of its snapshots are there. Where it stands for nothing now (`now` is NULL), its metadata
+ * file must be, too; else its snapshots that the document `now` has are not looked at. *ret: why it
+ * cannot; empty: it can. ERRORS: as above. */
+PANG_MUST_CHECK pang_code pang_undrop_files(pang_view *view, pang_state *state,
+                                            const pang_rec_content *body, const pang_json *now,
+                                            pang_str *ret, pang_err *err);
+/* Whether the places that it reserved are the asset's own still. */
+PANG_MUST_CHECK pang_code pang_undrop_places(pang_view *view, const pang_rec_content *body,
+                                             bool *ret, pang_err *err);
 /* Puts it into a commit of its own. REQUIRES: it was judged in this transaction, and can.
  * ERRORS: those of commits. */
 PANG_MUST_CHECK pang_code pang_undrop_put(pang_view *view, pang_state *state,
