@@ -43,20 +43,28 @@ static bool add_column(pang_file_map *seen, int32_t id, int32_t *columns, size_t
     return true;
 }
 
-/* The columns that equality deletes of either side name: data files' bounds of these are kept. */
+/* The columns that equality deletes of either side name, those too that it took away: data files'
+ * bounds of these are kept. */
 static bool find_columns(pang_file_merge *m)
 {
-    const pang_change *changes[] = {&m->theirs, &m->ours};
+    const struct {
+        pang_live_file *const *files;
+        size_t n;
+    } lists[] = {{m->theirs.added, m->theirs.n_added},
+                 {m->theirs.removed, m->theirs.n_removed},
+                 {m->ours.added, m->ours.n_added},
+                 {m->ours.removed, m->ours.n_removed}};
+    const size_t n_lists = sizeof lists / sizeof lists[0];
     pang_file_map seen = {.arena = m->work};
     size_t n = 0, most = 0;
-    for (size_t c = 0; c < 2; c++) {
-        for (size_t i = 0; i < changes[c]->n_added; i++)
-            most += changes[c]->added[i]->n_equality_ids;
+    for (size_t l = 0; l < n_lists; l++) {
+        for (size_t i = 0; i < lists[l].n; i++)
+            most += lists[l].files[i]->n_equality_ids;
     }
     int32_t *columns = pang_arena_alloc_n(m->work, most, sizeof *columns);
-    for (size_t c = 0; columns != NULL && c < 2; c++) {
-        for (size_t i = 0; i < changes[c]->n_added; i++) {
-            const pang_live_file *file = changes[c]->added[i];
+    for (size_t l = 0; columns != NULL && l < n_lists; l++) {
+        for (size_t i = 0; i < lists[l].n; i++) {
+            const pang_live_file *file = lists[l].files[i];
             for (size_t k = 0; k < file->n_equality_ids && k < PANG_SCOPE_COLUMNS; k++) {
                 if (!add_column(&seen, file->equality_ids[k], columns, &n))
                     return false;

@@ -407,6 +407,16 @@ static void test_merge_files__deletes_taken_back_on_what_went_are_a_conflict(voi
     assert_string_equal(world_scan(&w, merge(fork, back, fork, elsewhere)), "1 2 2 3 4 5 6 7 13");
 }
 
+static void test_merge_files__deletes_taken_back_elsewhere_by_their_bounds_merge(void **state)
+{
+    const pang_json *fork = begin(2, FORK "; + a3@1:6,7; e @1:2");
+    const pang_json *back = world_run(&w, fork, "r; + m1@2:13");
+    const pang_json *rewritten = world_run(&w, fork, "~ a2>c1@1:4");
+    (void)state;
+    assert_string_equal(world_scan(&w, merge(fork, rewritten, fork, back)), "1 2 3 4 6 7 8 9 13");
+    assert_string_equal(world_scan(&w, merge(fork, back, fork, rewritten)), "1 2 3 4 6 7 8 9 13");
+}
+
 /* ---- version 3 ---- */
 
 static void test_merge_files__rows_take_the_targets_next_ids(void **state)
@@ -585,6 +595,7 @@ int main(void)
         TEST(test_merge_files__revert_of_a_vector_brings_the_old_one_back),
         TEST(test_merge_files__cherry_pick_of_one_commit),
         TEST(test_merge_files__deletes_taken_back_on_what_went_are_a_conflict),
+        TEST(test_merge_files__deletes_taken_back_elsewhere_by_their_bounds_merge),
         TEST(test_merge_files__rows_take_the_targets_next_ids),
         TEST(test_merge_files__existing_files_keep_their_row_ids),
         TEST(test_merge_files__row_ids_that_both_gave_are_a_conflict),
