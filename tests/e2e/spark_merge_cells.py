@@ -211,7 +211,8 @@ def a_second_merge(_):
     for name, rows in world.on_main.items():
         world.on_main[name] = rows + [(101, 5, "work")]
     check_rows("main", world.on_main)
-    check_metadata("main")
+    if LONG:
+        check_metadata("main")
 
 
 @suite.test
@@ -237,13 +238,9 @@ def work_goes_on(_):
         lake.sql("INSERT INTO {main}.%s VALUES (301, 5, 'after')" % cell.name)
         world.on_main[cell.name] = world.on_main[cell.name] + [(301, 5, "after")]
 
-    chosen = world.cells
-    world.cells = chosen[::1 if LONG else 12]
-    try:
-        world.each(compact)
-    finally:
-        world.cells = chosen
-    check_rows("main", world.on_main)
+    world.cells = world.cells[::1 if LONG else 12]
+    world.each(compact)
+    check_rows("main", {name: world.on_main[name] for name in world.names()})
     check_metadata("main")
 
 
