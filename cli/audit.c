@@ -12,6 +12,7 @@
 #include "api/audit.h"
 #include "api/keys.h"
 #include "api/offline.h"
+#include "cli/args.h"
 
 enum { MEMORY = 1 << 20, ARGUMENTS_MAX = 64, GOOD = 0, BAD = 1, UNKNOWN = 2 };
 
@@ -64,27 +65,13 @@ static bool parse_anchor(const char *text, pang_audit_anchor *ret)
            ret->seal > 0 && rest.ptr != NULL && parse_hex(rest.ptr, ret->hash, sizeof ret->hash);
 }
 
-/* Takes the command's own arguments out; the others are the server's. The value of `name` is
- * behind it or behind an equals sign; NULL: it is not this one. */
-static const char *value_of(const char *name, int argc, char **argv, int *at)
-{
-    size_t len = strlen(name);
-    if (strncmp(argv[*at], name, len) != 0)
-        return NULL;
-    if (argv[*at][len] == '=')
-        return argv[*at] + len + 1;
-    if (argv[*at][len] != '\0')
-        return NULL;
-    return *at + 1 < argc ? argv[++*at] : "";
-}
-
 static int take_arguments(verifying *v, int argc, char **argv, int *ret_argc, char **ret_argv)
 {
     *ret_argc = 0;
     ret_argv[(*ret_argc)++] = argv[0];
     for (int i = 1; i < argc; i++) {
-        const char *tenant = value_of("--tenant", argc, argv, &i);
-        const char *anchor = tenant != NULL ? NULL : value_of("--expect", argc, argv, &i);
+        const char *tenant = cli_value_of("--tenant", argc, argv, &i);
+        const char *anchor = tenant != NULL ? NULL : cli_value_of("--expect", argc, argv, &i);
         if (tenant != NULL)
             v->tenant = tenant;
         else if (anchor != NULL && !parse_anchor(anchor, &v->anchor))

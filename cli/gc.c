@@ -10,6 +10,7 @@
 
 #include "api/collect.h"
 #include "api/offline.h"
+#include "cli/args.h"
 
 enum {
     MEMORY = 1 << 20,
@@ -48,34 +49,21 @@ static int complain(const char *what, const char *value)
 
 /* ---- arguments ---- */
 
-/* The value of `name`, behind it or behind an equals sign; NULL: it is not this one. */
-static const char *value_of(const char *name, int argc, char **argv, int *at)
-{
-    size_t len = strlen(name);
-    if (strncmp(argv[*at], name, len) != 0)
-        return NULL;
-    if (argv[*at][len] == '=')
-        return argv[*at] + len + 1;
-    if (argv[*at][len] != '\0')
-        return NULL;
-    return *at + 1 < argc ? argv[++*at] : "";
-}
-
 static bool take_own(collecting *c, int argc, char **argv, int *at, const char **ret_bad)
 {
     const char *grace;
     int64_t hours;
     if (strcmp(argv[*at], "--dry-run") == 0)
         return c->plan.dry_run = true;
-    const char *catalog = value_of("--catalog", argc, argv, at);
-    const char *tenant = catalog != NULL ? NULL : value_of("--tenant", argc, argv, at);
+    const char *catalog = cli_value_of("--catalog", argc, argv, at);
+    const char *tenant = catalog != NULL ? NULL : cli_value_of("--tenant", argc, argv, at);
     if (catalog != NULL)
         c->plan.catalog = catalog;
     if (tenant != NULL)
         c->plan.tenant = tenant;
     if (catalog != NULL || tenant != NULL)
         return true;
-    grace = value_of("--grace", argc, argv, at);
+    grace = cli_value_of("--grace", argc, argv, at);
     if (grace == NULL)
         return false;
     if (!pang_str_to_int64(pang_str_from(grace), &hours) || hours < 1 || hours > HOURS_MAX)

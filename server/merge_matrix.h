@@ -1,6 +1,6 @@
 /*
  * The matrix: which changes of a source's files fit what the target has and the source's half had
- * not, and what becomes a conflict. Section by section as in the README ("Merging files").
+ * not, and what becomes a conflict. Section by section as in MERGING.md ("Merging files").
  * Called by merge_files.c. Threads and lifetime: as live_files.h. No I/O but through the source of
  * manifests that it is given.
  */
@@ -61,8 +61,6 @@ PANG_MUST_CHECK pang_code pang_matrix_judge(pang_file_merge *merge, pang_err *er
 /* Notes one; `other` may be NULL. False without memory. */
 bool pang_matrix_note(pang_file_merge *merge, pang_matrix_rule rule, const pang_live_file *file,
                       const pang_live_file *other);
-/* How many files the rule has noted. */
-size_t pang_matrix_noted(const pang_file_merge *merge, pang_matrix_rule rule);
 /* The conflicts for people, in `arena`; none: n is 0. ERRORS: RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_matrix_conflicts(const pang_file_merge *merge, pang_arena *arena,
                                                 const pang_conflict **ret, size_t *ret_n,

@@ -74,11 +74,6 @@ bool pang_matrix_note(pang_file_merge *m, pang_matrix_rule rule, const pang_live
     return true;
 }
 
-size_t pang_matrix_noted(const pang_file_merge *m, pang_matrix_rule rule)
-{
-    return m->notes == NULL ? 0 : m->notes[rule].total;
-}
-
 /* ---- telling ---- */
 
 static void add_value(pang_buf *to, const pang_value *value)

@@ -107,12 +107,6 @@ PANG_MUST_CHECK pang_code pang_model_file_name(const pang_json *document, pang_s
 /* True when a metadata file of this name is gzip: ".gz.metadata.json" and ".metadata.json.gz".
  * The reader goes by the magic bytes too. */
 bool pang_model_is_gzip_name(pang_str location);
-/* The metadata files that base's log names and the document's log does not, if the document's
- * properties say that such are to be deleted after the commit; else none. *ret is an array in
- * arena of *ret_n locations. ERRORS: RESOURCE_EXHAUSTED. */
-PANG_MUST_CHECK pang_code pang_model_obsolete(const pang_json *base, const pang_json *document,
-                                              pang_arena *arena, pang_str **ret, size_t *ret_n,
-                                              pang_err *err);
 
 /* ---- documents from files, and what they say ---- */
 

@@ -203,31 +203,3 @@ pang_code pang_model_file_name(const pang_json *document, pang_str base_location
     *ret = (pang_model_file){pang_buf_str(&buf), gzip};
     return PANG_OK;
 }
-
-pang_code pang_model_obsolete(const pang_json *base, const pang_json *document, pang_arena *arena,
-                              pang_str **ret, size_t *ret_n, pang_err *err)
-{
-    const pang_json *old = pang_json_get(base, "metadata-log");
-    const pang_json *log = pang_json_get(document, "metadata-log");
-    pang_str *list = pang_arena_alloc_n(arena, pang_json_size(old) + 1, sizeof *list), flag, text;
-    pang_json *kept = pang_json_object(arena), *yes = pang_json_bool(true, arena);
-    size_t n = 0;
-    if (list == NULL || kept == NULL)
-        return pang_fail_memory(err);
-    (void)pang_model_property(document, PANG_STR("write.metadata.delete-after-commit.enabled"),
-                              &flag);
-    bool enabled = pang_str_equal_nocase(flag, PANG_STR("true"));
-    for (size_t i = 0; enabled && i < pang_json_size(log); i++) {
-        text = pang_model_text(pang_json_at(log, i), "metadata-file");
-        if (!pang_json_set_str(kept, text, yes))
-            return pang_fail_memory(err);
-    }
-    for (size_t i = 0; enabled && i < pang_json_size(old); i++) {
-        text = pang_model_text(pang_json_at(old, i), "metadata-file");
-        if (text.len > 0 && pang_json_get_str(kept, text) == NULL)
-            list[n++] = text;
-    }
-    *ret = list;
-    *ret_n = n;
-    return PANG_OK;
-}

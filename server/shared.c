@@ -73,23 +73,14 @@ pang_code pang_forked_since(pang_txn *txn, pang_keys *keys, pang_id branch, uint
     return code;
 }
 
-pang_code pang_shared_on(pang_txn *txn, pang_keys *keys, pang_id branch,
-                         const pang_rec_content *body, uint64_t sequence, bool *ret, pang_err *err)
-{
-    *ret = true;
-    if (body->shared)
-        return PANG_OK;
-    return pang_forked_since(txn, keys, branch, pang_since(body, sequence), PANG_READ_UNCHECKED,
-                             ret, err);
-}
-
 pang_code pang_shared_look(pang_view *view, const pang_content *content, bool *ret, pang_err *err)
 {
     *ret = true;
-    if (!view->writable || !content->own)
+    if (!view->writable || !content->own || content->body->shared)
         return PANG_OK;
-    return pang_shared_on(view->txn, &view->keys, view->levels[0].branch, content->body,
-                          content->sequence, ret, err);
+    return pang_forked_since(view->txn, &view->keys, view->levels[0].branch,
+                             pang_since(content->body, content->sequence), PANG_READ_UNCHECKED, ret,
+                             err);
 }
 
 int64_t pang_undrop_life(const pang_rec_catalog *settings, bool purged)

@@ -19,10 +19,6 @@
  * the cache has, and only where the record does not say. ERRORS: the store's. */
 PANG_MUST_CHECK pang_code pang_shared_look(pang_view *view, const pang_content *content, bool *ret,
                                            pang_err *err);
-/* The same for a record by itself, of `branch`: `sequence` is that of the commit that wrote it. */
-PANG_MUST_CHECK pang_code pang_shared_on(pang_txn *txn, pang_keys *keys, pang_id branch,
-                                         const pang_rec_content *body, uint64_t sequence, bool *ret,
-                                         pang_err *err);
 
 /* Whether another ref was made at a point of the branch at or after `since`, the number of the
  * commit that made a table there. Checked by the commit when `mode` says so. */

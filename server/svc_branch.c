@@ -114,28 +114,13 @@ static pang_code list_branches(pang_call *call, const void *request, void *reply
     return code;
 }
 
-/* *ret: NULL when the name is none of a branch. */
-static pang_code find(pang_view *view, const char *name, pang_rec_ref **ret, pang_err *err)
-{
-    pang_code code = pang_ref_find(view, pang_str_from(name), ret, err);
-    if (code == PANG_INVALID_ARGUMENT) { /* too long for any */
-        *ret = NULL;
-        view->keys.too_long = false;
-        return PANG_OK;
-    }
-    if (code == PANG_OK && *ret != NULL &&
-        (*ret)->kind != PANGOLIN__STORE__V1__REF__KIND__KIND_BRANCH)
-        *ret = NULL;
-    return code;
-}
-
 /* The catalog and the branch of a request. */
 static pang_code open_branch(pang_call *call, const char *catalog, const char *name,
                              pang_view *ret_view, pang_rec_ref **ret, pang_err *err)
 {
     pang_code code = pang_refs_open(call, catalog, ret_view, err);
     if (code == PANG_OK)
-        code = find(ret_view, name, ret, err);
+        code = pang_refs_named(ret_view, name, false, ret, err);
     return code == PANG_OK && *ret == NULL ? pang_manage_absent("branch", name, err) : code;
 }
 
@@ -148,7 +133,7 @@ static pang_code look_in(pang_call *call, const pang_rec_catalog *catalog, const
     pang_code code = pang_view_of(call->txn, call->arena, call->tenant_key, pang_id_of(catalog->id),
                                   pang_str_from(catalog->name), &view, err);
     if (code == PANG_OK)
-        code = find(&view, name, &ref, err);
+        code = pang_refs_named(&view, name, false, &ref, err);
     if (code != PANG_OK || ref == NULL || !pang_refs_may(call, &view, PANG_ACT_READ))
         return code;
     *ret_view = view;

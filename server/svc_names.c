@@ -124,8 +124,3 @@ bool pang_is_table(const pang_content *content)
 {
     return pang_content_exists(content) && content->body->kind == KIND(TABLE);
 }
-
-bool pang_is_view(const pang_content *content)
-{
-    return pang_content_exists(content) && content->body->kind == KIND(VIEW);
-}

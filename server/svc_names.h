@@ -49,6 +49,5 @@ pang_code pang_fail_exists(pang_rec_kind wanted, const pang_rec_content *body, p
 /* Whether a name stands for something of that kind; dropped is nothing. */
 bool pang_is_namespace(const pang_content *content);
 bool pang_is_table(const pang_content *content);
-bool pang_is_view(const pang_content *content);
 
 #endif

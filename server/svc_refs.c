@@ -30,6 +30,11 @@ pang_code pang_refs_open(pang_call *call, const char *catalog, pang_view *ret, p
                         pang_str_from(body->name), ret, err);
 }
 
+static bool is_tag(const pang_rec_ref *ref)
+{
+    return ref->kind == PANGOLIN__STORE__V1__REF__KIND__KIND_TAG;
+}
+
 bool pang_refs_may(const pang_call *call, const pang_view *view, pang_action action)
 {
     pang_grant_object object = {.kind = PANG_SCOPE_CATALOG, .catalog = view->catalog};
@@ -50,6 +55,20 @@ pang_code pang_refs_open_default(pang_call *call, const char *catalog, pang_acti
                      "not permitted in the catalog \"" DEFAULT_CATALOG "\"");
 }
 
+pang_code pang_refs_named(pang_view *view, const char *name, bool tag, pang_rec_ref **ret,
+                          pang_err *err)
+{
+    pang_code code = pang_ref_find(view, pang_str_from(name), ret, err);
+    if (code == PANG_INVALID_ARGUMENT) { /* too long for any */
+        *ret = NULL;
+        view->keys.too_long = false;
+        return PANG_OK;
+    }
+    if (code == PANG_OK && *ret != NULL && is_tag(*ret) != tag)
+        *ret = NULL;
+    return code;
+}
+
 /* ---- lists ---- */
 
 typedef struct {
@@ -65,7 +84,7 @@ typedef struct {
 
 static bool is_shown(const gathering *g, const pang_rec_ref *ref)
 {
-    bool tag = ref->kind == PANGOLIN__STORE__V1__REF__KIND__KIND_TAG;
+    bool tag = is_tag(ref);
     return tag == g->query->tags &&
            (ref->deadline_ms == 0 || ref->deadline_ms > pang_txn_wall_ms(g->view->txn));
 }

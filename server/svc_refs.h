@@ -22,6 +22,12 @@ PANG_MUST_CHECK pang_code pang_refs_open_default(pang_call *call, const char *ca
 /* Whether the caller may do it with the catalog of the view. */
 bool pang_refs_may(const pang_call *call, const pang_view *view, pang_action action);
 
+/* The branch, or else the tag, of that name. *ret: NULL when it is none of one. ERRORS: the
+ * store's.
+ */
+PANG_MUST_CHECK pang_code pang_refs_named(pang_view *view, const char *name, bool tag,
+                                          pang_rec_ref **ret, pang_err *err);
+
 /* One of a list. */
 typedef struct {
     pang_str name;

@@ -65,26 +65,12 @@ static pang_code list_tags(pang_call *call, const void *request, void *reply, pa
     return code;
 }
 
-/* *ret: NULL when the name is none of a tag. */
-static pang_code find(pang_view *view, const char *name, pang_rec_ref **ret, pang_err *err)
-{
-    pang_code code = pang_ref_find(view, pang_str_from(name), ret, err);
-    if (code == PANG_INVALID_ARGUMENT) { /* too long for any */
-        *ret = NULL;
-        view->keys.too_long = false;
-        return PANG_OK;
-    }
-    if (code == PANG_OK && *ret != NULL && (*ret)->kind != PANGOLIN__STORE__V1__REF__KIND__KIND_TAG)
-        *ret = NULL;
-    return code;
-}
-
 static pang_code open_tag(pang_call *call, const char *catalog, const char *name,
                           pang_action action, pang_view *ret_view, pang_rec_ref **ret,
                           pang_err *err)
 {
     pang_code code = pang_refs_open_default(call, catalog, action, ret_view, err);
-    return code == PANG_OK ? find(ret_view, name, ret, err) : code;
+    return code == PANG_OK ? pang_refs_named(ret_view, name, true, ret, err) : code;
 }
 
 static pang_code get_tag(pang_call *call, const void *request, void *reply, pang_err *err)

@@ -29,10 +29,21 @@ ASKED = ["/v1/config?warehouse=demo", "/v1/demo/namespaces", "/v1/demo/namespace
          "/v1/demo/namespaces/sales/tables", "/v1/demo/namespaces/sales%1Feu/tables"]
 TABLES = ["/v1/demo/namespaces/sales/tables/orders", "/v1/demo/namespaces/sales/tables/v1",
           "/v1/demo/namespaces/sales/tables/v3", "/v1/demo/namespaces/sales%1Feu/tables/moved"]
+BRANCHES = "/api/v1/branches?catalog=demo"
+VERSIONS = [
+    BRANCHES, "/api/v1/tags?catalog=demo", "/api/v1/branches/main/commits?catalog=demo",
+    "/api/v1/branches/dev/commits?catalog=demo", "/api/v1/catalogs/demo/diff?from=main&to=dev",
+    "/api/v1/catalogs/demo/merge-operations", "/api/v1/catalogs/demo/undrop",
+    "/v1/demo@dev/namespaces", "/v1/demo@dev/namespaces/sales/tables",
+    "/v1/demo@dev/namespaces/sales/tables/orders", "/v1/demo@dev/namespaces/sales/tables/v3",
+    "/v1/demo@dev/namespaces/sales/tables/on_dev", "/v1/demo@before/namespaces/sales/tables/v3",
+    "/v1/demo@part/namespaces/sales/tables", "/v1/demo@part/namespaces/sales/tables/orders",
+    "/v1/demo/namespaces/sales/tables/merged", "/v1/demo/namespaces/sales/views",
+    "/v1/demo/namespaces/sales/views/big", "/v1/demo@dev/namespaces/sales/views/big"]
 GONE = ["/v1/demo/namespaces/sales/tables/dropped", "/v1/demo/namespaces/sales/tables/old"]
 
 
-def must(client, method, path, body=None, statuses=(200, 204)):
+def must(client, method, path, body=None, statuses=(200, 201, 204)):
     status, reply = client.call(method, path, body)
     assert status in statuses, (method, path, status, reply)
     return reply
@@ -83,6 +94,38 @@ def write_something(client):
         for name in ("v1", "v3")]})
 
 
+def set_property(client, path, name, value):
+    return must(client, "POST", path, {"requirements": [], "updates": [
+        {"action": "set-properties", "updates": {name: value}}]})
+
+
+def merge(client, source, target, statuses=(200, 201)):
+    return must(client, "POST", "/api/v1/branches/merge", {
+        "catalog": "demo", "source_branch": source, "target_branch": target}, statuses)
+
+
+def write_versions(client):
+    """Branches of each kind, tags, views, merges that ended and one that waits."""
+    tables, views = "/v1/demo/namespaces/sales/tables", "/v1/demo/namespaces/sales/views"
+    on_dev = "/v1/demo@dev/namespaces/sales/tables"
+    must(client, "POST", views, {"name": "big", "sql": "select 1", "dialect": "spark"})
+    must(client, "POST", tables, {"name": "merged", "schema": SCHEMA})
+    must(client, "POST", "/api/v1/tags", {"name": "before", "catalog": "demo", "from": "main"})
+    for made in ({"name": "dev", "branch_type": "ingest"},
+                 {"name": "part", "assets": ["sales.orders"]},
+                 {"name": "deep", "from_branch": "dev", "protected": True, "own_paths": True}):
+        must(client, "POST", "/api/v1/branches", {"catalog": "demo", **made})
+    must(client, "POST", on_dev, {"name": "on_dev", "schema": SCHEMA})
+    set_property(client, on_dev + "/merged", "source", "dev")
+    set_property(client, tables + "/merged", "target", "main")
+    must(client, "POST", "/v1/demo@dev/namespaces/sales/views/big", {"updates": [
+        {"action": "set-properties", "updates": {"from": "dev"}}]})
+    merge(client, "dev", "main")
+    set_property(client, on_dev + "/v3", "t", "dev")
+    set_property(client, tables + "/v3", "t", "main")
+    merge(client, "dev", "main", (409,))
+
+
 def fresh_folder():
     shutil.rmtree(FOLDER, ignore_errors=True)
     os.makedirs(FOLDER)
@@ -95,7 +138,8 @@ def write(name):
         server.start()
         client = loads.Client(server.port)
         write_something(client)
-        answers = {path: must(client, "GET", path) for path in ASKED + TABLES}
+        write_versions(client)
+        answers = {path: must(client, "GET", path) for path in ASKED + TABLES + VERSIONS}
         client.close()
     finally:
         server.close()
@@ -110,6 +154,37 @@ def write(name):
     with tarfile.open(os.path.join(GOLDEN, name + ".tar.gz"), "w:gz") as tar:
         tar.add(os.path.join(FOLDER, "var"), "var", filter=plain)
     shutil.rmtree(FOLDER)
+
+
+def holds(got, answer):
+    """A later version may say more in an object; what was said stays."""
+    if isinstance(answer, dict):
+        return isinstance(got, dict) and all(
+            name in got and holds(got[name], value) for name, value in answer.items())
+    if isinstance(answer, list):
+        return isinstance(got, list) and len(got) == len(answer) and all(map(holds, got, answer))
+    return got == answer
+
+
+def go_on_with_versions(client):
+    """The merge that waits is decided and completed; the branch merges again, and ends."""
+    waiting = [one for one in must(client, "GET", "/api/v1/catalogs/demo/merge-operations")
+               if one["status"] == "Conflicted"]
+    assert len(waiting) == 1, waiting
+    at = "/api/v1/merge-operations/" + waiting[0]["id"]
+    conflicts = must(client, "GET", at + "/conflicts")
+    assert len(conflicts) == 1, conflicts
+    must(client, "POST", "/api/v1/conflicts/%s/resolve" % conflicts[0]["id"],
+         {"strategy": "TakeSource"})
+    must(client, "POST", at + "/complete")
+    table = "/v1/demo/namespaces/sales/tables/"
+    assert must(client, "GET", table + "v3")["metadata"]["properties"]["t"] == "dev"
+    set_property(client, "/v1/demo@dev/namespaces/sales/tables/on_dev", "again", "yes")
+    merge(client, "dev", "main")
+    assert must(client, "GET", table + "on_dev")["metadata"]["properties"]["again"] == "yes"
+    must(client, "POST", "/v1/demo@deep/namespaces", {"namespace": ["no"]}, (403,))
+    must(client, "POST", "/api/v1/branches", {"catalog": "demo", "name": "after", "from": "before"})
+    must(client, "DELETE", "/api/v1/branches/dev?catalog=demo")
 
 
 def check(name):
@@ -128,6 +203,8 @@ def check(name):
                 # A later version may offer more; what was offered stays.
                 assert set(answer["endpoints"]) <= set(got["endpoints"]), got
                 assert got["overrides"] == answer["overrides"], got
+            elif path.startswith("/api/"):
+                assert holds(got, answer), "%s: %s\n%s" % (path, got, answer)
             else:
                 assert got == answer, "%s: %s\n%s" % (path, got, answer)
         for path in GONE:
@@ -140,6 +217,8 @@ def check(name):
                 before["metadata-location"]
         must(client, "POST", "/v1/demo/namespaces/sales/tables",
              {"name": "new", "schema": SCHEMA})
+        if BRANCHES in answers:
+            go_on_with_versions(client)
         after = {path: must(client, "GET", path) for path in TABLES}
         client.close()
         assert server.stop() == 0

@@ -153,24 +153,6 @@ static void test_model_build__file_names(void **state)
     assert_true(pang_model_is_gzip_name(PANG_STR("s3://b/1-a.metadata.json.gz")));
 }
 
-static void test_model_build__obsolete_files(void **state)
-{
-    model *m = *state;
-    pang_json *base = model_json(m, "{'metadata-log':[{'metadata-file':'a'},{'metadata-file':'b'},"
-                                    "{'metadata-file':'c'}]}");
-    pang_json *doc = model_json(
-        m, "{'properties':{'write.metadata.delete-after-commit.enabled':'true'},"
-           "'metadata-log':[{'metadata-file':'c'},{'metadata-file':'d'}]}");
-    pang_str *list;
-    size_t n;
-    assert_int_equal(pang_model_obsolete(base, doc, m->arena, &list, &n, &m->err), PANG_OK);
-    assert_int_equal(n, 2);
-    assert_true(pang_str_equal(list[0], PANG_STR("a")) && pang_str_equal(list[1], PANG_STR("b")));
-    doc = model_json(m, "{'metadata-log':[{'metadata-file':'c'}]}");
-    assert_int_equal(pang_model_obsolete(base, doc, m->arena, &list, &n, &m->err), PANG_OK);
-    assert_int_equal(n, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,7 +163,6 @@ int main(void)
         MODEL_TEST(test_model_build__unchanged_is_the_base),
         MODEL_TEST(test_model_build__a_file_of_version_1),
         MODEL_TEST(test_model_build__file_names),
-        MODEL_TEST(test_model_build__obsolete_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
