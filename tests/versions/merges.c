@@ -248,7 +248,7 @@ static void value_outcomes(model *m, const item *source, const item *target, con
                             &after);
             }
         if ((is_renumbered(source, target) && has_new_files(m, source, half)) ||
-            takes_back(m, source, half))
+            takes_back(m, source, half) || takes_back(m, target, half) || found.n > 1)
             add_outcome(to, CONFLICT, target);
     }
 }
@@ -263,9 +263,13 @@ static bool both_stand(model *m, const item *source, const item *target, outcome
         const item *base = &m->states[found.list[i]];
         if (source->exists == target->exists)
             add_outcome(to, KEPT, target);
-        else if (base->exists)
+        else if (base->exists) {
+            const item *left = source->exists ? source : target;
             add_outcome(to, CONFLICT, target);
-        else
+            /* What was given back what it was may be another document, or the same. */
+            if (same_text(left, base))
+                add_outcome(to, source->exists ? KEPT : TAKEN, source->exists ? target : source);
+        } else
             add_outcome(to, source->exists ? TAKEN : KEPT, source->exists ? source : target);
     }
     return false;
@@ -316,6 +320,14 @@ static void settle(merging *g)
 
 /* ---- all ---- */
 
+/* Selections merge with what they are no part of: which bases are found depends on what else came
+ * that way, which no side says. */
+static bool is_vague(const merging *g, int i)
+{
+    return g->source->items[i].vague || g->target->items[i].vague ||
+           ((g->source_partial || g->target_partial) && !g->one_family);
+}
+
 static void decide(merging *g, int i)
 {
     const item *source = &g->source->items[i], *target = &g->target->items[i];
@@ -330,13 +342,10 @@ static void decide(merging *g, int i)
         add_outcome(to, KEPT, target);
     else
         item_outcomes(g->m, source, target, to);
-    /* A namespace made on a branch without the one of that name that there was: not a change of
-     * that one, but taken for it. */
-    if (to->held && i < SPACES && (g->source_partial || g->target_partial) && !g->one_family &&
-        g->decided[i] == BY_MERGING && source->state != 0) {
-        add_outcome(to, TAKEN, source);
-        add_outcome(to, KEPT, target);
-    }
+    /* Which columns are which is said of the branch that was merged, not of those that it had. */
+    if (to->held && is_renumbered(source, target) && !same_text(source, target) &&
+        g->decided[i] == BY_MERGING)
+        add_outcome(to, CONFLICT, target);
     /* It was seen by earlier merges, and was none of the selection. */
     if (to->held && target->state == 0 && g->target_partial && source->state != 0) {
         to->n = 0;
@@ -345,9 +354,12 @@ static void decide(merging *g, int i)
         if (g->decided[i] == BY_MERGING)
             add_outcome(to, CONFLICT, target);
     }
-    if (to->held && !same_text(source, target) && (source->vague || target->vague) &&
-        g->decided[i] == BY_MERGING)
+    if (to->held && !same_text(source, target) && is_vague(g, i) && source->state != 0 &&
+        g->decided[i] == BY_MERGING) {
+        add_outcome(to, TAKEN, source);
+        add_outcome(to, KEPT, target);
         add_outcome(to, CONFLICT, target);
+    }
 }
 
 static void finish(merging *g, int i)
@@ -396,6 +408,7 @@ static void join(merging *g, int i)
     const item *source = &g->source->items[i], *target = &g->target->items[i];
     item *after = &g->after.items[i];
     int what = 0;
+    after->vague = is_vague(g, i);
     if (source->state == 0 || within_states(&source->all, &target->all) ||
         g->decided[i] == LEFT_OUT)
         return;
@@ -405,15 +418,12 @@ static void join(merging *g, int i)
         unite_states(&after->names, &source->names);
         return;
     }
-    if (within_states(&target->all, &source->all) && g->decided[i] == BY_MERGING) {
-        after->vague = after->vague || (g->source_partial && !g->one_family);
+    if (within_states(&target->all, &source->all) && g->decided[i] == BY_MERGING)
         return;
-    }
     if (is_new(&source->values, &target->values, g->decided[i]))
         what |= CHANGES_VALUE;
     if (is_new(&source->names, &target->names, g->decided[i]))
         what |= CHANGES_NAME;
-    after->vague = source->vague || target->vague || (g->source_partial && !g->one_family);
     after->all = target->all;
     after->values = target->values;
     after->names = target->names;
@@ -430,7 +440,7 @@ void model_merge_land(merging *g)
 {
     for (int i = 0; i < ITEMS; i++) {
         join(g, i);
-        if (g->source->items[i].exists && g->after.items[i].exists)
+        if (g->source->items[i].state != 0 && g->after.items[i].exists)
             model_join(g->m, g->source->items[i].value, g->after.items[i].value);
     }
 }

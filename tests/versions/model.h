@@ -56,8 +56,7 @@ typedef struct {
     state_set all;             /* it comes from, itself among them */
     int value, name;           /* states in which value and name became so */
     state_set values, names;   /* the same of each alone */
-    bool vague; /* it came by a branch that holds a selection, which does not say what else that
-                   had merged: older bases may be found, and conflicts that need not be */
+    bool vague;                /* it came by a merge with a branch that holds a selection */
 } item;
 
 typedef struct {

@@ -144,7 +144,7 @@ static void make_partial(world *w)
     origin from = any_origin(w);
     content chosen;
     char *list[SELECTED];
-    if (w->m->n_branches == BRANCHES || from.commit == 0 || is_taken(w, name))
+    if (w->seed % 3 != 0 || w->m->n_branches == BRANCHES || from.commit == 0 || is_taken(w, name))
         return;
     size_t n = select_some(w, model_at(w->m, from.commit), &chosen, list);
     if (n == 0)

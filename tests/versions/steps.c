@@ -14,6 +14,8 @@ enum { TRIES = 12, TOGETHER = 3, ALL_EVERY = 12 };
 void step_tell(world *w, const char *text)
 {
     w->step = text;
+    /* No two commits at one time, or times would not name the same ones again. */
+    atomic_fetch_add(&w->fx->ahead_ms, 2);
     if (getenv("PANG_TRACE") != NULL)
         print_message("  after %lu: %s\n", (unsigned long)w->m->sequence, text);
 }
@@ -320,7 +322,6 @@ void step_first(world *w)
 void step_any(world *w)
 {
     unsigned what = model_roll(w->m, 100);
-    atomic_fetch_add(&w->fx->ahead_ms, 1 + model_roll(w->m, 3));
     if (what < 60)
         step_write(w, step_branch(w));
     else if (what < 80)
