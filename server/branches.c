@@ -5,6 +5,8 @@
  */
 #include "server/branches.h"
 
+#include <string.h>
+
 #include "api/keys_identity.h"
 #include "server/locations.h"
 #include "server/shared.h"
@@ -360,12 +362,14 @@ pang_code pang_ref_change(pang_view *view, pang_str name, const pang_rec_ref *re
 
 /* ---- ending ---- */
 
-/* `next`: who has its name from now on; NULL: nobody. */
-static pang_code hide(pang_view *view, const pang_env *env, pang_id branch, const pang_id *next,
-                      pang_err *err)
+/* No name leads to the branch of the ref any more, but for the one that the caller takes away.
+ * `next`: who has its name from now on; NULL: nobody. */
+static pang_code hide(pang_view *view, const pang_env *env, const pang_rec_ref *ref,
+                      const pang_id *next, pang_err *err)
 {
     pang_rec_branch *body;
     uint64_t sequence = 0;
+    pang_id branch = pang_id_of(ref->branch);
     pang_code code = pang_branch_find(view, branch, &body, err);
     if (code == PANG_OK)
         code = pang_view_sequence(view, &sequence, err);
@@ -374,22 +378,17 @@ static pang_code hide(pang_view *view, const pang_env *env, pang_id branch, cons
     body->hidden = true;
     body->hidden_ms = pang_env_wall_ms(env);
     body->hidden_at = sequence;
+    body->experimental = strcmp(ref->type, "experimental") == 0;
     if (next != NULL)
         body->next = pang_bytes_of_id(next);
     put_branch(view, branch, body);
     return pang_keys_status(&view->keys, err);
 }
 
-pang_code pang_branch_hide(pang_view *view, const pang_env *env, pang_id branch, pang_err *err)
-{
-    return hide(view, env, branch, NULL, err);
-}
-
 pang_code pang_ref_end(pang_view *view, const pang_env *env, pang_str name, const pang_rec_ref *ref,
                        pang_err *err)
 {
-    pang_id branch = pang_id_of(ref->branch);
-    pang_code code = ref->kind == BRANCH ? pang_branch_hide(view, env, branch, err) : PANG_OK;
+    pang_code code = ref->kind == BRANCH ? hide(view, env, ref, NULL, err) : PANG_OK;
     if (code != PANG_OK)
         return code;
     pang_txn_delete(view->txn, pang_key_ref(&view->keys, view->catalog, name));
@@ -407,7 +406,7 @@ pang_code pang_branch_swing(pang_view *view, const pang_env *env, pang_str name,
                          "branch \"%" PANG_STR_FMT "\" is another one meanwhile",
                          PANG_STR_ARG(name));
     if (code == PANG_OK)
-        code = hide(view, env, old, &next->branch, err);
+        code = hide(view, env, ref, &next->branch, err);
     if (code != PANG_OK)
         return code;
     ref->branch = next->ref->branch;

@@ -86,10 +86,6 @@ PANG_MUST_CHECK pang_code pang_tag_make(pang_view *source, const pang_env *env,
 PANG_MUST_CHECK pang_code pang_branch_swing(pang_view *view, const pang_env *env, pang_str name,
                                             pang_id old, const pang_branch_made *next,
                                             pang_err *err);
-/* No name leads to the branch any more, but for the one that the caller takes away. ERRORS:
- * NOT_FOUND, the store's. */
-PANG_MUST_CHECK pang_code pang_branch_hide(pang_view *view, const pang_env *env, pang_id branch,
-                                           pang_err *err);
 /* Ends a ref: its name is free, a branch is hidden. Protection is the caller's to look at. */
 PANG_MUST_CHECK pang_code pang_ref_end(pang_view *view, const pang_env *env, pang_str name,
                                        const pang_rec_ref *ref, pang_err *err);

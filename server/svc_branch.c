@@ -37,6 +37,13 @@ static pang_code from_name(pang_view *view, const pang_rec_ref *ref, char **ret,
     return code;
 }
 
+/* What it selects tells names, which are for who may see all of them, or named them. */
+static bool may_know(const pang_call *call, const pang_view *view, const pang_rec_ref *ref)
+{
+    return pang_refs_may(call, view, PANG_ACT_READ) ||
+           pang_id_equal(pang_id_of(ref->created_by), call->who->id);
+}
+
 /* `head` is nil for none. */
 static pang_code show(pang_call *call, pang_view *view, pang_str name, const pang_rec_ref *ref,
                       pang_id head, shown_branch **ret, pang_err *err)
@@ -50,8 +57,10 @@ static pang_code show(pang_call *call, pang_view *view, pang_str name, const pan
     out->id = pang_manage_id_text(pang_id_of(ref->branch), arena);
     out->catalog = pang_arena_cstr(arena, view->prefix);
     out->branch_type = ref->type;
-    out->assets = ref->selected;
-    out->n_assets = ref->n_selected;
+    if (may_know(call, view, ref)) {
+        out->assets = ref->selected;
+        out->n_assets = ref->n_selected;
+    }
     out->protected_ = ref->is_protected;
     out->own_paths = ref->own_paths;
     out->description = ref->description;

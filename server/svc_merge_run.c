@@ -59,21 +59,37 @@ bool pang_merge_is_branch(const pang_view *view)
     return view->ref != NULL && view->ref->kind == PANGOLIN__STORE__V1__REF__KIND__KIND_BRANCH;
 }
 
+/* Of a branch that rebases replaced, what it is now, or was last. */
+static pang_code find_last(pang_view *view, pang_id *branch, pang_rec_branch **ret, pang_err *err)
+{
+    pang_code code = pang_branch_find(view, *branch, ret, err);
+    while (code == PANG_OK && (*ret)->next.len > 0) {
+        pang_id next = pang_id_of((*ret)->next);
+        code = pang_branch_find(view, next, ret, err);
+        if (code == PANG_NOT_FOUND) /* it ended, and nothing reads through it */
+            return PANG_OK;
+        *branch = next;
+    }
+    return code;
+}
+
 /* What was tried out does not get where what counts is, unless somebody says that it counts. */
 pang_code pang_merge_check_types(pang_view *from, const pang_view *into, pang_err *err)
 {
     pang_rec_ref *ref = from->ref;
-    pang_rec_branch *body;
+    pang_rec_branch *body = NULL;
+    pang_id branch = from->levels[0].branch;
     if (!pang_merge_is_branch(from)) { /* a tag, a commit: of which branch? */
-        pang_code code = pang_branch_find(from, from->levels[0].branch, &body, err);
+        pang_code code = find_last(from, &branch, &body, err);
         if (code == PANG_OK)
             code = pang_ref_find(from, pang_str_from(body->name), &ref, err);
         if (code != PANG_OK)
             return code;
     }
-    bool of_it = ref != NULL && pang_id_equal(pang_id_of(ref->branch), from->levels[0].branch);
-    if (!of_it || strcmp(ref->type, "experimental") != 0 ||
-        strcmp(into->ref->type, "experimental") == 0)
+    bool of_it = ref != NULL && pang_id_equal(pang_id_of(ref->branch), branch);
+    bool tried_out = of_it ? strcmp(ref->type, "experimental") == 0
+                           : body != NULL && body->experimental; /* it ended as one */
+    if (!tried_out || strcmp(into->ref->type, "experimental") == 0)
         return PANG_OK;
     return pang_fail(err, PANG_FAILED_PRECONDITION, PANG_MERGE_REASON,
                      "an experimental branch is not merged into \"%" PANG_STR_FMT

@@ -55,6 +55,7 @@ static void look(pang_state *state, pang_str location, pang_arena *arena, pang_s
 typedef struct {
     pang_state *state;
     pang_arena *arena;
+    const pang_rec_content *body;
     pang_str *reason;
     const pang_json *known; /* snapshots that are surely there, mostly in the same order */
     size_t at;
@@ -75,6 +76,22 @@ static bool is_known(looking *l, pang_str location)
     return false;
 }
 
+/* Documents may name any file, and whether others' are there is not for this table to know. */
+static bool is_own(const looking *l, pang_str location)
+{
+    pang_location at;
+    pang_err ignored;
+    if (pang_location_parse(location, "file", l->arena, &at, &ignored) != PANG_OK)
+        return false;
+    for (size_t i = 0; i < l->body->n_reserved; i++) {
+        pang_str place = pang_str_from(l->body->reserved[i]);
+        if (pang_str_starts(at.canonical, place) && at.canonical.len > place.len &&
+            at.canonical.ptr[place.len] == '/')
+            return true;
+    }
+    return false;
+}
+
 static pang_code look_at_list(void *arg, pang_model_place kind, const char *what, pang_str location,
                               pang_err *err)
 {
@@ -83,7 +100,7 @@ static pang_code look_at_list(void *arg, pang_model_place kind, const char *what
     (void)kind;
     (void)err;
     if (l->reason->len == 0 && pang_str_starts(name, PANG_STR("snapshots[")) &&
-        !is_known(l, location))
+        is_own(l, location) && !is_known(l, location))
         look(l->state, location, l->arena, l->reason);
     return PANG_OK;
 }
@@ -93,7 +110,7 @@ pang_code pang_undrop_files(pang_view *view, pang_state *state, const pang_rec_c
 {
     pang_str text;
     pang_json *tree;
-    looking l = {.state = state, .arena = view->arena, .reason = ret};
+    looking l = {.state = state, .arena = view->arena, .body = body, .reason = ret};
     *ret = (pang_str){0};
     if (now != NULL)
         l.known = pang_json_get(now, "snapshots");
