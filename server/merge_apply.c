@@ -29,6 +29,32 @@ static bool ends(const pang_merge_item *item)
 
 /* ---- what it will be ---- */
 
+typedef struct {
+    pang_arena *arena;
+    const pang_rec_content *body;
+} written;
+
+/* A document that was put together lets nobody write where the asset has no place of its own. */
+static pang_code check_place(void *arg, pang_model_place kind, const char *what, pang_str location,
+                             pang_err *err)
+{
+    const written *w = arg;
+    pang_location at, own;
+    (void)kind;
+    pang_code code = pang_location_parse(location, what, w->arena, &at, err);
+    for (size_t i = 0; code == PANG_OK && i < w->body->n_reserved; i++) {
+        pang_str reserved = pang_str_from(w->body->reserved[i]);
+        code = pang_location_parse(reserved, what, w->arena, &own, err);
+        if (code == PANG_OK && pang_location_covers(&own, &at))
+            return PANG_OK;
+    }
+    if (code == PANG_OK)
+        code = pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
+                         "%s of a merged table is not a place of its own: %" PANG_STR_FMT, what,
+                         PANG_STR_ARG(location));
+    return code;
+}
+
 static pang_code write_document(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     pang_model_facts facts;
@@ -37,7 +63,11 @@ static pang_code write_document(const pang_merge_task *task, pang_merge_item *it
     pang_id *document;
     pang_view *view = task->target;
     pang_rec_content *body = item->body;
-    pang_code code = pang_json_print(item->document, view->arena, &text, err);
+    written to = {view->arena, body};
+    pang_code code = pang_model_places(item->document, PANG_MODEL_PLACE_ROOT, check_place, &to,
+                                       err);
+    if (code == PANG_OK)
+        code = pang_json_print(item->document, view->arena, &text, err);
     if (code == PANG_OK)
         code = pang_model_file_name(item->document, item->document_base, (pang_str){0}, task->env,
                                     view->arena, &file, err);
