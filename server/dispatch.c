@@ -50,6 +50,7 @@ struct pang_dispatcher {
     pang_route *routes; /* by rule->index */
     size_t n_routes;
     atomic_uint in_flight, streams;
+    pang_quota *parked; /* of each tenant, of the streams */
 };
 
 /* One call on its way. */
@@ -63,7 +64,7 @@ typedef struct {
     pang_idempotency idempotency;
     const pang_access *accesses;
     size_t n_accesses;
-    bool is_permitted, in_quota;
+    bool is_permitted, in_quota, in_parked;
     bool is_open; /* a stream whose beginning was audited */
     char scope[SCOPE_BYTES];
     char request_id[PANG_ID_TEXT + 1]; /* when the client sent none */
@@ -183,6 +184,16 @@ static pang_code join_all(pang_dispatcher *d, pang_err *err)
     return PANG_OK;
 }
 
+/* No tenant takes all the threads that may be held for long: half are for the others. */
+static pang_code open_parked(pang_dispatcher *d, pang_err *err)
+{
+    const pang_quota_config config = {
+        .env = d->config.server->env,
+        .at_once = d->config.streams_max > 1 ? d->config.streams_max / 2 : 1,
+    };
+    return pang_quota_open(&config, &d->parked, err);
+}
+
 pang_code pang_dispatch_open(const pang_dispatch_config *config, pang_dispatcher **ret,
                              pang_err *err)
 {
@@ -200,6 +211,8 @@ pang_code pang_dispatch_open(const pang_dispatch_config *config, pang_dispatcher
         d->config.authn = NULL;
     d->arena = pang_arena_new(START_MEMORY);
     code = d->arena == NULL ? pang_fail_memory(err) : join_all(d, err);
+    if (code == PANG_OK)
+        code = open_parked(d, err);
     if (code != PANG_OK) {
         pang_dispatch_close(d);
         return code;
@@ -212,6 +225,7 @@ void pang_dispatch_close(pang_dispatcher *dispatcher)
 {
     if (dispatcher == NULL)
         return;
+    pang_quota_close(dispatcher->parked);
     pang_arena_free(dispatcher->arena);
     free(dispatcher);
 }
@@ -330,7 +344,19 @@ static bool enter_quota(run *r, pang_err *err)
         return true;
     pang_code code = pang_quota_enter(r->d->config.quota, who->tenant, &r->call.retry_after_s, err);
     r->in_quota = code == PANG_OK;
-    return r->in_quota;
+    if (r->in_quota && r->route->parks) {
+        code = pang_quota_enter(r->d->parked, who->tenant, &r->call.retry_after_s, err);
+        r->in_parked = code == PANG_OK;
+    }
+    return code == PANG_OK;
+}
+
+static void leave_quota(const run *r, const pang_principal *who)
+{
+    if (r->in_parked)
+        pang_quota_leave(r->d->parked, who->tenant);
+    if (r->in_quota)
+        pang_quota_leave(r->d->config.quota, who->tenant);
 }
 
 /* Validates the packed message, unpacks it, finds the tenant, and resolves what it needs
@@ -708,8 +734,7 @@ static pang_code run_and_audit(run *r, pang_code code, pang_err *err)
     const pang_principal *caller = r->call.who; /* whose share it is, whoever is acted for */
     if (code == PANG_OK)
         code = is_stream(r->route->rule) ? run_stream(r, err) : run_unary(r, err);
-    if (r->in_quota)
-        pang_quota_leave(r->d->config.quota, caller->tenant);
+    leave_quota(r, caller);
     return audit_end(r, code, err);
 }
 
@@ -723,10 +748,12 @@ void pang_dispatch_run(pang_dispatcher *d, const pang_route *route, const pang_r
     answer->retry_after_s = 0;
     answer->err.code = PANG_OK;
     pang_code code = begin(&r, &answer->err);
-    if (code == PANG_OK && !enter_quota(&r, &answer->err))
+    if (code == PANG_OK && !enter_quota(&r, &answer->err)) {
+        leave_quota(&r, r.call.who);
         code = PANG_RESOURCE_EXHAUSTED; /* not audited: a storm shall cost nothing */
-    else
+    } else {
         code = run_and_audit(&r, code, &answer->err);
+    }
     answer->code = code;
     int64_t us = pang_metrics_clock() - begun;
     pang_count_call(d->config.server->counters, route->rule->index, code, us);

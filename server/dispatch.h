@@ -76,7 +76,8 @@ typedef struct {
     pang_id server_id;                   /* numbers audit rows; stable over restarts */
     struct pang_quota *quota;            /* of each tenant; NULL: no bound */
     unsigned in_flight_max;              /* calls admitted at once */
-    unsigned streams_max; /* streaming calls among them, each of which holds a thread */
+    unsigned streams_max; /* streaming and waiting calls among them, each of which holds a
+                              thread; a tenant has half of them at most */
     int64_t timeout_ms;   /* of one call, where its rule allows more */
     size_t body_max;      /* of one request message, where its rule allows more */
 } pang_dispatch_config;
