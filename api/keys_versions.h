@@ -23,6 +23,8 @@ typedef enum {
     PANG_KIND_MERGE_CONFLICT = 133,  /* mc/<conflict>: MergeConflict */
     PANG_KIND_MAINTENANCE = 134,     /* mt/<catalog>/<run>: MaintenanceRun */
     PANG_KIND_MAINTENANCE_DUE = 135, /* mq/<run>: MaintenanceDue. System */
+    PANG_KIND_FLOOR = 136,           /* kf/<catalog>: Floor */
+    PANG_KIND_CARE = 137,            /* ct/<catalog>: Care */
 } pang_version_kind;
 
 pang_str pang_key_branch(pang_keys *keys, pang_id catalog, pang_id branch);
@@ -36,6 +38,13 @@ pang_str pang_key_merges_listed(pang_keys *keys, pang_id catalog); /* prefix, ol
 pang_str pang_key_merge_conflict(pang_keys *keys, pang_id conflict);
 pang_str pang_key_maintenance(pang_keys *keys, pang_id catalog, pang_id run);
 pang_str pang_key_maintenances(pang_keys *keys, pang_id catalog); /* prefix, oldest first */
+/* Prefixes of all that a branch, or a catalog, has of a kind: for retention. */
+pang_str pang_key_histories_all(pang_keys *keys, pang_id branch, pang_space space);
+pang_str pang_key_assets_all(pang_keys *keys, pang_id branch);
+pang_str pang_key_asset_histories_all(pang_keys *keys, pang_id branch);
+pang_str pang_key_metadatas(pang_keys *keys, pang_id catalog);
+pang_str pang_key_floor(pang_keys *keys, pang_id catalog);
+pang_str pang_key_care(pang_keys *keys, pang_id catalog);
 /* System scope: runs that wait or go on. */
 pang_str pang_key_maintenance_due(pang_keys *keys, pang_id run);
 pang_str pang_key_maintenances_due(pang_keys *keys); /* prefix */

@@ -89,6 +89,7 @@ typedef struct {
     pang_log_place *place;
     pang_point *points;
     size_t n, max, skip, looked;
+    uint64_t floor, last; /* commits below `floor` need not all be there; the last looked at */
     bool full; /* the page ended before the log did */
 } reading;
 
@@ -97,14 +98,15 @@ static bool look_at(reading *r, const pang_commit_row *row)
 {
     pang_commit_filter own = *r->filter;
     own.by_name = false; /* known already */
-    if (row->time_ms < r->filter->from_ms)
+    bool below = r->last != 0 && r->last <= r->floor;
+    if (row->time_ms < r->filter->from_ms || below)
         return false;
     if (r->n == r->max || r->looked == PANG_LOG_LOOKED_MAX) {
         r->full = true;
         return false;
     }
     r->looked++;
-    r->place->before = row->sequence;
+    r->place->before = r->last = row->sequence;
     if (!pang_commit_matches(&own, row))
         return true;
     if (r->skip > 0)
@@ -289,9 +291,14 @@ pang_code pang_log_read(pang_view *view, const pang_commit_filter *filter, size_
 {
     reading r = {
         .view = view, .filter = filter, .place = place, .points = ret, .max = n, .skip = skip};
+    pang_floor floor;
     if (filter->by_name && place->before == 0)
         place->name = filter->name;
-    pang_code code = begin_at_time(&r, err);
+    pang_code code = pang_floor_of(view, &floor, err);
+    r.floor = floor.number;
+    r.last = place->before;
+    if (code == PANG_OK)
+        code = begin_at_time(&r, err);
     if (code == PANG_OK && filter->by_name)
         code = read_by_name(&r, err);
     else if (code == PANG_OK)

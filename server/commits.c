@@ -226,7 +226,11 @@ static pang_code show_changes(pang_view *view, const pang_commit_row *row, size_
     to->operations = pang_arena_alloc_n(view->arena, n, sizeof *to->operations);
     if (after == NULL || earlier == NULL || to->changes == NULL || to->operations == NULL)
         return pang_fail_memory(err);
-    pang_code code = read_states(view, row, n, row->sequence, true, after, err);
+    pang_floor floor;
+    pang_code code = pang_floor_of(view, &floor, err);
+    if (code == PANG_OK)
+        code = read_states(view, row, n, row->sequence, true, after, err);
+    before = before && row->sequence > floor.number;
     if (code == PANG_OK && before)
         code = read_states(view, row, n, row->sequence - 1, false, earlier, err);
     for (size_t i = 0; code == PANG_OK && i < n; i++) {
@@ -276,12 +280,15 @@ static pang_code show_parents(const pang_view *of, const pang_commit_row *row, c
                               pang_err *err)
 {
     pang_view view = *of;
+    pang_floor floor;
     pang_id first = {{0}};
     const pang_rec_commit *commit = row->body;
     pang_code code = pang_view_at_point(&view, pang_id_of(commit->branch), row->sequence, err);
     if (code == PANG_OK)
         code = pang_log_view(&view, err);
     if (code == PANG_OK)
+        code = pang_floor_of(&view, &floor, err);
+    if (code == PANG_OK && row->sequence > floor.number) /* else it need not be there any more */
         code = pang_commit_walk(&view, row->sequence, take_id, &first, err);
     if (code == PANG_NOT_FOUND)
         code = PANG_OK; /* the branch is gone with its history */

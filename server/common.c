@@ -58,6 +58,16 @@ static bool show_beyond(void *arg, const pang_commit_row *row)
 pang_code pang_common_walk(pang_view *view, const pang_common *common, uint64_t before,
                            pang_commit_fn *fn, void *arg, pang_err *err)
 {
+    pang_floor floor;
     side s = {.until = common->met ? common->at.sequence : 0, .fn = fn, .arg = arg};
-    return pang_commit_walk(view, before, show_beyond, &s, err);
+    pang_code code = pang_commit_walk(view, before, show_beyond, &s, err);
+    /* Asked last: what was missing by then is below it. */
+    if (code == PANG_OK)
+        code = pang_floor_of(view, &floor, err);
+    if (code == PANG_OK && s.until < floor.log)
+        code = pang_fail(err, PANG_FAILED_PRECONDITION, "BadRequestException",
+                         "the two have nothing in common since commit %llu, and commits of before "
+                         "are not kept any more",
+                         (unsigned long long)floor.log);
+    return code;
 }

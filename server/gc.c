@@ -308,12 +308,12 @@ static pang_code run_in(run *r, pang_arena *arena)
 {
     pang_gc_points *points;
     pang_keys keys = {.arena = arena, .scope = PANG_SYSTEM_SCOPE};
-    pang_code code = pang_gc_points_read(r->gc.store, r->gc.scope, r->gc.catalog, arena, &points,
-                                         r->err);
+    pang_code code = pang_gc_points_read(r->gc.store, r->gc.scope, r->gc.catalog, r->gc.now_ms,
+                                         arena, &points, r->err);
     if (code != PANG_OK)
         return code;
     r->gc.points = points;
-    r->gc.keep_ms = most(most(points->retention_ms, points->undrop_ms), r->plan->grace_ms);
+    r->gc.keep_ms = most(points->keep_ms, r->plan->grace_ms);
     if (r->plan->n_places > 0)
         return take_named(r, arena);
     pang_str prefix = pang_key_reservation(&keys, (pang_str){0});

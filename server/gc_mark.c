@@ -241,9 +241,17 @@ static int by_reach(const void *a, const void *b)
     return (int)y->reached - (int)x->reached;
 }
 
+/* A rename leaves a tombstone, which says nothing of the asset. */
+static bool is_later(const state *s, const state *than)
+{
+    if (than == NULL || s->from != than->from)
+        return than == NULL || s->from > than->from;
+    return than->dropped && !s->dropped;
+}
+
 static void choose(finding *f, pang_gc_asset *ret)
 {
-    bool dropped = false;
+    const state *last = NULL;
     size_t n = 0;
     ret->documents = pang_arena_alloc_n(f->arena, f->n_states + 1, sizeof *ret->documents);
     if (ret->documents == NULL) {
@@ -253,7 +261,7 @@ static void choose(finding *f, pang_gc_asset *ret)
     for (size_t i = 0; i < f->n_states; i++) {
         const state *s = &f->states[i];
         bool reached = is_reached(f, s);
-        dropped = dropped || (s->dropped && !s->purged);
+        last = is_later(s, last) ? s : last;
         if (s->dropped || !(reached || is_young(f, s)) || pang_id_is_nil(s->document.document))
             continue;
         ret->documents[n] = s->document;
@@ -268,7 +276,7 @@ static void choose(finding *f, pang_gc_asset *ret)
     if (ret->n > 1)
         qsort(ret->documents, ret->n, sizeof *ret->documents, by_reach);
     ret->found = f->n_states > 0;
-    ret->keeps_files = dropped;
+    ret->keeps_files = last != NULL && last->dropped && !last->purged;
 }
 
 pang_code pang_gc_find(const pang_gc *gc, pang_id asset, pang_arena *arena, pang_gc_asset *ret,

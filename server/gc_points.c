@@ -1,75 +1,13 @@
 /*
- * What reaches a catalog's content, as points: numbers of branches at which they are read. Every
- * branch id counts with all that it was made from, hidden ones too: what nothing needs any more of
- * those, retention removes, and then they count no more.
+ * What reaches a catalog's content, as points: numbers of branches at which they are read. Refs
+ * come first, with all that they were made from; then branches that were hidden not long ago, whose
+ * commits can still be named, and open merges. Merge marks count between branches that these need,
+ * and keep a hidden branch where two of them have some of it: what both have is a base of theirs.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "server/gc_internal.h"
-
-enum {
-    PIECE_ROWS = 256,          /* of one scan */
-    PIECE_BYTES = 64 << 20,    /* of the arena of one piece */
-    PIECE_SOFT_BYTES = 4 << 20 /* where a scan stops before that */
-};
-
-/* ---- scans ---- */
-
-typedef struct {
-    pang_arena *arena;
-    pang_record *rows;
-    size_t n;
-    bool failed;
-} piece;
-
-static bool keep_row(void *arg, const pang_record *row)
-{
-    piece *p = arg;
-    pang_record *to = &p->rows[p->n];
-    *to = *row;
-    p->failed = !pang_arena_copy(p->arena, row->key, &to->key) ||
-                !pang_arena_copy(p->arena, row->body, &to->body);
-    return !p->failed && ++p->n < PIECE_ROWS && pang_arena_used(p->arena) < PIECE_SOFT_BYTES;
-}
-
-static pang_code scan_piece(pang_store *store, pang_str prefix, pang_str after, piece *p,
-                            pang_err *err)
-{
-    pang_query query = {.prefix = prefix, .after = after, .limit = PIECE_ROWS};
-    p->n = 0;
-    p->failed = false;
-    p->rows = pang_arena_alloc_n(p->arena, PIECE_ROWS, sizeof *p->rows);
-    if (p->rows == NULL)
-        return pang_fail_memory(err);
-    pang_code code = pang_store_scan(store, &query, PANG_NO_DEADLINE, keep_row, p, err);
-    return code == PANG_OK && p->failed ? pang_fail_memory(err) : code;
-}
-
-pang_code pang_gc_scan(pang_store *store, pang_str prefix, pang_str after, pang_gc_row_fn *fn,
-                       void *arg, pang_err *err)
-{
-    char last[PANG_KEY_MAX];
-    piece p = {.arena = pang_arena_new(PIECE_BYTES), .n = PIECE_ROWS};
-    pang_code code = p.arena == NULL ? pang_fail_memory(err) : PANG_OK;
-    bool more = true;
-    while (code == PANG_OK && more) {
-        pang_arena_reset(p.arena);
-        code = scan_piece(store, prefix, after, &p, err);
-        more = code == PANG_OK && p.n > 0;
-        for (size_t i = 0; code == PANG_OK && more && i < p.n; i++)
-            more = fn(arg, &p.rows[i], p.arena);
-        if (code == PANG_OK && more) {
-            pang_str key = p.rows[p.n - 1].key;
-            memcpy(last, key.ptr, key.len);
-            after = (pang_str){last, key.len};
-        }
-    }
-    pang_arena_free(p.arena);
-    return code;
-}
-
-/* ---- reading ---- */
 
 typedef struct {
     pang_store *store;
@@ -77,7 +15,9 @@ typedef struct {
     pang_id catalog;
     pang_arena *arena;
     pang_gc_points *made;
-    size_t room, branch_room;
+    size_t room, branch_room, mark_room;
+    size_t n_sorted;     /* branches that have records of their own, in the order of ids */
+    pang_id into;        /* whose marks are read */
     pang_id *operations; /* open or not: looked at once all are known */
     size_t n_operations, operation_room;
     pang_code code;
@@ -112,46 +52,60 @@ static void add_point(reading *r, pang_id branch, uint64_t at)
     made->points[made->n++] = (pang_gc_point){branch, at};
 }
 
-static void add_points(reading *r, pang_rec_point *const *points, size_t n)
-{
-    for (size_t i = 0; i < n && r->code == PANG_OK; i++)
-        add_point(r, pang_id_of(points[i]->branch), points[i]->sequence);
-}
-
-static void add_branch(reading *r, pang_gc_branch branch)
+static void add_branch(reading *r, const pang_gc_branch *branch)
 {
     pang_gc_points *made = r->made;
-    for (size_t i = 0; i < made->n_branches; i++)
-        if (pang_id_equal(made->branches[i].id, branch.id))
-            return;
     void *list = one_more(r, made->branches, made->n_branches, &r->branch_room,
                           sizeof *made->branches);
     if (list == NULL)
         return;
     made->branches = list;
-    made->branches[made->n_branches++] = branch;
+    made->branches[made->n_branches++] = *branch;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const pang_gc_branch *x = a, *y = b;
+    return memcmp(x->id.bytes, y->id.bytes, sizeof x->id.bytes);
+}
+
+/* NULL: there is no such branch any more. */
+static pang_gc_branch *find_branch(reading *r, pang_id id)
+{
+    pang_gc_points *made = r->made;
+    pang_gc_branch wanted = {.id = id};
+    pang_gc_branch *found = r->n_sorted == 0 ? NULL
+                                             : bsearch(&wanted, made->branches, r->n_sorted,
+                                                       sizeof wanted, by_id);
+    for (size_t i = r->n_sorted; found == NULL && i < made->n_branches; i++)
+        if (pang_id_equal(made->branches[i].id, id))
+            found = &made->branches[i];
+    return found;
+}
+
+/* Points that something was made from; the branches that they are on are needed. */
+static void add_chain(reading *r, pang_rec_point *const *points, size_t n)
+{
+    for (size_t i = 0; i < n && r->code == PANG_OK; i++) {
+        pang_gc_branch *branch = find_branch(r, pang_id_of(points[i]->branch));
+        if (branch != NULL)
+            branch->kept = true;
+        add_point(r, pang_id_of(points[i]->branch), points[i]->sequence);
+        if (points[i]->sequence < r->made->lowest)
+            r->made->lowest = points[i]->sequence;
+    }
+}
+
+static void add_origins(reading *r, const pang_gc_branch *branch)
+{
+    add_chain(r, branch->bases, branch->n_bases);
+    add_chain(r, branch->forks, branch->n_forks);
 }
 
 static bool unpack(reading *r, const ProtobufCMessageDescriptor *type, const pang_record *row,
-                   pang_arena *arena, void *ret)
+                   void *ret)
 {
-    r->code = pang_record_unpack(type, row, arena, ret, r->err);
-    return r->code == PANG_OK;
-}
-
-static bool take_ref(void *arg, const pang_record *row, pang_arena *arena)
-{
-    reading *r = arg;
-    pang_rec_ref *ref;
-    if (!unpack(r, &pangolin__store__v1__ref__descriptor, row, arena, &ref))
-        return false;
-    bool is_tag = ref->kind == PANGOLIN__STORE__V1__REF__KIND__KIND_TAG;
-    add_point(r, pang_id_of(ref->branch), is_tag ? ref->sequence : PANG_NOW);
-    add_points(r, ref->bases, ref->n_bases);
-    add_points(r, ref->forks, ref->n_forks);
-    if (!is_tag)
-        add_branch(r,
-                   (pang_gc_branch){.id = pang_id_of(ref->branch), .has_base = ref->n_bases > 0});
+    r->code = pang_record_unpack(type, row, r->arena, ret, r->err);
     return r->code == PANG_OK;
 }
 
@@ -163,51 +117,63 @@ static pang_id id_at_end(pang_str key)
     return id;
 }
 
+/* ---- branches and refs ---- */
+
 static bool take_branch(void *arg, const pang_record *row, pang_arena *arena)
 {
     reading *r = arg;
-    pang_rec_branch *branch;
-    if (!unpack(r, &pangolin__store__v1__branch__descriptor, row, arena, &branch))
+    pang_rec_branch *body;
+    (void)arena;
+    if (!unpack(r, &pangolin__store__v1__branch__descriptor, row, &body))
         return false;
-    pang_id id = id_at_end(row->key);
-    add_branch(r, (pang_gc_branch){.id = id,
-                                   .hidden = branch->hidden,
-                                   .hidden_ms = branch->hidden_ms,
-                                   .has_base = branch->n_bases > 0});
-    if (!branch->hidden)
-        add_point(r, id, PANG_NOW);
-    add_points(r, branch->bases, branch->n_bases);
-    add_points(r, branch->forks, branch->n_forks);
+    pang_gc_branch branch = {.id = id_at_end(row->key),
+                             .hidden = body->hidden,
+                             .hidden_ms = body->hidden_ms,
+                             .bases = body->bases,
+                             .n_bases = body->n_bases,
+                             .forks = body->forks,
+                             .n_forks = body->n_forks};
+    branch.old = body->hidden && body->hidden_ms <= r->made->horizon_ms;
+    branch.kept = !branch.old;
+    add_branch(r, &branch);
+    r->n_sorted = r->made->n_branches;
     return r->code == PANG_OK;
 }
 
-static void take_pair(reading *r, pang_id from, uint64_t from_at, pang_id into, uint64_t into_at)
-{
-    add_point(r, from, from_at);
-    add_point(r, into, into_at);
-}
-
-/* What the two halves of a base were, for the next merge of the two branches. */
-static bool take_mark(void *arg, const pang_record *row, pang_arena *arena)
+static bool take_ref(void *arg, const pang_record *row, pang_arena *arena)
 {
     reading *r = arg;
-    pang_rec_merge_mark *mark;
-    pang_key_parts parts;
-    pang_id into, from;
-    if (!unpack(r, &pangolin__store__v1__merge_mark__descriptor, row, arena, &mark))
+    pang_rec_ref *ref;
+    (void)arena;
+    if (!unpack(r, &pangolin__store__v1__ref__descriptor, row, &ref))
         return false;
-    if (!pang_key_parse(row->key, &parts) || parts.n != 2 ||
-        !pang_id_parse(parts.parts[0], &into) || !pang_id_parse(parts.parts[1], &from)) {
-        r->code = pang_fail(r->err, PANG_DATA_LOSS, NULL, "a merge mark's key is damaged");
-        return false;
-    }
-    take_pair(r, from, mark->from_sequence, into, mark->into_sequence);
-    for (size_t i = 0; i < mark->n_exceptions; i++)
-        if (mark->exceptions[i]->from_sequence != 0 || mark->exceptions[i]->into_sequence != 0)
-            take_pair(r, from, mark->exceptions[i]->from_sequence, into,
-                      mark->exceptions[i]->into_sequence);
+    bool is_tag = ref->kind == PANGOLIN__STORE__V1__REF__KIND__KIND_TAG;
+    pang_rec_point own = PANGOLIN__STORE__V1__POINT__INIT, *list[] = {&own};
+    own.branch = ref->branch;
+    own.sequence = is_tag ? ref->sequence : PANG_NOW;
+    pang_gc_branch branch = {
+        .id = pang_id_of(ref->branch), .kept = true, .bases = ref->bases, .n_bases = ref->n_bases};
+    if (!is_tag && find_branch(r, branch.id) == NULL) /* main may have no record of its own */
+        add_branch(r, &branch);
+    add_chain(r, list, 1);
+    add_chain(r, ref->bases, ref->n_bases);
+    add_chain(r, ref->forks, ref->n_forks);
     return r->code == PANG_OK;
 }
+
+/* Commits of a branch can be named for as long as they are young, a hidden one's too. */
+static void add_hidden(reading *r)
+{
+    for (size_t i = 0; i < r->made->n_branches && r->code == PANG_OK; i++) {
+        const pang_gc_branch branch = r->made->branches[i];
+        if (!branch.hidden || branch.old)
+            continue;
+        add_point(r, branch.id, PANG_NOW);
+        add_origins(r, &branch);
+    }
+}
+
+/* ---- open merges ---- */
 
 static bool take_listed(void *arg, const pang_record *row, pang_arena *arena)
 {
@@ -221,8 +187,6 @@ static bool take_listed(void *arg, const pang_record *row, pang_arena *arena)
     r->operations[r->n_operations++] = id_at_end(row->key);
     return true;
 }
-
-/* ---- open merges ---- */
 
 static pang_code get_one(reading *r, pang_str key, pang_record *ret)
 {
@@ -240,9 +204,15 @@ static void take_base(reading *r, pang_id commit)
     pang_rec_commit *body;
     r->code = get_one(r, pang_key_commit_id(&r->keys, commit), &record);
     if (r->code != PANG_OK || record.version == 0 || record.body.len == 0 ||
-        !unpack(r, &pangolin__store__v1__commit__descriptor, &record, r->arena, &body))
+        !unpack(r, &pangolin__store__v1__commit__descriptor, &record, &body))
         return;
     add_point(r, pang_id_of(body->branch), record.sequence);
+}
+
+bool pang_gc_is_open(const pang_rec_merge_operation *merge)
+{
+    return merge->status != PANGOLIN__STORE__V1__MERGE_OPERATION__STATUS__STATUS_COMPLETED &&
+           merge->status != PANGOLIN__STORE__V1__MERGE_OPERATION__STATUS__STATUS_ABORTED;
 }
 
 static void take_operation(reading *r, pang_id id)
@@ -251,15 +221,98 @@ static void take_operation(reading *r, pang_id id)
     pang_rec_merge_operation *merge;
     r->code = get_one(r, pang_key_merge_operation(&r->keys, id), &record);
     if (r->code != PANG_OK || record.version == 0 ||
-        !unpack(r, &pangolin__store__v1__merge_operation__descriptor, &record, r->arena, &merge))
+        !unpack(r, &pangolin__store__v1__merge_operation__descriptor, &record, &merge) ||
+        !pang_gc_is_open(merge))
         return;
-    if (merge->status == PANGOLIN__STORE__V1__MERGE_OPERATION__STATUS__STATUS_COMPLETED ||
-        merge->status == PANGOLIN__STORE__V1__MERGE_OPERATION__STATUS__STATUS_ABORTED)
+    const pang_gc_branch *into = find_branch(r, pang_id_of(merge->target_branch));
+    if (into == NULL || into->old) /* it can only be given up */
         return;
-    if (merge->source != NULL)
-        add_point(r, pang_id_of(merge->source->branch), merge->source->sequence);
-    if (merge->base_commit.len > 0)
+    if (merge->source != NULL) {
+        const pang_gc_branch *from = find_branch(r, pang_id_of(merge->source->branch));
+        add_chain(r, &merge->source, 1);
+        if (from != NULL)
+            add_origins(r, from);
+    }
+    if (r->code == PANG_OK && merge->base_commit.len > 0)
         take_base(r, pang_id_of(merge->base_commit));
+}
+
+/* ---- merge marks ---- */
+
+static bool take_mark(void *arg, const pang_record *row, pang_arena *arena)
+{
+    reading *r = arg;
+    pang_gc_points *made = r->made;
+    pang_gc_mark_record mark = {
+        .into = r->into, .from = id_at_end(row->key), .version = row->version};
+    (void)arena;
+    if (!unpack(r, &pangolin__store__v1__merge_mark__descriptor, row, &mark.body))
+        return false;
+    if (mark.body->into_sequence == 0)
+        mark.body->into_sequence = row->sequence;
+    for (size_t i = 0; i < mark.body->n_exceptions; i++)
+        if (mark.body->exceptions[i]->from_sequence != 0 &&
+            mark.body->exceptions[i]->into_sequence == 0)
+            mark.body->exceptions[i]->into_sequence = row->sequence;
+    void *list = one_more(r, made->marks, made->n_marks, &r->mark_room, sizeof *made->marks);
+    if (list == NULL)
+        return false;
+    made->marks = list;
+    made->marks[made->n_marks++] = mark;
+    return true;
+}
+
+static int by_from(const void *a, const void *b)
+{
+    const pang_gc_mark_record *x = a, *y = b;
+    int order = memcmp(x->from.bytes, y->from.bytes, sizeof x->from.bytes);
+    return order != 0 ? order : memcmp(x->into.bytes, y->into.bytes, sizeof x->into.bytes);
+}
+
+/* What two branches have of a hidden one is a base of theirs. */
+static void keep_thirds(reading *r)
+{
+    pang_gc_points *made = r->made;
+    for (size_t i = 1; i < made->n_marks && r->code == PANG_OK; i++) {
+        pang_gc_branch *from = find_branch(r, made->marks[i].from);
+        if (from == NULL || from->kept || !pang_id_equal(made->marks[i - 1].from, from->id))
+            continue;
+        from->kept = true;
+        for (size_t k = 0; k < from->n_bases; k++)
+            add_point(r, pang_id_of(from->bases[k]->branch), from->bases[k]->sequence);
+        for (size_t k = 0; k < from->n_forks; k++)
+            add_point(r, pang_id_of(from->forks[k]->branch), from->forks[k]->sequence);
+    }
+}
+
+/* What the halves of a base were, for the next merge of the two branches. */
+static void add_mark(reading *r, const pang_gc_mark_record *mark, const pang_rec_merge_mark *body)
+{
+    add_point(r, mark->from, body->from_sequence);
+    add_point(r, mark->into, body->into_sequence);
+    for (size_t i = 0; i < body->n_exceptions && r->code == PANG_OK; i++) {
+        if (body->exceptions[i]->from_sequence == 0 && body->exceptions[i]->into_sequence == 0)
+            continue;
+        add_point(r, mark->from, body->exceptions[i]->from_sequence);
+        add_point(r, mark->into, body->exceptions[i]->into_sequence);
+    }
+}
+
+static void add_marks(reading *r)
+{
+    pang_gc_points *made = r->made;
+    if (made->n_marks > 1)
+        qsort(made->marks, made->n_marks, sizeof *made->marks, by_from);
+    keep_thirds(r);
+    for (size_t i = 0; i < made->n_marks && r->code == PANG_OK; i++) {
+        pang_gc_mark_record *mark = &made->marks[i];
+        const pang_gc_branch *from = find_branch(r, mark->from);
+        mark->kept = from != NULL && from->kept;
+        if (mark->kept)
+            add_mark(r, mark, mark->body);
+        for (size_t k = 0; mark->kept && k < mark->body->n_older && r->code == PANG_OK; k++)
+            add_mark(r, mark, mark->body->older[k]);
+    }
 }
 
 /* ---- all of it ---- */
@@ -269,22 +322,30 @@ static int64_t epoch_value(const pang_record *record)
     return record->version == 0 ? 0 : record->value;
 }
 
-static void read_settings(reading *r)
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void read_settings(reading *r, int64_t now_ms)
 {
     pang_record record;
     pang_rec_catalog *settings;
+    pang_gc_points *made = r->made;
     r->code = get_one(r, pang_key_epoch(&r->keys, r->catalog, (pang_str){0}), &record);
     if (r->code == PANG_OK)
-        r->made->refs_epoch = epoch_value(&record);
+        made->refs_epoch = epoch_value(&record);
     if (r->code == PANG_OK)
         r->code = get_one(r, pang_key_catalog(&r->keys, r->catalog), &record);
     if (r->code == PANG_OK && record.version == 0)
         r->code = pang_fail(r->err, PANG_NOT_FOUND, "NotFoundException", "the catalog is gone");
     if (r->code != PANG_OK ||
-        !unpack(r, &pangolin__store__v1__catalog__descriptor, &record, r->arena, &settings))
+        !unpack(r, &pangolin__store__v1__catalog__descriptor, &record, &settings))
         return;
-    r->made->retention_ms = settings->retention_ms;
-    r->made->undrop_ms = settings->undrop_ms;
+    made->undrop_ms = settings->undrop_ms;
+    made->keep_ms = most(most(settings->retention_ms, settings->undrop_ms), PANG_GC_KEPT_MIN_MS);
+    made->horizon_ms = now_ms - made->keep_ms;
+    made->lowest = PANG_NOW;
 }
 
 static void read_range(reading *r, pang_str prefix, pang_gc_row_fn *fn)
@@ -305,8 +366,44 @@ static int compare(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-pang_code pang_gc_points_read(pang_store *store, pang_str scope, pang_id catalog, pang_arena *arena,
-                              pang_gc_points **ret, pang_err *err)
+/* What refs say by themselves is kept apart: merges go back to these points, marks do not. */
+static void keep_chain(reading *r)
+{
+    pang_gc_points *made = r->made;
+    if (r->code != PANG_OK || made->n == 0)
+        return;
+    made->chain = pang_arena_alloc_n(r->arena, made->n, sizeof *made->chain);
+    if (made->chain == NULL) {
+        r->code = pang_fail_memory(r->err);
+        return;
+    }
+    memcpy(made->chain, made->points, made->n * sizeof *made->chain);
+    made->n_chain = made->n;
+    qsort(made->chain, made->n_chain, sizeof *made->chain, compare);
+}
+
+static void read_all(reading *r)
+{
+    /* Branches' own records first: they say which are hidden. Main may have none. */
+    read_range(r, pang_key_branches(&r->keys, r->catalog), take_branch);
+    read_range(r, pang_key_refs(&r->keys, r->catalog), take_ref);
+    read_range(r, pang_key_merges_listed(&r->keys, r->catalog), take_listed);
+    add_hidden(r);
+    for (size_t i = 0; r->code == PANG_OK && i < r->n_operations; i++)
+        take_operation(r, r->operations[i]);
+    keep_chain(r);
+    for (size_t i = 0; r->code == PANG_OK && i < r->made->n_branches; i++) {
+        if (!r->made->branches[i].kept)
+            continue;
+        r->into = r->made->branches[i].id;
+        read_range(r, pang_key_merge_marks(&r->keys, r->into), take_mark);
+    }
+    if (r->code == PANG_OK)
+        add_marks(r);
+}
+
+pang_code pang_gc_points_read(pang_store *store, pang_str scope, pang_id catalog, int64_t now_ms,
+                              pang_arena *arena, pang_gc_points **ret, pang_err *err)
 {
     reading r = {.store = store,
                  .keys = {.arena = arena, .scope = scope},
@@ -317,15 +414,8 @@ pang_code pang_gc_points_read(pang_store *store, pang_str scope, pang_id catalog
     if (r.made == NULL)
         return pang_fail_memory(err);
     *r.made = (pang_gc_points){0};
-    read_settings(&r);
-    /* Branches' own records first: they say which are hidden. Main may have none. */
-    read_range(&r, pang_key_branches(&r.keys, catalog), take_branch);
-    read_range(&r, pang_key_refs(&r.keys, catalog), take_ref);
-    read_range(&r, pang_key_merges_listed(&r.keys, catalog), take_listed);
-    for (size_t i = 0; r.code == PANG_OK && i < r.made->n_branches; i++)
-        read_range(&r, pang_key_merge_marks(&r.keys, r.made->branches[i].id), take_mark);
-    for (size_t i = 0; r.code == PANG_OK && i < r.n_operations; i++)
-        take_operation(&r, r.operations[i]);
+    read_settings(&r, now_ms);
+    read_all(&r);
     if (r.code != PANG_OK)
         return r.code;
     if (r.made->n > 1)
@@ -334,20 +424,31 @@ pang_code pang_gc_points_read(pang_store *store, pang_str scope, pang_id catalog
     return PANG_OK;
 }
 
-bool pang_gc_reaches(const pang_gc_points *points, pang_id branch, uint64_t from, uint64_t until)
+/* ---- asking ---- */
+
+static bool lies_in(const pang_gc_point *points, size_t n, pang_gc_point from, uint64_t until)
 {
-    pang_gc_point wanted = {branch, from};
-    size_t low = 0, high = points->n;
+    size_t low = 0, high = n;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare(&points->points[middle], &wanted) < 0)
+        if (compare(&points[middle], &from) < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    if (low == points->n || !pang_id_equal(points->points[low].branch, branch))
+    if (low == n || !pang_id_equal(points[low].branch, from.branch))
         return false;
-    return until == PANG_NOW || points->points[low].at < until;
+    return until == PANG_NOW || points[low].at < until;
+}
+
+bool pang_gc_reaches(const pang_gc_points *points, pang_id branch, uint64_t from, uint64_t until)
+{
+    return lies_in(points->points, points->n, (pang_gc_point){branch, from}, until);
+}
+
+bool pang_gc_made_at(const pang_gc_points *points, pang_id branch, uint64_t from, uint64_t until)
+{
+    return lies_in(points->chain, points->n_chain, (pang_gc_point){branch, from}, until);
 }
 
 pang_code pang_gc_refs_moved(pang_store *store, pang_str scope, pang_id catalog,

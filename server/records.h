@@ -39,6 +39,8 @@ typedef Pangolin__Store__V1__MergeOperation pang_rec_merge_operation;
 typedef Pangolin__Store__V1__MergeConflict pang_rec_merge_conflict;
 typedef Pangolin__Store__V1__MaintenanceRun pang_rec_maintenance;
 typedef Pangolin__Store__V1__MaintenanceDue pang_rec_maintenance_due;
+typedef Pangolin__Store__V1__Floor pang_rec_floor;
+typedef Pangolin__Store__V1__Care pang_rec_care;
 
 /* The wire form, in arena, for the body of a put: the message may go at once. Empty without memory
  * (the arena is then marked as failed). */

@@ -42,6 +42,18 @@ PANG_MUST_CHECK pang_code pang_view_switch(pang_view *view, pang_str text, const
 PANG_MUST_CHECK pang_code pang_view_at_point(pang_view *view, pang_id branch, uint64_t sequence,
                                              pang_err *err);
 
+/* How far back a catalog's history is whole: states of commit `number`, of time `time_ms`, and of
+ * later ones are there on every branch, and all later commits; below, what refs and their merges
+ * need. The records of commits above `log` are all there. Zeroes: everything is. */
+typedef struct {
+    uint64_t number;
+    int64_t time_ms;
+    uint64_t log;
+} pang_floor;
+/* Read once in a transaction, and checked by the commit: who passes on what was read asks after
+ * reading. */
+PANG_MUST_CHECK pang_code pang_floor_of(pang_view *view, pang_floor *ret, pang_err *err);
+
 /* A commit and where it stands. */
 typedef struct {
     pang_rec_commit *body; /* NULL: none */

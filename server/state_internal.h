@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "server/documents.h"
+#include "server/retain.h"
 #include "server/state.h"
 #include "server/trees.h"
 #include "server/zip.h"
@@ -21,6 +22,7 @@ struct pang_state {
     atomic_bool stopping;      /* long work ends */
     atomic_uint_fast64_t gc_runs, gc_skipped, gc_removed, gc_bytes;
     atomic_int_fast64_t gc_last_ms;
+    atomic_uint_fast64_t retain_removed[PANG_RETAIN_KINDS];
     atomic_uint_fast64_t files_synced, files_restored, files_purged, rounds_failed;
     int64_t files_at_ms, due_at_ms; /* mono: the next rounds; of the thread that works */
 };

@@ -82,6 +82,18 @@ static pang_code begin_at(follower *f, pang_view *view, uint64_t last, pang_err 
     return PANG_OK;
 }
 
+/* After reading: what was missing by then is below the floor. */
+static pang_code check_floor(const follower *f, pang_view *view, pang_err *err)
+{
+    pang_floor floor;
+    pang_code code = pang_floor_of(view, &floor, err);
+    if (code == PANG_OK && f->after < floor.number)
+        code = pang_fail(err, PANG_OUT_OF_RANGE, PANG_BAD_REQUEST,
+                         "commits after %llu are not all kept any more: begin after %llu",
+                         (unsigned long long)f->after, (unsigned long long)floor.number);
+    return code;
+}
+
 static pang_code show_points(follower *f, pang_view *view, const pang_point *points, size_t n,
                              pang_err *err)
 {
@@ -137,7 +149,8 @@ static pang_code look(pang_call *call, follower *f, size_t most, pang_err *err)
     if (code != PANG_OK)
         return code;
     f->seen = n == most ? points[n - 1].sequence : last;
-    return show_points(f, &view, points, n, err);
+    code = show_points(f, &view, points, n, err);
+    return code == PANG_OK ? check_floor(f, &view, err) : code;
 }
 
 static bool stops(const pang_call *call)

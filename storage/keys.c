@@ -461,17 +461,17 @@ static bool scope_ok(pang_str scope)
 static const struct {
     char kind[3], parts[6];
 } layouts[] = {
-    {"ac", "d"},   {"ah", "iid"}, {"ak", "t"},  {"an", ""},      {"ap", "id"}, {"aq", "i"},
-    {"ar", "id"},  {"as", "ii"},  {"at", "i"},  {"au", "id"},    {"bi", "ii"}, {"ca", "i"},
-    {"cm", "id"},  {"cn", "t"},   {"co", "t"},  {"cu", "ispt"},  {"du", "di"}, {"ep", "ip"},
-    {"fk", "i"},   {"gi", "i"},   {"gr", "ii"}, {"hi", "isptd"}, {"id", "i"},  {"ij", "i"},
-    {"ik", "iti"}, {"it", "ii"},  {"lc", "r"},  {"lr", "r"},     {"lu", "i"},  {"mc", "i"},
-    {"md", "ii"},  {"ml", "ii"},  {"mm", "ii"}, {"mo", "i"},     {"mq", "i"},  {"mt", "ii"},
-    {"oc", "i"},   {"os", "i"},   {"pf", "i"},  {"pg", "i"},     {"ra", "ii"}, {"rb", "ii"},
-    {"rc", "i"},   {"rf", "it"},  {"rn", "t"},  {"ro", "i"},     {"rs", "i"},  {"rt", "i"},
-    {"sn", "t"},   {"sp", "i"},   {"sq", "i"},  {"su", "i"},     {"sy", "t"},  {"te", "i"},
-    {"tg", "ti"},  {"tn", "t"},   {"tw", "id"}, {"ue", "t"},     {"ug", "tt"}, {"un", "t"},
-    {"us", "i"},   {"wc", "i"},   {"wh", "i"},  {"wn", "t"}};
+    {"ac", "d"},  {"ah", "iid"}, {"ak", "t"},  {"an", ""},   {"ap", "id"},    {"aq", "i"},
+    {"ar", "id"}, {"as", "ii"},  {"at", "i"},  {"au", "id"}, {"bi", "ii"},    {"ca", "i"},
+    {"cm", "id"}, {"cn", "t"},   {"co", "t"},  {"ct", "i"},  {"cu", "ispt"},  {"du", "di"},
+    {"ep", "ip"}, {"fk", "i"},   {"gi", "i"},  {"gr", "ii"}, {"hi", "isptd"}, {"id", "i"},
+    {"ij", "i"},  {"ik", "iti"}, {"it", "ii"}, {"kf", "i"},  {"lc", "r"},     {"lr", "r"},
+    {"lu", "i"},  {"mc", "i"},   {"md", "ii"}, {"ml", "ii"}, {"mm", "ii"},    {"mo", "i"},
+    {"mq", "i"},  {"mt", "ii"},  {"oc", "i"},  {"os", "i"},  {"pf", "i"},     {"pg", "i"},
+    {"ra", "ii"}, {"rb", "ii"},  {"rc", "i"},  {"rf", "it"}, {"rn", "t"},     {"ro", "i"},
+    {"rs", "i"},  {"rt", "i"},   {"sn", "t"},  {"sp", "i"},  {"sq", "i"},     {"su", "i"},
+    {"sy", "t"},  {"te", "i"},   {"tg", "ti"}, {"tn", "t"},  {"tw", "id"},    {"ue", "t"},
+    {"ug", "tt"}, {"un", "t"},   {"us", "i"},  {"wc", "i"},  {"wh", "i"},     {"wn", "t"}};
 
 static const char *layout_of(pang_str kind)
 {

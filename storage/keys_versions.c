@@ -61,6 +61,37 @@ pang_str pang_key_maintenances(pang_keys *keys, pang_id catalog)
     return pang_key_make(keys, "mt", "i/", catalog);
 }
 
+pang_str pang_key_histories_all(pang_keys *keys, pang_id branch, pang_space space)
+{
+    return space == PANG_SPACE_ASSET ? pang_key_make(keys, "hi", "it/", branch, PANG_STR("a"))
+                                     : pang_key_make(keys, "hi", "it/", branch, PANG_STR("n"));
+}
+
+pang_str pang_key_assets_all(pang_keys *keys, pang_id branch)
+{
+    return pang_key_make(keys, "as", "i/", branch);
+}
+
+pang_str pang_key_asset_histories_all(pang_keys *keys, pang_id branch)
+{
+    return pang_key_make(keys, "ah", "i/", branch);
+}
+
+pang_str pang_key_metadatas(pang_keys *keys, pang_id catalog)
+{
+    return pang_key_make(keys, "md", "i/", catalog);
+}
+
+pang_str pang_key_floor(pang_keys *keys, pang_id catalog)
+{
+    return pang_key_make(keys, "kf", "i", catalog);
+}
+
+pang_str pang_key_care(pang_keys *keys, pang_id catalog)
+{
+    return pang_key_make(keys, "ct", "i", catalog);
+}
+
 pang_str pang_key_maintenance_due(pang_keys *keys, pang_id run)
 {
     return pang_key_make(keys, "mq", "i", run);
