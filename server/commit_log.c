@@ -90,7 +90,7 @@ typedef struct {
     pang_point *points;
     size_t n, max, skip, looked;
     uint64_t floor, last; /* commits below `floor` need not all be there; the last looked at */
-    bool full; /* the page ended before the log did */
+    bool full;            /* the page ended before the log did */
 } reading;
 
 /* False: the page is full, or all further commits are of before the time asked for. */

@@ -34,8 +34,10 @@ static void compare_log(world *w, const char *ref, int head)
 {
     commit *log = pang_arena_alloc_n(w->fx->arena, LOG_ROOM, sizeof *log);
     size_t n = real_log(w, ref, log, LOG_ROOM), i = 0;
-    for (int at = head; at != 0; at = w->m->commits[at].parent, i++) {
+    bool last = false; /* the log ends with the first that is below the floor */
+    for (int at = head; at != 0 && !last; at = w->m->commits[at].parent, i++) {
         const commit *c = &w->m->commits[at];
+        last = c->sequence <= w->floor;
         if (i == n || strcmp(log[i].id, c->id) != 0 || log[i].sequence != c->sequence ||
             log[i].time_ms != c->time_ms)
             fail_msg("seed %lu, after %s: commit %zu of the log of %s is %lu %s and not %lu %s",
@@ -179,10 +181,14 @@ static void compare_points(world *w)
 {
     for (int i = 0; i < POINTS && w->m->n_commits > 1; i++) {
         int at = 1 + (int)model_roll(w->m, (unsigned)w->m->n_commits - 1);
-        compare_content(w, w->m->commits[at].id, model_at(w->m, at));
-        if (i % 2 == 0)
-            compare_log(w, w->m->commits[at].id, at);
+        if (w->m->commits[at].sequence > w->floor) {
+            compare_content(w, w->m->commits[at].id, model_at(w->m, at));
+            if (i % 2 == 0)
+                compare_log(w, w->m->commits[at].id, at);
+        }
         int64_t time_ms = w->m->commits[at].time_ms;
+        if (w->m->commits[at].sequence <= w->floor || time_ms < w->floor_ms)
+            continue;
         if (at_time(w, time_ms) != 0)
             compare_content(w, fx_text(w->fx, "%lld", (long long)time_ms),
                             model_at(w->m, at_time(w, time_ms)));
@@ -210,8 +216,10 @@ static void compare_diffs(world *w)
     for (int i = 0; i < PAIRS; i++) {
         const char *from, *to;
         int a = any_ref(w, &from), b = any_ref(w, &to);
-        if (i % 2 == 1 && b != 0)
-            to = w->m->commits[b = 1 + (int)model_roll(w->m, (unsigned)w->m->n_commits - 1)].id;
+        int point = w->m->n_commits < 2 ? 0
+                                        : 1 + (int)model_roll(w->m, (unsigned)w->m->n_commits - 1);
+        if (i % 2 == 1 && b != 0 && w->m->commits[point].sequence > w->floor)
+            to = w->m->commits[b = point].id;
         if (!w->m->commits[a].partial && !w->m->commits[b].partial)
             compare_diff(w, from, a, to, b);
     }
@@ -228,6 +236,8 @@ void compare_all(world *w)
     for (int i = 0; i < w->m->n_tags; i++)
         if (w->m->tags[i].alive) {
             compare_content(w, w->m->tags[i].name, model_at(w->m, w->m->tags[i].commit));
+            compare_content(w, id_of(w, w->m->tags[i].commit),
+                            model_at(w->m, w->m->tags[i].commit));
             compare_log(w, w->m->tags[i].name, w->m->tags[i].commit);
         }
     compare_points(w);

@@ -20,7 +20,9 @@ typedef struct {
     char ids[MADE][40]; /* what the program calls an asset, by the model's number */
     const char *step;   /* what is being done, for messages */
     bool by_name;       /* the ref stands behind names, not behind the catalog's */
-    size_t merged, refused;
+    size_t merged, refused, records_gone, files_gone;
+    uint64_t floor; /* commits below it can be named only where something stands */
+    int64_t floor_ms;
 } world;
 
 void real_open(world *w, fixture *fx, model *m, uint64_t seed);

@@ -61,6 +61,9 @@ static origin any_origin(world *w)
 {
     unsigned what = model_roll(w->m, 10);
     int at = w->m->n_commits < 2 ? 0 : 1 + (int)model_roll(w->m, (unsigned)w->m->n_commits - 1);
+    if (at != 0 &&
+        (w->m->commits[at].sequence <= w->floor || w->m->commits[at].time_ms < w->floor_ms))
+        at = 0;
     if (what < 2 && at != 0)
         return of_commit(w, w->m->commits[at].id, at);
     if (what == 2 && at != 0 && at_time(w, w->m->commits[at].time_ms) != 0)

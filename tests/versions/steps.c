@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/versions/care.h"
 #include "tests/versions/steps.h"
 #include "tests/versions/refs.h"
 
@@ -322,7 +323,9 @@ void step_first(world *w)
 void step_any(world *w)
 {
     unsigned what = model_roll(w->m, 100);
-    if (what < 60)
+    if (what < 2)
+        step_care(w);
+    else if (what < 60)
         step_write(w, step_branch(w));
     else if (what < 80)
         step_ref(w);
