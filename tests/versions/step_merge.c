@@ -223,6 +223,8 @@ void step_merge(world *w)
     int at = from->head;
     if (model_roll(w->m, 5) == 0) {
         at = 1 + (int)model_roll(w->m, (unsigned)w->m->n_commits - 1);
+        if (w->m->commits[at].sequence <= w->floor)
+            return;
         call.source = w->m->commits[at].id;
         merge(w, &w->m->commits[at], is_refused(w, &w->m->commits[at], target), &call, target);
         return;
