@@ -23,10 +23,18 @@ typedef struct {
     bool dry_run;
 } pang_collect_plan;
 
+/* Records of a kind. */
+typedef struct {
+    const char *kind;
+    uint64_t removed, left;
+} pang_collect_records;
+
 /* One catalog's outcome. */
 typedef struct {
     pang_str tenant, catalog; /* id as in keys, name */
     uint64_t places, skipped, files, removed, bytes, released;
+    const pang_collect_records *records;
+    size_t n_records;
     const char *reason; /* why the last place was skipped, or the catalog; empty: nothing was */
 } pang_collect_report;
 

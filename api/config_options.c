@@ -138,6 +138,10 @@ const pang_option pang_options[PANG_OPT_COUNT] = {
     [PANG_OPT_AUDIT_RETENTION] = {"audit-retention-days", "PANGOLIN_AUDIT_RETENTION_DAYS",
                                   PANG_OPTION_INT, PANG_PROGRAM_SERVER, "0", 0, 36500, NULL,
                                   "days that the audit log is kept; 0 is for ever"},
+    [PANG_OPT_GC_INTERVAL] = {"gc-interval", "PANGOLIN_GC_INTERVAL_SECS", PANG_OPTION_MS,
+                              PANG_PROGRAM_SERVER, "24h", 0, INT64_C(366) * 24 * PANG_HOUR, NULL,
+                              "how often files and history that nothing needs are removed from a "
+                              "catalog; 0 is never"},
     [PANG_OPT_CALL_MEMORY] = {"call-memory", "PANGOLIN_CALL_MEMORY_BYTES", PANG_OPTION_BYTES,
                               PANG_PROGRAM_SERVER, "256MiB", PANG_MIB, 4 * PANG_GIB, NULL,
                               "memory that one request may use"},

@@ -30,10 +30,12 @@ static const char usage[] =
     "usage: pangolin gc [--dry-run] [--catalog NAME] [--tenant ID] [--grace HOURS] [SETTINGS]\n\n"
     "Removes files below tables' places that no branch, tag, retained commit, open merge or "
     "staged\n"
-    "table reaches. Prints a line per catalog; exits with 1 when something was left alone because\n"
-    "it could not be read, with 2 when nothing could be done. May be stopped and run again.\n"
+    "table reaches, and records of catalogs' pasts beyond their retention that nothing needs.\n"
+    "Prints a line per catalog; exits with 1 when something was left alone because it could not "
+    "be\n"
+    "read, with 2 when nothing could be done. May be stopped and run again.\n"
     "A SQLite store must not be in use by a server.\n\n"
-    "  --dry-run       remove nothing, and print each file that would go\n"
+    "  --dry-run       remove nothing; print each file that would go, and count the records\n"
     "  --catalog NAME  catalogs of this name only\n"
     "  --tenant ID     this tenant only\n"
     "  --grace HOURS   only files that are older (24; at least 1)\n\n"
@@ -98,14 +100,33 @@ static void print_file(void *arg, pang_str location, int64_t bytes)
         printf("WOULD REMOVE %" PANG_STR_FMT " bytes=%" PRId64 "\n", PANG_STR_ARG(location), bytes);
 }
 
+/* Records that went, by their kinds. */
+static void print_records(const pang_collect_report *r)
+{
+    const char *before = " (";
+    uint64_t removed = 0;
+    for (size_t i = 0; i < r->n_records; i++)
+        removed += r->records[i].removed;
+    printf(" records=%" PRIu64, removed);
+    for (size_t i = 0; i < r->n_records; i++) {
+        if (r->records[i].removed == 0)
+            continue;
+        printf("%s%s=%" PRIu64, before, r->records[i].kind, r->records[i].removed);
+        before = " ";
+    }
+    if (removed > 0)
+        printf(")");
+}
+
 static void print_catalog(void *arg, const pang_collect_report *r)
 {
     collecting *c = arg;
     printf("%s tenant=%" PANG_STR_FMT " catalog=%" PANG_STR_FMT " places=%" PRIu64 " files=%" PRIu64
-           " removed=%" PRIu64 " bytes=%" PRIu64 " released=%" PRIu64 " skipped=%" PRIu64 "%s%s\n",
+           " removed=%" PRIu64 " bytes=%" PRIu64 " released=%" PRIu64 " skipped=%" PRIu64,
            r->skipped > 0 ? "SKIPPED" : "OK", PANG_STR_ARG(r->tenant), PANG_STR_ARG(r->catalog),
-           r->places, r->files, r->removed, r->bytes, r->released, r->skipped,
-           r->reason[0] != '\0' ? ": " : "", r->reason);
+           r->places, r->files, r->removed, r->bytes, r->released, r->skipped);
+    print_records(r);
+    printf("%s%s\n", r->reason[0] != '\0' ? ": " : "", r->reason);
     if (r->skipped > 0)
         c->status = SKIPPED;
 }

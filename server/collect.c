@@ -8,6 +8,7 @@
 
 #include "api/audit.h"
 #include "server/gc_internal.h"
+#include "server/retain.h"
 #include "server/setup.h"
 
 enum { BYTES = 64 << 20, SCOPES_MAX = 1 << 20 };
@@ -41,6 +42,8 @@ static bool take_catalog(void *arg, const pang_record *row, pang_arena *arena)
     pang_str name = pang_str_after(row->key, pang_key_prefix_len(row->key));
     pang_err err;
     pang_gc_outcome outcome = {0};
+    pang_retain_outcome retained = {0};
+    pang_collect_records records[PANG_RETAIN_KINDS];
     c->code = pang_record_unpack(&pangolin__store__v1__catalog_name__descriptor, row, arena, &named,
                                  c->err);
     if (c->code == PANG_OK && !pang_key_unescape(name, arena, &name))
@@ -53,7 +56,15 @@ static bool take_catalog(void *arg, const pang_record *row, pang_arena *arena)
                          .catalog = pang_id_of(named->catalog),
                          .grace_ms = c->plan->grace_ms,
                          .dry_run = c->plan->dry_run};
+    pang_retain_plan retention = {
+        .scope = c->scope, .catalog = plan.catalog, .dry_run = c->plan->dry_run};
+    /* Files first: what tells of a purged table goes only when its files have gone. */
     pang_code code = pang_gc_run(c->state, &plan, tell_file, c, &outcome, &err);
+    if (code == PANG_OK)
+        code = pang_retain_run(c->state, &retention, NULL, NULL, &retained, &err);
+    for (size_t i = 0; i < PANG_RETAIN_KINDS; i++)
+        records[i] = (pang_collect_records){pang_retain_kind_name((pang_retain_kind)i),
+                                            retained.removed[i], retained.left[i]};
     pang_collect_report report = {.tenant = c->scope,
                                   .catalog = name,
                                   .places = outcome.places,
@@ -62,6 +73,8 @@ static bool take_catalog(void *arg, const pang_record *row, pang_arena *arena)
                                   .removed = outcome.removed,
                                   .bytes = outcome.bytes,
                                   .released = outcome.released,
+                                  .records = records,
+                                  .n_records = PANG_RETAIN_KINDS,
                                   .reason = code == PANG_OK ? outcome.reason : err.message};
     c->catalogs++;
     c->listener->catalog(c->listener->arg, &report);

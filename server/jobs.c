@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "api/log.h"
+#include "server/care.h"
 #include "server/maintenance.h"
 #include "server/worker.h"
 
@@ -74,7 +75,9 @@ static int64_t care(pang_jobs *jobs)
     pang_err err;
     int64_t wait = pang_maintenance_work(jobs->state, &err);
     tell(&err);
-    return wait;
+    int64_t own = pang_care_work(jobs->state, &err);
+    tell(&err);
+    return own < wait ? own : wait;
 }
 
 static int64_t audit(pang_jobs *jobs)

@@ -20,6 +20,7 @@
 #include "server/jobs.h"
 #include "server/listen.h"
 #include "server/reach.h"
+#include "server/retain.h"
 #include "server/rpc.h"
 #include "server/setup.h"
 #include "server/state.h"
@@ -47,6 +48,7 @@ typedef struct {
     pang_objects *objects[PANG_OBJECT_KINDS_MAX + 1];
     pang_str file_warehouses; /* a location */
     pang_state *state;
+    const char *record_names[3][PANG_RETAIN_KINDS]; /* of samples */
     pang_audit *audit;
     uint8_t page_key[PANG_HASH_BYTES];
     pang_server_env shared;
@@ -142,6 +144,39 @@ static size_t sample_state(void *arg, pang_sample *samples, size_t max)
     return give_samples(samples, max, rows, sizeof rows / sizeof rows[0]);
 }
 
+/* What catalogs keep of their past, by kinds. */
+static size_t sample_records(void *arg, pang_sample *samples, size_t max)
+{
+    server *s = arg;
+    pang_record_stats stats[PANG_RETAIN_KINDS];
+    size_t n = 0;
+    for (size_t i = 0; i < PANG_RETAIN_KINDS; i++)
+        pang_state_get_records(s->state, i, &stats[i]);
+    for (size_t i = 0; i < PANG_RETAIN_KINDS && n < max; i++)
+        samples[n++] = (pang_sample){s->record_names[0][i], "gauge", "Records of catalogs",
+                                     (double)stats[i].records};
+    for (size_t i = 0; i < PANG_RETAIN_KINDS && n < max; i++)
+        if (stats[i].bytes > 0)
+            samples[n++] = (pang_sample){s->record_names[1][i], "gauge", "Their bytes",
+                                         (double)stats[i].bytes};
+    for (size_t i = 0; i < PANG_RETAIN_KINDS && n < max; i++)
+        samples[n++] = (pang_sample){s->record_names[2][i], "counter",
+                                     "Records that retention removed", (double)stats[i].removed};
+    return n;
+}
+
+static void name_records(server *s)
+{
+    static const char *const families[] = {"pangolin_records", "pangolin_records_bytes",
+                                           "pangolin_records_removed_total"};
+    for (size_t f = 0; f < 3; f++)
+        for (size_t i = 0; i < PANG_RETAIN_KINDS; i++) {
+            pang_str name = pang_arena_printf(s->arena, "%s{kind=\"%s\"}", families[f],
+                                              pang_retain_kind_name((pang_retain_kind)i));
+            s->record_names[f][i] = pang_arena_cstr(s->arena, name);
+        }
+}
+
 static size_t sample_permits(void *arg, pang_sample *samples, size_t max)
 {
     server *s = arg;
@@ -235,6 +270,7 @@ static pang_code open_objects(server *s, pang_err *err)
 static pang_code open_state(server *s, pang_err *err)
 {
     pang_state_config config = {.env = s->env, .db = s->db, .objects = s->objects};
+    config.care_interval_ms = pang_config_int(s->config, PANG_OPT_GC_INTERVAL);
     pang_start_config start = {0};
     pang_code code = pang_state_open(&config, &s->state, err);
     if (pang_config_bool(s->config, PANG_OPT_NO_AUTH)) {
@@ -405,6 +441,8 @@ static pang_code open_all(server *s, pang_err *err)
     pang_counters_add_source(s->counters, sample_process, s);
     pang_counters_add_source(s->counters, sample_store, s);
     pang_counters_add_source(s->counters, sample_state, s);
+    name_records(s);
+    pang_counters_add_source(s->counters, sample_records, s);
     pang_counters_add_source(s->counters, sample_audit, s);
     if (s->credentials.permits != NULL)
         pang_counters_add_source(s->counters, sample_permits, s);

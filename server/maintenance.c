@@ -53,11 +53,17 @@ pang_code pang_maintenance_ask(const pang_env *env, const pang_principal *who, c
                                pang_err *err)
 {
     int64_t age, now = pang_env_wall_ms(env);
-    if (strcmp(job_type, PANG_JOB_EXPIRE) != 0 && strcmp(job_type, PANG_JOB_ORPHANS) != 0)
+    bool of_history = strcmp(job_type, PANG_JOB_HISTORY) == 0;
+    if (strcmp(job_type, PANG_JOB_EXPIRE) != 0 && strcmp(job_type, PANG_JOB_ORPHANS) != 0 &&
+        !of_history)
         return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
-                         "job_type must be \"" PANG_JOB_EXPIRE "\" or \"" PANG_JOB_ORPHANS
-                         "\", not \"%.100s\"",
+                         "job_type must be \"" PANG_JOB_EXPIRE "\", \"" PANG_JOB_ORPHANS
+                         "\" or, of a catalog, \"" PANG_JOB_HISTORY "\", not \"%.100s\"",
                          job_type);
+    if (of_history && (retention_ms != NULL || older_than_ms != NULL || retain_last != 0))
+        return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
+                         "history is kept for the catalog's own retention: no other age can be "
+                         "asked for");
     if (retain_last < 0)
         return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
                          "retain_last must not be negative");
@@ -120,6 +126,32 @@ void pang_maintenance_note(pang_rec_maintenance *run, const pang_gc_outcome *out
     run->skipped += outcome->skipped;
     if (outcome->reason[0] != '\0')
         run->reason = pang_arena_cstr(arena, pang_str_from(outcome->reason));
+}
+
+pang_rec_count **pang_record_counts(const uint64_t *records, const uint64_t *bytes,
+                                    pang_arena *arena, size_t *ret_n)
+{
+    pang_rec_count **list = pang_arena_alloc_n(arena, PANG_RETAIN_KINDS, sizeof *list);
+    pang_rec_count *counts = pang_arena_alloc_n(arena, PANG_RETAIN_KINDS, sizeof *counts);
+    *ret_n = 0;
+    for (size_t i = 0; list != NULL && counts != NULL && i < PANG_RETAIN_KINDS; i++) {
+        if (records[i] == 0)
+            continue;
+        counts[i] = (pang_rec_count)PANGOLIN__STORE__V1__RECORD_COUNT__INIT;
+        counts[i].kind = (char *)(uintptr_t)pang_retain_kind_name((pang_retain_kind)i);
+        counts[i].records = records[i];
+        counts[i].bytes = bytes == NULL ? 0 : bytes[i];
+        list[(*ret_n)++] = &counts[i];
+    }
+    return counts == NULL ? NULL : list;
+}
+
+pang_code pang_maintenance_note_records(pang_rec_maintenance *run,
+                                        const pang_retain_outcome *outcome, pang_arena *arena,
+                                        pang_err *err)
+{
+    run->records = pang_record_counts(outcome->removed, NULL, arena, &run->n_records);
+    return run->records == NULL ? pang_fail_memory(err) : PANG_OK;
 }
 
 /* ---- a run of a whole catalog ---- */
@@ -259,18 +291,23 @@ static pang_code expire_all(working *w, pang_err *err)
 
 /* ---- orphans ---- */
 
-/* Files go one after the other, which may take long: the lease is renewed meanwhile. */
-static bool keep_lease(void *arg, pang_str location, int64_t bytes)
+/* Files and records go one after the other, which may take long: the lease is renewed meanwhile. */
+static bool keep_on(void *arg)
 {
     working *w = arg;
     pang_err err;
-    (void)location;
-    (void)bytes;
     if (atomic_load(&w->state->stopping))
         return false;
     if (w->run->lease_ms - pang_env_wall_ms(w->state->config.env) > LEASE_MS / 2)
         return true;
     return in_txn(w, hold, &err) == PANG_OK && w->taken;
+}
+
+static bool keep_lease(void *arg, pang_str location, int64_t bytes)
+{
+    (void)location;
+    (void)bytes;
+    return keep_on(arg);
 }
 
 static pang_code remove_all(working *w, pang_err *err)
@@ -285,12 +322,26 @@ static pang_code remove_all(working *w, pang_err *err)
     return code;
 }
 
+static pang_code remove_history(working *w, pang_err *err)
+{
+    pang_retain_outcome outcome;
+    pang_retain_plan plan = {
+        .scope = w->scope, .catalog = pang_id_of(w->run->catalog), .dry_run = w->run->dry_run};
+    pang_code code = pang_retain_run(w->state, &plan, keep_on, w, &outcome, err);
+    if (code != PANG_OK)
+        return code;
+    return pang_maintenance_note_records(w->run, &outcome, w->arena, err);
+}
+
 /* ---- the line ---- */
 
 static pang_code do_run(working *w, pang_err *err)
 {
     bool expires = strcmp(w->run->job_type, PANG_JOB_EXPIRE) == 0;
-    pang_code code = expires ? expire_all(w, err) : remove_all(w, err);
+    bool forgets = strcmp(w->run->job_type, PANG_JOB_HISTORY) == 0;
+    pang_code code = expires   ? expire_all(w, err)
+                     : forgets ? remove_history(w, err)
+                               : remove_all(w, err);
     if (!w->taken || atomic_load(&w->state->stopping))
         return PANG_OK; /* another server has it now, or will when the lease is over */
     w->run->status = code == PANG_OK ? DONE : FAILED;

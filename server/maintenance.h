@@ -9,9 +9,12 @@
 
 #include "server/expire.h"
 #include "server/gc.h"
+#include "server/retain.h"
 
 #define PANG_JOB_EXPIRE "expire_snapshots"
 #define PANG_JOB_ORPHANS "remove_orphan_files"
+#define PANG_JOB_HISTORY "remove_history" /* of catalogs */
+#define PANG_JOB_CARE "care"              /* of the server's own: orphans and history */
 
 enum {
     PANG_MAINTENANCE_DAY_MS = 24 * 60 * 60 * 1000, /* the age that is meant where none is said */
@@ -28,6 +31,14 @@ PANG_MUST_CHECK pang_code pang_maintenance_ask(const pang_env *env, const pang_p
 PANG_MUST_CHECK pang_code pang_maintenance_put(pang_txn *txn, pang_arena *arena, pang_str scope,
                                                const pang_env *env, pang_rec_maintenance *run,
                                                bool waits, pang_err *err);
+
+/* What retention did joins what the record says. ERRORS: RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_maintenance_note_records(pang_rec_maintenance *run,
+                                                        const pang_retain_outcome *outcome,
+                                                        pang_arena *arena, pang_err *err);
+/* Counts of records as bodies have them: those that are not zero. NULL without memory. */
+pang_rec_count **pang_record_counts(const uint64_t *records, const uint64_t *bytes,
+                                    pang_arena *arena, size_t *ret_n);
 
 /* What a collector's run did joins what the record says. NULL without memory in `reason`. */
 void pang_maintenance_note(pang_rec_maintenance *run, const pang_gc_outcome *outcome,

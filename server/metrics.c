@@ -124,9 +124,10 @@ void pang_counters_add_source(pang_counters *counters, pang_sample_fn *fn, void 
 
 /* ---- the text ---- */
 
-static void print_head(pang_buf *to, const char *name, const char *type, const char *help)
+static void print_head(pang_buf *to, pang_str name, const char *type, const char *help)
 {
-    pang_buf_printf(to, "# HELP %s %s.\n# TYPE %s %s\n", name, help, name, type);
+    pang_buf_printf(to, "# HELP %" PANG_STR_FMT " %s.\n# TYPE %" PANG_STR_FMT " %s\n",
+                    PANG_STR_ARG(name), help, PANG_STR_ARG(name), type);
 }
 
 static pang_str path_of(const pang_counters *counters, size_t i)
@@ -144,7 +145,7 @@ static uint64_t calls_of(const method_numbers *method)
 
 static void print_calls(const pang_counters *counters, pang_buf *to)
 {
-    print_head(to, "pangolin_rpc_total", "counter", "Calls by method and code");
+    print_head(to, PANG_STR("pangolin_rpc_total"), "counter", "Calls by method and code");
     for (size_t i = 0; i < counters->n_methods; i++) {
         for (unsigned code = 0; code < CODES; code++) {
             uint64_t n = read_number(&counters->methods[i].codes[code]);
@@ -180,13 +181,22 @@ static void print_durations(const pang_counters *counters, size_t i, pang_buf *t
                     PANG_STR_ARG(path), (unsigned long long)sum);
 }
 
+/* The name without labels. */
+static pang_str family_of(const pang_sample *sample)
+{
+    pang_str name = pang_str_from(sample->name);
+    return pang_str_slice(name, 0, pang_str_find(name, '{'));
+}
+
 static void print_sources(const pang_counters *counters, pang_buf *to)
 {
     for (size_t i = 0; i < counters->n_sources; i++) {
         pang_sample samples[PANG_SAMPLES_MAX];
         size_t n = counters->sources[i].fn(counters->sources[i].arg, samples, PANG_SAMPLES_MAX);
         for (size_t s = 0; s < n; s++) {
-            print_head(to, samples[s].name, samples[s].type, samples[s].help);
+            pang_str family = family_of(&samples[s]);
+            if (s == 0 || !pang_str_equal(family, family_of(&samples[s - 1])))
+                print_head(to, family, samples[s].type, samples[s].help);
             pang_buf_printf(to, "%s %.15g\n", samples[s].name, samples[s].value);
         }
     }
@@ -195,13 +205,14 @@ static void print_sources(const pang_counters *counters, pang_buf *to)
 void pang_counters_print(const pang_counters *counters, pang_buf *to)
 {
     print_calls(counters, to);
-    print_head(to, "pangolin_rpc_duration_seconds", "histogram", "Time from request to answer");
+    print_head(to, PANG_STR("pangolin_rpc_duration_seconds"), "histogram",
+               "Time from request to answer");
     for (size_t i = 0; i < counters->n_methods; i++) {
         if (calls_of(&counters->methods[i]) > 0)
             print_durations(counters, i, to);
     }
     for (size_t i = 0; i < PANG_COUNT_MAX; i++) {
-        print_head(to, named[i].name, "counter", named[i].help);
+        print_head(to, pang_str_from(named[i].name), "counter", named[i].help);
         pang_buf_printf(to, "%s %llu\n", named[i].name,
                         (unsigned long long)read_number(&counters->named[i]));
     }

@@ -43,7 +43,9 @@ int64_t pang_metrics_clock(void);
 
 /* A gauge or counter that somebody else keeps: reads `value` when the text is made. */
 typedef struct {
-    const char *name, *type, *help; /* "pangolin_pool_threads", "gauge" or "counter" */
+    /* "pangolin_pool_threads", "gauge" or "counter". A name may have labels: "a{kind=\"b\"}"; those
+     * of one name follow each other. */
+    const char *name, *type, *help;
     double value;
 } pang_sample;
 /* Fills up to `max` samples; returns how many. */

@@ -41,6 +41,7 @@ typedef Pangolin__Store__V1__MaintenanceRun pang_rec_maintenance;
 typedef Pangolin__Store__V1__MaintenanceDue pang_rec_maintenance_due;
 typedef Pangolin__Store__V1__Floor pang_rec_floor;
 typedef Pangolin__Store__V1__Care pang_rec_care;
+typedef Pangolin__Store__V1__RecordCount pang_rec_count;
 
 /* The wire form, in arena, for the body of a put: the message may go at once. Empty without memory
  * (the arena is then marked as failed). */

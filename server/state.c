@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "server/bootstrap.h"
+#include "server/care.h"
 
 enum {
     FILES_EVERY_MS = 1000,     /* while files are written: a sync disturbs the commits beside it */
@@ -38,6 +39,7 @@ void pang_state_close(pang_state *state)
 {
     if (state == NULL)
         return;
+    pang_care_free(state->care);
     pang_documents_free(state->documents);
     pang_zip_free(state->zip);
     pang_trees_free(state->trees);
@@ -126,5 +128,15 @@ void pang_state_get_stats(pang_state *state, pang_state_stats *ret)
         .gc_removed = atomic_load(&state->gc_removed),
         .gc_bytes = atomic_load(&state->gc_bytes),
         .gc_last_ms = atomic_load(&state->gc_last_ms),
+    };
+}
+
+void pang_state_get_records(pang_state *state, size_t kind, pang_record_stats *ret)
+{
+    *ret = (pang_record_stats){
+        .kind = pang_retain_kind_name((pang_retain_kind)kind),
+        .records = atomic_load(&state->records[kind]),
+        .bytes = atomic_load(&state->record_bytes[kind]),
+        .removed = atomic_load(&state->retain_removed[kind]),
     };
 }

@@ -25,6 +25,7 @@ typedef struct {
     pang_db *db;
     pang_objects *const *objects; /* NULL at the end; borrowed */
     size_t documents_bytes;       /* 0: PANG_DOCUMENTS_BYTES */
+    int64_t care_interval_ms;     /* between two cares for a catalog (server/care.h); 0: never */
 } pang_state_config;
 
 /* Touches nothing yet. ERRORS: RESOURCE_EXHAUSTED. */
@@ -66,5 +67,13 @@ typedef struct {
     int64_t gc_last_ms;                                 /* when a run ended last; 0: none has */
 } pang_state_stats;
 void pang_state_get_stats(pang_state *state, pang_state_stats *ret);
+
+/* Records of one kind in all catalogs, as their last cares found, and what this process removed. */
+typedef struct {
+    const char *kind;
+    uint64_t records, bytes, removed; /* bytes 0: not counted */
+} pang_record_stats;
+/* REQUIRES: kind < PANG_RETAIN_KINDS (server/retain.h). */
+void pang_state_get_records(pang_state *state, size_t kind, pang_record_stats *ret);
 
 #endif

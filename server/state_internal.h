@@ -23,6 +23,8 @@ struct pang_state {
     atomic_uint_fast64_t gc_runs, gc_skipped, gc_removed, gc_bytes;
     atomic_int_fast64_t gc_last_ms;
     atomic_uint_fast64_t retain_removed[PANG_RETAIN_KINDS];
+    atomic_uint_fast64_t records[PANG_RETAIN_KINDS], record_bytes[PANG_RETAIN_KINDS];
+    struct pang_care *care; /* of the thread that cares; NULL: not begun */
     atomic_uint_fast64_t files_synced, files_restored, files_purged, rounds_failed;
     int64_t files_at_ms, due_at_ms; /* mono: the next rounds; of the thread that works */
 };

@@ -16,6 +16,7 @@
 
 typedef Pangolin__V1__MaintenanceOutcome shown_outcome;
 typedef Pangolin__V1__DroppedTable shown_table;
+typedef Pangolin__V1__RecordCount shown_count;
 
 enum {
     FILES_SHOWN = 1000, /* of a dry run */
@@ -40,6 +41,17 @@ static pang_code show_outcome(pang_arena *arena, const pang_rec_maintenance *run
     out->tables = (int64_t)run->tables;
     out->skipped = (int64_t)run->skipped;
     out->reason = run->reason;
+    out->records = pang_arena_alloc_n(arena, run->n_records, sizeof *out->records);
+    shown_count *counts = pang_arena_alloc_n(arena, run->n_records, sizeof *counts);
+    if (out->records == NULL || counts == NULL)
+        return pang_fail_memory(err);
+    for (size_t i = 0; i < run->n_records; i++) {
+        counts[i] = (shown_count)PANGOLIN__V1__RECORD_COUNT__INIT;
+        counts[i].kind = run->records[i]->kind;
+        counts[i].count = (int64_t)run->records[i]->records;
+        out->records_removed += counts[i].count;
+        out->records[out->n_records++] = &counts[i];
+    }
     *ret = out;
     return PANG_OK;
 }
@@ -132,6 +144,9 @@ static pang_code maintain_table(pang_call *call, const void *request, void *repl
                                           in->_retention_ms_case != 0 ? &in->retention_ms : NULL,
                                           in->_older_than_ms_case != 0 ? &in->older_than_ms : NULL,
                                           in->retain_last, in->dry_run, &run, err);
+    if (code == PANG_OK && strcmp(in->job_type, PANG_JOB_HISTORY) == 0)
+        code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                         "job_type \"" PANG_JOB_HISTORY "\" is of catalogs");
     if (code == PANG_OK)
         code = pang_table_find(call, in->prefix, in->namespace_, in->n_namespace_, in->table, &view,
                                &table, err);
