@@ -194,7 +194,7 @@ static pang_code next_document(pang_view *view, pang_state *state, const pang_js
                                const pang_content *table, pang_json *ids, pang_json **ret,
                                pang_err *err)
 {
-    pang_json *updates;
+    pang_json *updates = NULL;
     pang_model_outcome outcome;
     pang_code code = removal_of(ids, view->arena, &updates, err);
     if (code != PANG_OK)

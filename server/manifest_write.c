@@ -181,8 +181,8 @@ pang_code pang_manifest_list_write(const pang_manifest_list_new *list, const pan
                                    pang_err *err)
 {
     static const size_t n_meta[] = {0, 3, 4, 5}; /* by version */
-    pang_manifest *rows;
-    int64_t next;
+    pang_manifest *rows = NULL;
+    int64_t next = 0;
     if (list->format_version < 1 || list->format_version > 3)
         return fail_argument(err, "manifest lists have format version 1, 2 or 3");
     if (list->n > PANG_MANIFESTS_MAX)

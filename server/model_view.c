@@ -181,7 +181,7 @@ static void log_version(pang_model_build *b)
 
 static pang_code end(pang_model_build *b, pang_err *err)
 {
-    size_t keep, added = b->view_version.n;
+    size_t keep = 0, added = b->view_version.n;
     if (b->failed)
         return pang_fail_memory(err);
     if (pang_model_text(b->doc, "location").len == 0)

@@ -163,6 +163,8 @@ void fx_restart(fixture *fx)
 
 /* ---- calls ---- */
 
+static _Thread_local pang_id last_commit;
+
 static const pang_method *find_method(const char *name)
 {
     for (size_t s = 0; pang_services[s] != NULL; s++)
@@ -204,7 +206,7 @@ static pang_code run_once(fixture *fx, pang_arena *arena, const pang_method *met
                                          : pang_txn_finish(call.txn, err);
     *ret_keep = call.keep;
     *carried = call.carried;
-    fx->commit = call.commit;
+    last_commit = call.commit;
     fx->retry_after_s = call.retry_after_s;
     return code;
 }
@@ -223,7 +225,14 @@ pang_code fx_call_in(fixture *fx, pang_arena *arena, const char *method, const v
 
 pang_code fx_call(fixture *fx, const char *method, const void *in, void *out)
 {
-    return fx_call_in(fx, fx->arena, method, in, out, &fx->runs, &fx->keep, &fx->err);
+    pang_code code = fx_call_in(fx, fx->arena, method, in, out, &fx->runs, &fx->keep, &fx->err);
+    fx->commit = last_commit;
+    return code;
+}
+
+pang_id fx_commit_of_thread(void)
+{
+    return last_commit;
 }
 
 /* ---- streams of replies: weak, since some tests link the server's own dispatcher, too ---- */

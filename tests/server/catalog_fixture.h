@@ -51,7 +51,7 @@ typedef struct {
     pang_str keep;     /* what it kept, in arena */
     pang_str address;  /* of who calls; empty: none */
     pang_str message, properties; /* that callers say about their commits; empty: nothing */
-    pang_id commit;               /* of the last call; nil: none */
+    pang_id commit;               /* of the last fx_call; nil: none */
     pang_code refuses; /* what each piece of a stream is answered before it is looked at */
     _Atomic unsigned retry_after_s; /* what the last call said */
 } fixture;
@@ -70,6 +70,9 @@ pang_code fx_call_in(fixture *fx, pang_arena *arena, const char *method, const v
                      unsigned *ret_runs, pang_str *ret_keep, pang_err *err);
 /* The same in fx->arena, leaving the error in fx->err. */
 pang_code fx_call(fixture *fx, const char *method, const void *in, void *out);
+
+/* The commit of the last call that this thread made; nil: none. */
+pang_id fx_commit_of_thread(void);
 
 /* Runs a stream of replies; `got` sees each, and false from it is a client that goes. */
 typedef bool fx_got_fn(void *arg, const void *out);

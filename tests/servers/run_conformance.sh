@@ -39,6 +39,7 @@ case $1 in
     "$PANG_BIN/tests/storage/conformance_postgres"
     status=$?
     PANG_SEEDS=6 timeout 300 "$PANG_BIN/tests/versions/versions_postgres" || status=1
+    timeout 300 "$PANG_BIN/tests/versions/together_postgres" || status=1
     folder=${PANG_TEST_URL#*host=}
     flaky postgres "unix:${folder%%&*}/.s.PGSQL.5432" \
         postgres://pangolin@127.0.0.1:PORT/postgres 300 || status=1
@@ -63,13 +64,13 @@ if [ -z "${PANG_BIN:-}" ]; then
     # shellcheck disable=SC2086
     bazel ${PANG_BAZEL_STARTUP:-} build \
         //tests/storage:{conformance,flaky}_{postgres,mongodb} \
-        //tests/versions:versions_{postgres,mongodb} || exit 1
+        //tests/versions:{versions,together}_{postgres,mongodb} || exit 1
     PANG_BIN=bazel-bin
 fi
 # Copied, since the next build of whomever moves bazel-bin.
 mkdir -p "$work"/tests/{storage,versions}
 cp "$PANG_BIN"/tests/storage/{conformance,flaky}_{postgres,mongodb} "$work/tests/storage/" || exit 1
-cp "$PANG_BIN"/tests/versions/versions_{postgres,mongodb} "$work/tests/versions/" || exit 1
+cp "$PANG_BIN"/tests/versions/{versions,together}_{postgres,mongodb} "$work/tests/versions/" || exit 1
 touch "$log"
 broken=0
 export PANG_BIN=$work

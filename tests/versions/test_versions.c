@@ -1,7 +1,6 @@
 /*
  * The whole of branches, tags, commits, differences and merges, through the services, against a
- * model that copies everything: random steps, each done in both, then compared. On every backend:
- * the url is the first argument, or PANG_TEST_URL; "%t" in it is the test's temporary folder.
+ * model that copies everything: random steps, each done in both, then compared. On every backend.
  *
  * PANG_SEED names the first seed, PANG_SEEDS how many (1 to look at one), PANG_STEPS how many steps
  * each has; PANG_TRACE shows the steps. A failing seed fails again. PANG_TEST_LONG: many.
@@ -11,6 +10,7 @@
 #include <string.h>
 
 #include "tests/versions/steps.h"
+#include "tests/versions/url.h"
 
 enum { SEEDS = 12, SEEDS_LONG = 400, STEPS = 90, STEPS_LONG = 260 };
 
@@ -63,17 +63,6 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_versions__against_a_model),
     };
-    static char url[1024];
-    const char *given = argc > 1 ? argv[1] : getenv("PANG_TEST_URL"), *hole, *folder;
-    if (given == NULL)
-        given = "memory:";
-    hole = strstr(given, "%t");
-    folder = getenv("TEST_TMPDIR");
-    if (hole == NULL)
-        (void)snprintf(url, sizeof url, "%s", given);
-    else
-        (void)snprintf(url, sizeof url, "%.*s%s%s", (int)(hole - given), given,
-                       folder == NULL ? "." : folder, hole + 2);
-    the_url = url;
+    the_url = test_url(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
