@@ -307,6 +307,11 @@ static pang_code take_table(const pang_merge_task *task, pang_merge_item *item, 
         return code;
     item->document_base = table.target.location;
     item->body->origin = item->body->value_origin = 0;
+    if (task->back) /* its own past, unless it was read through: as shared as it was */
+        item->body->shared = item->source.body->shared || item->target.body->shared ||
+                             !item->target.own ||
+                             !pang_id_equal(task->source->levels[0].branch,
+                                            task->target->levels[0].branch);
     return unite_reserved(task, item, err);
 }
 

@@ -381,6 +381,17 @@ ROWS = [
         CREATE_IN, fresh="mended", message={"id": "{operation}"}),
     Row("MergeService/AbortMerge", "POST", "/api/v1/merge-operations/{operation}/abort", CREATE_IN,
         fresh="torn", message={"id": "{operation}"}),
+    # ---- what works like a merge: w writes the branch ----
+    Row("MergeService/RebaseBranch", "POST", "/api/v1/branches/{branch}/rebase", CREATE_IN,
+        message={"name": "{branch}"}, body={"catalog": "{catalog}"}),
+    Row("MergeService/CherryPick", "POST", "/api/v1/branches/{branch}/cherry-pick", CREATE_IN,
+        message={"name": "{branch}"}, body={"catalog": "{catalog}", "commit": "{commit}"}),
+    Row("MergeService/Revert", "POST", "/api/v1/branches/{branch}/revert", CREATE_IN,
+        message={"name": "{branch}"},
+        body={"catalog": "{catalog}", "commit": "{commit}", "dry_run": True}),
+    Row("MergeService/RestoreBranch", "POST", "/api/v1/branches/{branch}/restore", CREATE_IN,
+        message={"name": "{branch}"},
+        body={"catalog": "{catalog}", "to": "{commit}", "dry_run": True}),
     # ---- commits: whoever reads lake ----
     Row("CommitService/ListCommits", "GET", "/api/v1/branches/{branch}/commits?catalog={catalog}",
         OF_LAKE, message={"name": "{branch}", "catalog": "{catalog}"}),

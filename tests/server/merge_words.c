@@ -389,6 +389,103 @@ bool mfx_run(fixture *fx, mfx_merge *m)
     return m->code == PANG_OK && m->conflicts[0] == '\0';
 }
 
+/* ---- what works like a merge ---- */
+
+static pang_code plan_again(fixture *fx, mfx_kind kind, mfx_merge *m, pang_merge_task *task,
+                            pang_view *source, pang_merge_changes *changes)
+{
+    pang_commit_row head = {0};
+    pang_view from = rfx_view(fx, m->source);
+    if (m->at != 0)
+        pang_view_set_at(&from, m->at);
+    pang_code code = pang_commit_head(&from, &head, &fx->err);
+    if (code != PANG_OK)
+        return code;
+    pang_point at = {pang_id_of(head.body->branch), head.sequence};
+    return kind == MFX_RESTORE
+               ? pang_again_restore(task, at, source, changes, &fx->err)
+               : pang_again_commit(task, at, kind == MFX_REVERT, source, changes, &fx->err);
+}
+
+static pang_code finish(fixture *fx, mfx_merge *m, const pang_merge_task *task,
+                        const pang_merge_plan *plan, bool marks)
+{
+    pang_merge_apply how = {.who = &fx->who, .message = PANG_STR("again"), .marks = marks};
+    pang_code code = pang_merge_apply_plan(task, plan, &how, &fx->err);
+    if (code == PANG_OK)
+        code = pang_txn_commit(task->target->txn, &fx->err);
+    if (code == PANG_OK)
+        m->number = pang_txn_number(task->target->txn, 0);
+    return code;
+}
+
+bool mfx_again(fixture *fx, mfx_kind kind, mfx_merge *m)
+{
+    pang_view target = rfx_view(fx, m->target), source;
+    pang_merge_changes changes;
+    pang_merge_plan plan = {0};
+    pang_merge_task task = {.env = &fx->env, .target = &target, .commit = pang_id_v7(&fx->env)};
+    m->conflicts = "";
+    read_modes(fx, m->modes, &task);
+    read_choices(fx, m, &task);
+    m->code = plan_again(fx, kind, m, &task, &source, &changes);
+    if (m->code == PANG_OK)
+        m->code = pang_merge_plan_make(&task, &plan, &fx->err);
+    if (m->code != PANG_OK)
+        return false;
+    m->conflicts = list_conflicts(fx, &plan);
+    m->n_changes = plan.n_changes;
+    if (plan.n_conflicts == 0 && plan.n_changes > 0)
+        m->code = finish(fx, m, &task, &plan, false);
+    return m->code == PANG_OK && plan.n_conflicts == 0;
+}
+
+static pang_code rebase(fixture *fx, mfx_merge *m)
+{
+    pang_view old = rfx_view(fx, m->source), onto = old, source, target;
+    pang_str ref = pang_str_from(m->target);
+    pang_merge_base base;
+    pang_merge_changes changes;
+    pang_merge_plan plan = {0};
+    pang_branch_made made;
+    pang_id id = pang_id_v7(&fx->env);
+    uint64_t now;
+    ref = pang_str_after(ref, pang_str_find(ref, '@') + 1);
+    check(fx, pang_view_switch(&onto, ref.len == 0 ? PANG_MAIN_REF : ref, "x", &fx->err), "onto");
+    check(fx, pang_branch_hold(&old, old.levels[0].branch, &now, &fx->err), "hold");
+    check(fx, pang_branch_settle(&onto, &fx->err), "settle");
+    source = old;
+    pang_view_set_at(&source, now);
+    pang_merge_changes_begin(&changes, fx->arena);
+    pang_merge_task task = {.env = &fx->env,
+                            .source = &source,
+                            .target = &target,
+                            .base = &base,
+                            .changes = &changes,
+                            .commit = pang_id_v7(&fx->env)};
+    pang_code code = pang_again_view(&old, &onto, id, &target, &fx->err);
+    if (code == PANG_OK)
+        code = pang_merge_base_find(&source, &onto, &base, &fx->err);
+    if (code == PANG_OK)
+        code = pang_merge_changes_since(&changes, &source, &base, &fx->err);
+    if (code == PANG_OK)
+        code = pang_merge_plan_make(&task, &plan, &fx->err);
+    m->conflicts = list_conflicts(fx, &plan);
+    if (code != PANG_OK || plan.n_conflicts > 0)
+        return code;
+    code = pang_again_swing(&old, &onto, id, &fx->env, &fx->who, &made, &fx->err);
+    if (code == PANG_OK)
+        code = pang_merge_keep_source(&target, base.source.points[0], &fx->err);
+    return code == PANG_OK ? finish(fx, m, &task, &plan, true) : code;
+}
+
+bool mfx_rebase(fixture *fx, mfx_merge *m)
+{
+    m->conflicts = "";
+    m->code = rebase(fx, m);
+    return m->code == PANG_OK && m->conflicts[0] == '\0';
+}
+
 const char *mfx_conflicts(fixture *fx, const char *source, const char *target)
 {
     mfx_merge m = {.source = source, .target = target};

@@ -13,7 +13,7 @@
 #ifndef PANG_TESTS_MERGE_WORDS_H
 #define PANG_TESTS_MERGE_WORDS_H
 
-#include "server/merge_apply.h"
+#include "server/merge_replay.h"
 #include "tests/server/ref_fixture.h"
 
 /* Does all words on a branch. */
@@ -42,6 +42,12 @@ typedef struct {
 
 /* Plans and, without conflicts, applies. False: there were conflicts, or it failed (code). */
 bool mfx_run(fixture *fx, mfx_merge *merge);
+/* What works like a merge, of the same form. Of a pick and a revert the source's newest commit, or
+ * that of number `at`; of a restore that state; of a rebase the branch, whose target is its new
+ * base. */
+typedef enum { MFX_PICK, MFX_REVERT, MFX_RESTORE } mfx_kind;
+bool mfx_again(fixture *fx, mfx_kind kind, mfx_merge *merge);
+bool mfx_rebase(fixture *fx, mfx_merge *merge);
 /* The same of two branches with nothing special, for its text: conflicts, or "". */
 const char *mfx_conflicts(fixture *fx, const char *source, const char *target);
 
