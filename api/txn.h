@@ -111,6 +111,9 @@ void pang_txn_set_id(pang_txn *txn, pang_id id, pang_str id_key, pang_str id_bod
  * without commit), and never when it landed or its outcome stayed unknown: for files written in
  * advance. Runs in commit, or when the arena is reset. False without memory (fn has then run). */
 bool pang_txn_on_lost(pang_txn *txn, void (*fn)(void *arg), void *arg);
+/* What was written in advance up to here will not be named by this transaction, whether it lands or
+ * not: its hooks run now. */
+void pang_txn_take_back(pang_txn *txn);
 
 /* The wall clock of the store's environment, for deadlines that bodies hold. */
 int64_t pang_txn_wall_ms(const pang_txn *txn);

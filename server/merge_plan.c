@@ -141,7 +141,9 @@ static pang_code read_halves(const pang_merge_task *task, pang_merge_item *const
             code = read_states(&view, items, n, scratch, err);
         for (size_t i = 0; code == PANG_OK && i < n; i++)
             items[i]->half[k].source = items[i]->half[k].target = scratch[i];
-        if (code != PANG_OK || pair->one)
+        if (code != PANG_OK)
+            return code;
+        if (pair->one)
             continue;
         code = half_view(task, pair->target, &view, err);
         if (code == PANG_OK)

@@ -100,6 +100,7 @@ pang_code pang_merge_run_show(pang_merge_run *m, bool dry, Pangolin__V1__MergeOp
 {
     pang_rec_merge_conflict **made = NULL;
     if (dry) {
+        pang_txn_take_back(m->call->txn); /* nothing will name the files of merged tables */
         m->op->id = (ProtobufCBinaryData){0};
         if (m->plan.n_conflicts > 0)
             m->op->status = PANG_MERGE_CONFLICTED;

@@ -364,6 +364,7 @@ pang_code pang_merge_run_wait(pang_merge_run *m, Pangolin__V1__MergeConflicted *
     Pangolin__V1__MergeConflicted *out = pang_arena_alloc(call->arena, sizeof *out);
     if (out == NULL)
         return pang_fail_memory(err);
+    pang_txn_take_back(call->txn); /* files of tables that did merge: they will be once more */
     pang_code code = pang_merge_conflicts_keep(call, m->op, m->decided, &m->plan, err);
     m->op->status = PANG_MERGE_CONFLICTED;
     if (code == PANG_OK)

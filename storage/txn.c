@@ -272,6 +272,12 @@ bool pang_txn_on_lost(pang_txn *txn, void (*fn)(void *arg), void *arg)
     return true;
 }
 
+void pang_txn_take_back(pang_txn *txn)
+{
+    assert(txn->magic == PANG_TXN_MAGIC && !txn->ended);
+    run_lost(txn);
+}
+
 pang_code pang_txn_finish(pang_txn *txn, pang_err *err)
 {
     assert(txn->magic == PANG_TXN_MAGIC && !txn->ended);

@@ -12,6 +12,7 @@
 #include "tests/fault/sweep.h"
 
 #include "pangolin/v1/branch.pb-c.h"
+#include "pangolin/v1/merge.pb-c.h"
 
 typedef Pangolin__V1__LoadTableResponse load_out;
 
@@ -275,6 +276,99 @@ static void check_expired(void *world, pang_code code)
     assert_true(record.version == 0);
 }
 
+/* ---- merges and rebases ---- */
+
+static pang_code commit_on_branch(fixture *fx, const char *updates)
+{
+    Pangolin__V1__CommitTableRequest in = PANGOLIN__V1__COMMIT_TABLE_REQUEST__INIT;
+    Pangolin__V1__CommitTableResponse out;
+    in.prefix = (char *)(uintptr_t)FX_PREFIX "@dev";
+    in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
+    in.table = (char *)(uintptr_t) "t";
+    in.requirements = pang_bytes_of(PANG_STR("[]"));
+    in.updates = pang_bytes_of(pang_str_from(updates));
+    return fx_call(fx, "CommitTable", &in, &out);
+}
+
+#define SET_OTHER "[{\"action\":\"set-properties\",\"updates\":{\"other\":\"of-main\"}}]"
+
+/* A table that main and a branch changed, each its own property: four documents. */
+static void *begin_apart(void)
+{
+    fixture *fx = begin_table();
+    Pangolin__V1__CreateBranchRequest in = PANGOLIN__V1__CREATE_BRANCH_REQUEST__INIT;
+    Pangolin__V1__CreateBranchResponse out;
+    in.catalog = (char *)(uintptr_t)FX_PREFIX;
+    in.name = (char *)(uintptr_t) "dev";
+    in.branch_type = (char *)(uintptr_t) "ingest";
+    assert_int_equal(fx_call(fx, "CreateBranch", &in, &out), PANG_OK);
+    assert_int_equal(commit_on_branch(fx, SET_MARK), PANG_OK);
+    assert_int_equal(fx_commit(fx, "ns", "t", "[]", SET_OTHER, NULL), PANG_OK);
+    assert_int_equal(metadata_files(fx, "t"), 3);
+    pang_arena_reset(fx->arena);
+    return fx;
+}
+
+static pang_code run_merge(void *world, pang_err *err)
+{
+    fixture *fx = world;
+    Pangolin__V1__MergeBranchesRequest in = PANGOLIN__V1__MERGE_BRANCHES_REQUEST__INIT;
+    Pangolin__V1__MergeBranchesResponse out;
+    in.catalog = (char *)(uintptr_t)FX_PREFIX;
+    in.source_branch = (char *)(uintptr_t) "dev";
+    in.target_branch = (char *)(uintptr_t) "main";
+    return finish(fx, fx_call(fx, "MergeBranches", &in, &out), err);
+}
+
+static void check_merge(void *world, pang_code code)
+{
+    fixture *fx = world;
+    pang_err err;
+    assert_true(has_table(fx, "t", "of-main"));
+    bool done = has_table(fx, "t", "made-it");
+    judge(code, done);
+    if (code != PANG_UNKNOWN)
+        assert_int_equal(metadata_files(fx, "t"), done ? 4 : 3);
+    assert_int_equal(run_merge(fx, &err), PANG_OK);
+    assert_true(has_table(fx, "t", "made-it") && has_table(fx, "t", "of-main"));
+}
+
+static pang_code run_rebase(void *world, pang_err *err)
+{
+    fixture *fx = world;
+    Pangolin__V1__RebaseBranchRequest in = PANGOLIN__V1__REBASE_BRANCH_REQUEST__INIT;
+    Pangolin__V1__RebaseBranchResponse out;
+    in.catalog = (char *)(uintptr_t)FX_PREFIX;
+    in.name = (char *)(uintptr_t) "dev";
+    return finish(fx, fx_call(fx, "RebaseBranch", &in, &out), err);
+}
+
+/* Whether the branch shows what main did; it shows its own change in any case. */
+static bool branch_has_both(fixture *fx)
+{
+    Pangolin__V1__LoadTableRequest in = PANGOLIN__V1__LOAD_TABLE_REQUEST__INIT;
+    load_out out;
+    in.prefix = (char *)(uintptr_t)FX_PREFIX "@dev";
+    in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
+    in.table = (char *)(uintptr_t) "t";
+    assert_int_equal(fx_call(fx, "LoadTable", &in, &out), PANG_OK);
+    assert_non_null(memmem(out.metadata.data, out.metadata.len, "made-it", 7));
+    return memmem(out.metadata.data, out.metadata.len, "of-main", 7) != NULL;
+}
+
+static void check_rebase(void *world, pang_code code)
+{
+    fixture *fx = world;
+    pang_err err;
+    bool done = branch_has_both(fx);
+    judge(code, done);
+    if (code != PANG_UNKNOWN)
+        assert_int_equal(metadata_files(fx, "t"), done ? 4 : 3);
+    assert_false(has_table(fx, "t", "made-it"));
+    assert_int_equal(run_rebase(fx, &err), PANG_OK);
+    assert_true(branch_has_both(fx));
+}
+
 /* ---- later work ---- */
 
 /* A table whose files are due. */
@@ -311,6 +405,8 @@ static const fault_scene scenes[] = {
     {"later work", begin_purged, store_of, run_work, check_work, end, false},
     {"branch", begin_table, store_of, run_branch, check_branch, end, true},
     {"expiry", begin_expired, store_of, run_work, check_expired, end, false},
+    {"merge", begin_apart, store_of, run_merge, check_merge, end, true},
+    {"rebase", begin_apart, store_of, run_rebase, check_rebase, end, true},
 };
 
 static void test_service_faults__create(void **state)
@@ -361,6 +457,18 @@ static void test_service_faults__expiry(void **state)
     fault_sweep(&scenes[7]);
 }
 
+static void test_service_faults__merge(void **state)
+{
+    (void)state;
+    fault_sweep(&scenes[8]);
+}
+
+static void test_service_faults__rebase(void **state)
+{
+    (void)state;
+    fault_sweep(&scenes[9]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +480,8 @@ int main(void)
         cmocka_unit_test(test_service_faults__later_work),
         cmocka_unit_test(test_service_faults__branch),
         cmocka_unit_test(test_service_faults__expiry),
+        cmocka_unit_test(test_service_faults__merge),
+        cmocka_unit_test(test_service_faults__rebase),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
