@@ -37,7 +37,7 @@ typedef struct {
 } pang_merge_run;
 
 bool pang_merge_is_branch(const pang_view *view);
-/* Whether what `from` shows may come into a branch. ERRORS: FAILED_PRECONDITION. */
+/* Whether what `from` shows may come into a branch. */
 PANG_MUST_CHECK pang_code pang_merge_check_types(pang_view *from, const pang_view *into,
                                                  pang_err *err);
 
@@ -54,7 +54,7 @@ PANG_MUST_CHECK pang_code pang_merge_run_new(pang_merge_run *m, const char *sour
                                              const char *target, pang_point at, pang_err *err);
 /* Plans it: of what the operation says. */
 PANG_MUST_CHECK pang_code pang_merge_run_plan(pang_merge_run *m, pang_err *err);
-/* Fails when something cannot come back; `instead` says what to do. ERRORS: FAILED_PRECONDITION. */
+/* Fails when something cannot come back; `instead` says what to do. */
 PANG_MUST_CHECK pang_code pang_merge_check_lost(pang_merge_run *m, const char *instead,
                                                 pang_err *err);
 /* Without conflicts: the commit, and the operation is completed. */
@@ -69,20 +69,17 @@ typedef struct {
     size_t n_modes;
     const char *default_mode, *isolation, *message, *expected_head;
 } pang_merge_said;
-/* Puts it into the operation; `branch` is the one whose head is expected. ERRORS: INVALID_ARGUMENT,
- * FAILED_PRECONDITION (another head). */
+/* Puts it into the operation; `branch` is the one whose head is expected. */
 PANG_MUST_CHECK pang_code pang_merge_run_read(pang_merge_run *m, const pang_merge_said *said,
                                               pang_view *branch, pang_err *err);
 /* The operation with what was done, or (`dry`) would be. */
 PANG_MUST_CHECK pang_code pang_merge_run_show(pang_merge_run *m, bool dry,
                                               Pangolin__V1__MergeOperation **ret, pang_err *err);
 
-/* svc_merge_replay.c: opens what a waiting operation that is no merge needs. ERRORS:
- * FAILED_PRECONDITION (something is gone), PERMISSION_DENIED. */
+/* Opens what a waiting operation needs. */
 PANG_MUST_CHECK pang_code pang_merge_open_rebase(pang_merge_run *m, pang_err *err);
 PANG_MUST_CHECK pang_code pang_merge_open_target(pang_merge_run *m, pang_err *err);
-/* Of a rebase whose base is found: the new base has all that the branch is read through. ERRORS:
- * INVALID_ARGUMENT. */
+/* Of a rebase whose base is found: the new base has all that the branch is read through. */
 PANG_MUST_CHECK pang_code pang_merge_check_onto(const pang_merge_run *m, pang_err *err);
 /* "branch ... is not there any more". */
 pang_code pang_merge_fail_gone(const char *name, pang_err *err);
