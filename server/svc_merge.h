@@ -13,6 +13,7 @@
 
 #define PANG_MERGE_REASON "ConflictException"
 
+/* What is done, as records of operations say it. */
 #define PANG_WORK_MERGE PANGOLIN__STORE__V1__MERGE_OPERATION__WORK__WORK_UNSPECIFIED
 #define PANG_WORK_REBASE PANGOLIN__STORE__V1__MERGE_OPERATION__WORK__WORK_REBASE
 #define PANG_WORK_PICK PANGOLIN__STORE__V1__MERGE_OPERATION__WORK__WORK_CHERRY_PICK
@@ -36,8 +37,9 @@ typedef struct {
     pang_id commit;
 } pang_merge_run;
 
+/* Whether it shows a branch as of now, and no point. */
 bool pang_merge_is_branch(const pang_view *view);
-/* Whether what `from` shows may come into a branch. */
+/* Whether what `from` shows may come into a branch. ERRORS: FAILED_PRECONDITION. */
 PANG_MUST_CHECK pang_code pang_merge_check_types(pang_view *from, const pang_view *into,
                                                  pang_err *err);
 
@@ -54,7 +56,8 @@ PANG_MUST_CHECK pang_code pang_merge_run_new(pang_merge_run *m, const char *sour
                                              const char *target, pang_point at, pang_err *err);
 /* Plans it: of what the operation says. */
 PANG_MUST_CHECK pang_code pang_merge_run_plan(pang_merge_run *m, pang_err *err);
-/* Fails when something cannot come back; `instead` says what to do. */
+/* Fails when something cannot come back, and names it; `instead` says what to do. ERRORS:
+ * FAILED_PRECONDITION. */
 PANG_MUST_CHECK pang_code pang_merge_check_lost(pang_merge_run *m, const char *instead,
                                                 pang_err *err);
 /* Without conflicts: the commit, and the operation is completed. */
@@ -69,21 +72,26 @@ typedef struct {
     size_t n_modes;
     const char *default_mode, *isolation, *message, *expected_head;
 } pang_merge_said;
-/* Puts it into the operation; `branch` is the one whose head is expected. */
+/* Puts it into the operation; `branch` is the one whose head is expected. ERRORS: INVALID_ARGUMENT,
+ * FAILED_PRECONDITION (it has another head). */
 PANG_MUST_CHECK pang_code pang_merge_run_read(pang_merge_run *m, const pang_merge_said *said,
                                               pang_view *branch, pang_err *err);
 /* The operation with what was done, or (`dry`) would be. */
 PANG_MUST_CHECK pang_code pang_merge_run_show(pang_merge_run *m, bool dry,
                                               Pangolin__V1__MergeOperation **ret, pang_err *err);
 
-/* Opens what a waiting operation needs. */
+/* Opens what an operation that waits needs: of a rebase its three views, of all others the target
+ * by its id, since it may have another name now. ERRORS: FAILED_PRECONDITION (something is gone),
+ * PERMISSION_DENIED (the branch is protected by now). */
 PANG_MUST_CHECK pang_code pang_merge_open_rebase(pang_merge_run *m, pang_err *err);
 PANG_MUST_CHECK pang_code pang_merge_open_target(pang_merge_run *m, pang_err *err);
-/* Of a rebase whose base is found: the new base has all that the branch is read through. */
+/* Of a rebase whose base is found: the new base has all that the branch is read through, and not
+ * a selection of it, from which the rest would be missing afterwards. ERRORS: INVALID_ARGUMENT. */
 PANG_MUST_CHECK pang_code pang_merge_check_onto(const pang_merge_run *m, pang_err *err);
-/* "branch ... is not there any more". */
+/* "branch ... is not there any more: abort the operation". Returns FAILED_PRECONDITION. */
 pang_code pang_merge_fail_gone(const char *name, pang_err *err);
 
+/* Handlers of the other files. */
 pang_handler pang_merge_list_operations, pang_merge_get_operation, pang_merge_list_conflicts,
     pang_merge_resolve, pang_merge_abort;
 pang_handler pang_merge_rebase, pang_merge_cherry_pick, pang_merge_revert, pang_merge_restore;
