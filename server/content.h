@@ -163,6 +163,8 @@ typedef struct {
     size_t n_seen;
 } pang_edit;
 
+/* Whether an edit may begin, for what promises one: ERRORS as pang_edit_begin's of the view. */
+PANG_MUST_CHECK pang_code pang_edit_allowed(const pang_view *view, pang_err *err);
 /* NULL in *ret never. ERRORS: INVALID_ARGUMENT (the view is of the past), PERMISSION_DENIED (the
  * branch is protected, and view->merging is not set), RESOURCE_EXHAUSTED. What the view's call says
  * about its commit is taken (server/remark.h). */

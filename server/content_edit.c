@@ -46,8 +46,7 @@ static pang_code status(pang_edit *edit, pang_err *err)
     return pang_keys_status(&edit->view->keys, err);
 }
 
-pang_code pang_edit_begin(pang_view *view, const pang_env *env, const pang_principal *who,
-                          pang_edit **ret, pang_err *err)
+pang_code pang_edit_allowed(const pang_view *view, pang_err *err)
 {
     if (!view->writable)
         return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
@@ -58,6 +57,15 @@ pang_code pang_edit_begin(pang_view *view, const pang_env *env, const pang_princ
                          "branch \"%" PANG_STR_FMT
                          "\" is protected: write to another branch and merge it",
                          PANG_STR_ARG(view->ref_name));
+    return PANG_OK;
+}
+
+pang_code pang_edit_begin(pang_view *view, const pang_env *env, const pang_principal *who,
+                          pang_edit **ret, pang_err *err)
+{
+    pang_code code = pang_edit_allowed(view, err);
+    if (code != PANG_OK)
+        return code;
     pang_edit *edit = pang_arena_alloc(view->arena, sizeof *edit);
     if (edit == NULL)
         return pang_fail_memory(err);
@@ -68,7 +76,7 @@ pang_code pang_edit_begin(pang_view *view, const pang_env *env, const pang_princ
     edit->id = pang_id_v7(env);
     edit->takes_over = false;
     edit->slot = pang_txn_append(view->txn, pang_key_sequence(&view->keys, view->catalog));
-    pang_code code = status(edit, err);
+    code = status(edit, err);
     if (code == PANG_OK)
         code = pang_remark_of_call(edit, err);
     if (code == PANG_OK)

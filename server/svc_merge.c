@@ -36,10 +36,23 @@ static pang_code read_mode(const char *text, pang_merge_mode *ret, pang_err *err
                      "mode \"%.100s\" is none of normal, take_source, take_target, drop", text);
 }
 
+typedef Pangolin__Store__V1__MergeOperation__Mode mode;
+
+static pang_code check_key(const mode *list, size_t i, pang_err *err)
+{
+    if (list[i].key[0] == '\0')
+        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST, "modes[%zu] names no key",
+                         i);
+    for (size_t j = 0; j < i; j++)
+        if (strcmp(list[i].key, list[j].key) == 0)
+            return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                             "modes[%zu] names \"%.200s\" again", i, list[i].key);
+    return PANG_OK;
+}
+
 static pang_code read_modes(const pang_merge_said *in, pang_arena *arena,
                             pang_rec_merge_operation *op, pang_err *err)
 {
-    typedef Pangolin__Store__V1__MergeOperation__Mode mode;
     if (in->n_modes > PANG_CHANGES_MAX)
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                          "too many modes: %zu, at most %d", in->n_modes, PANG_CHANGES_MAX);
@@ -52,10 +65,8 @@ static pang_code read_modes(const pang_merge_said *in, pang_arena *arena,
         list[i] = (mode)PANGOLIN__STORE__V1__MERGE_OPERATION__MODE__INIT;
         list[i].key = in->modes[i]->key;
         op->modes[op->n_modes++] = &list[i];
-        if (in->modes[i]->key[0] == '\0')
-            code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
-                             "modes[%zu] names no key", i);
-        else
+        code = check_key(list, i, err);
+        if (code == PANG_OK)
             code = read_mode(in->modes[i]->mode, &list[i].kind, err);
     }
     return code;

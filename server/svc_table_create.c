@@ -134,6 +134,8 @@ pang_code pang_create_table(pang_call *call, const void *request, void *reply, p
     if (code == PANG_OK)
         code = pang_creation_absent(&c, err);
     if (code == PANG_OK)
+        code = pang_edit_allowed(&c.view, err);
+    if (code == PANG_OK)
         code = make_document(call, in, &c, err);
     if (code == PANG_OK)
         code = pang_next_prepare(call, &c.next, err);
