@@ -18,7 +18,7 @@ import harness  # noqa: E402
 import pyenv  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PATTERNS = ["spark_*.py", "crash.py", "race.py", "pyiceberg_*.py", "duckdb_*.py", "grpc_*.py",
+PATTERNS = ["spark_*.py", "crash*.py", "race.py", "pyiceberg_*.py", "duckdb_*.py", "grpc_*.py",
             "pypangolin_*.py", "auth_*.py", "start.py", "doors.py", "golden.py",
             "watch.py"]
 SCRIPT_S = 600
