@@ -7,6 +7,7 @@
 
 #include "server/branches.h"
 #include "server/ended.h"
+#include "server/erase.h"
 #include "server/locations.h"
 #include "server/metadata.h"
 #include "server/shared.h"
@@ -166,6 +167,8 @@ static pang_code run_in(piece *p, pang_err *err)
         return pang_sweep_run(p->state, p->key, p->due, p->arena, err);
     if (p->due->ended != NULL)
         return pang_ended_run(p->state, p->key, p->due, p->arena, err);
+    if (p->due->erases)
+        return pang_erase_run(p->state, p->key, p->due, p->arena, err);
     if (p->due->branch_expires)
         return pang_txn_run(p->state->config.db, pang_str_from(p->due->scope), PANG_NO_DEADLINE,
                             p->arena, expire, p, err);

@@ -33,6 +33,7 @@ typedef struct {
     int64_t hidden_ms;
     pang_rec_point **bases, **forks;
     size_t n_bases, n_forks;
+    pang_id next; /* that has its name now; nil: none */
 } pang_gc_branch;
 
 /* A merge mark; numbers that its record leaves out are filled in. */
@@ -75,8 +76,10 @@ bool pang_gc_made_at(const pang_gc_points *points, pang_id branch, uint64_t from
 PANG_MUST_CHECK pang_code pang_gc_refs_moved(pang_store *store, pang_str scope, pang_id catalog,
                                              const pang_gc_points *points, pang_arena *arena,
                                              bool *ret, pang_err *err);
-/* Whether a merge is neither completed nor given up. */
+/* Whether a merge is neither completed nor given up; and the branch without which it can only be
+ * given up. */
 bool pang_gc_is_open(const pang_rec_merge_operation *merge);
+pang_id pang_gc_merge_into(const pang_rec_merge_operation *merge);
 
 /* ---- gc_scan.c: over all rows of a range ---- */
 

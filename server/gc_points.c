@@ -132,7 +132,8 @@ static bool take_branch(void *arg, const pang_record *row, pang_arena *arena)
                              .bases = body->bases,
                              .n_bases = body->n_bases,
                              .forks = body->forks,
-                             .n_forks = body->n_forks};
+                             .n_forks = body->n_forks,
+                             .next = pang_id_of(body->next)};
     branch.old = body->hidden && body->hidden_ms <= r->made->horizon_ms;
     branch.kept = !branch.old;
     add_branch(r, &branch);
@@ -215,6 +216,50 @@ bool pang_gc_is_open(const pang_rec_merge_operation *merge)
            merge->status != PANGOLIN__STORE__V1__MERGE_OPERATION__STATUS__STATUS_ABORTED;
 }
 
+pang_id pang_gc_merge_into(const pang_rec_merge_operation *merge)
+{
+    bool rebase = merge->work == PANGOLIN__STORE__V1__MERGE_OPERATION__WORK__WORK_REBASE;
+    return pang_id_of(rebase ? merge->source_branch : merge->target_branch);
+}
+
+/* A point that an open merge goes back to, with all that is read through there. */
+static void add_stand(reading *r, pang_id branch, uint64_t sequence)
+{
+    pang_rec_point at = PANGOLIN__STORE__V1__POINT__INIT, *list[] = {&at};
+    const pang_gc_branch *of = find_branch(r, branch);
+    at.branch = pang_bytes_of_id(&branch);
+    at.sequence = sequence;
+    add_chain(r, list, 1);
+    if (of != NULL)
+        add_origins(r, of);
+}
+
+/* The commit that a pick or a revert is of, and what it found. */
+static void add_commit(reading *r, pang_id commit)
+{
+    pang_record record;
+    pang_rec_commit *body;
+    r->code = get_one(r, pang_key_commit_id(&r->keys, commit), &record);
+    if (r->code != PANG_OK || record.version == 0 || record.body.len == 0 ||
+        !unpack(r, &pangolin__store__v1__commit__descriptor, &record, &body))
+        return;
+    add_stand(r, pang_id_of(body->branch), record.sequence);
+    add_stand(r, pang_id_of(body->branch), record.sequence - 1);
+}
+
+static void add_merge(reading *r, const pang_rec_merge_operation *merge)
+{
+    const pang_rec_point *onto = merge->onto;
+    if (merge->source != NULL)
+        add_stand(r, pang_id_of(merge->source->branch), merge->source->sequence);
+    if (onto != NULL)
+        add_stand(r, pang_id_of(onto->branch), onto->sequence != 0 ? onto->sequence : PANG_NOW);
+    if (r->code == PANG_OK && merge->commit.len > 0)
+        add_commit(r, pang_id_of(merge->commit));
+    if (r->code == PANG_OK && merge->base_commit.len > 0)
+        take_base(r, pang_id_of(merge->base_commit));
+}
+
 static void take_operation(reading *r, pang_id id)
 {
     pang_record record;
@@ -224,17 +269,24 @@ static void take_operation(reading *r, pang_id id)
         !unpack(r, &pangolin__store__v1__merge_operation__descriptor, &record, &merge) ||
         !pang_gc_is_open(merge))
         return;
-    const pang_gc_branch *into = find_branch(r, pang_id_of(merge->target_branch));
-    if (into == NULL || into->old) /* it can only be given up */
-        return;
-    if (merge->source != NULL) {
-        const pang_gc_branch *from = find_branch(r, pang_id_of(merge->source->branch));
-        add_chain(r, &merge->source, 1);
-        if (from != NULL)
-            add_origins(r, from);
+    const pang_gc_branch *into = find_branch(r, pang_gc_merge_into(merge));
+    if (into != NULL && !into->old) /* else it can only be given up */
+        add_merge(r, merge);
+}
+
+/* Who was made from a branch that a rebase replaced finds the one that has its name now. */
+static void keep_successors(reading *r)
+{
+    pang_gc_points *made = r->made;
+    for (size_t i = 0; i < made->n_branches && r->code == PANG_OK; i++) {
+        pang_gc_branch *at = &made->branches[i];
+        while (at != NULL && at->kept && !pang_id_is_nil(at->next)) {
+            at = find_branch(r, at->next);
+            if (at == NULL || at->kept)
+                break;
+            at->kept = true;
+        }
     }
-    if (r->code == PANG_OK && merge->base_commit.len > 0)
-        take_base(r, pang_id_of(merge->base_commit));
 }
 
 /* ---- merge marks ---- */
@@ -391,6 +443,7 @@ static void read_all(reading *r)
     add_hidden(r);
     for (size_t i = 0; r->code == PANG_OK && i < r->n_operations; i++)
         take_operation(r, r->operations[i]);
+    keep_successors(r);
     keep_chain(r);
     for (size_t i = 0; r->code == PANG_OK && i < r->made->n_branches; i++) {
         if (!r->made->branches[i].kept)

@@ -194,19 +194,6 @@ static pang_code switch_to_commit(pang_view *view, pang_str text, const char *re
     return pang_view_at_point(view, pang_id_of(row.body->branch), row.sequence, err);
 }
 
-static pang_code check_time(pang_view *view, pang_str text, int64_t time_ms, const char *reason,
-                            pang_err *err)
-{
-    pang_floor floor;
-    pang_code code = pang_floor_of(view, &floor, err);
-    if (code == PANG_OK && time_ms < floor.time_ms)
-        code = pang_fail(err, PANG_NOT_FOUND, reason,
-                         "Ref does not exist: %" PANG_STR_FMT
-                         " (the catalog's history is kept from %lld on)",
-                         PANG_STR_ARG(text), (long long)floor.time_ms);
-    return code;
-}
-
 /* Before the first commit there was an empty catalog. */
 static pang_code switch_to_time(pang_view *view, pang_str text, const char *reason, pang_err *err)
 {
@@ -216,7 +203,7 @@ static pang_code switch_to_time(pang_view *view, pang_str text, const char *reas
         return fail_no_ref(err, reason, text);
     pang_code code = switch_to_name(view, PANG_MAIN_REF, reason, err);
     if (code == PANG_OK)
-        code = check_time(view, text, time_ms, reason, err);
+        code = pang_floor_check_time(view, time_ms, text, reason, err);
     if (code == PANG_OK)
         code = pang_commit_at_time(view, time_ms, &row, err);
     if (code != PANG_OK)

@@ -53,6 +53,13 @@ typedef struct {
 /* Read once in a transaction, and checked by the commit: who passes on what was read asks after
  * reading. */
 PANG_MUST_CHECK pang_code pang_floor_of(pang_view *view, pang_floor *ret, pang_err *err);
+/* Whether states of a time are kept, which `text` named. ERRORS: NOT_FOUND (reason). */
+PANG_MUST_CHECK pang_code pang_floor_check_time(pang_view *view, int64_t time_ms, pang_str text,
+                                                const char *reason, pang_err *err);
+/* Whether what a commit found is kept: for who takes it back, or does it again. ERRORS:
+ * FAILED_PRECONDITION. */
+PANG_MUST_CHECK pang_code pang_floor_check_before(pang_view *view, uint64_t sequence,
+                                                  pang_err *err);
 
 /* A commit and where it stands. */
 typedef struct {

@@ -31,7 +31,7 @@ static const pang_gc_branch *find_branch(const pang_retaining *r, pang_id id)
 static bool merge_goes(const pang_retaining *r, const pang_record *row,
                        const pang_rec_merge_operation *merge)
 {
-    const pang_gc_branch *into = find_branch(r, pang_id_of(merge->target_branch));
+    const pang_gc_branch *into = find_branch(r, pang_gc_merge_into(merge));
     int64_t ended_ms = merge->completed_ms != 0 ? merge->completed_ms : row->time_ms;
     bool open = pang_gc_is_open(merge) && into != NULL && !into->old;
     return !open && ended_ms <= r->points->horizon_ms;

@@ -9,6 +9,7 @@
 #include "server/bootstrap.h"
 #include "server/catalogs.h"
 #include "server/ended.h"
+#include "server/erase.h"
 #include "server/identity.h"
 #include "server/locations.h"
 #include "server/svc_lake.h"
@@ -506,6 +507,12 @@ static pang_code update_catalog(pang_call *call, const void *request, void *repl
 
 /* ---- delete ---- */
 
+/* How long dropped tables' places are kept. */
+static int64_t keep_of(const pang_rec_catalog *body)
+{
+    return body->retention_ms > body->undrop_ms ? body->retention_ms : body->undrop_ms;
+}
+
 /* Ends what one branch holds: main's counts are taken off the tenant's, its tables' places later.
  */
 static pang_code end_branch(pang_call *call, const pang_rec_catalog *body, const pang_rec_ref *ref,
@@ -513,7 +520,6 @@ static pang_code end_branch(pang_call *call, const pang_rec_catalog *body, const
 {
     int64_t counts[4];
     pang_id branch = pang_id_of(ref->branch);
-    int64_t keep = body->retention_ms > body->undrop_ms ? body->retention_ms : body->undrop_ms;
     pang_code code = hold_counts(call, branch, "tvgn", counts, err);
     int64_t assets = counts[0] + counts[1] + counts[2];
     /* Less than none: what a branch was made with was dropped there. */
@@ -529,7 +535,7 @@ static pang_code end_branch(pang_call *call, const pang_rec_catalog *body, const
         pang_identity_count(call, PANG_COUNT_NAMESPACES, -counts[3]);
     }
     return counts[0] != 0 || ref->n_bases > 0
-               ? pang_ended_put(call, pang_id_of(body->id), branch, keep, err)
+               ? pang_ended_put(call, pang_id_of(body->id), branch, keep_of(body), err)
                : PANG_OK;
 }
 
@@ -553,6 +559,8 @@ static pang_code end_refs(pang_call *call, const pang_rec_catalog *body, bool ca
             continue;
         branches++;
         code = end_branch(call, body, ref, cascade, err);
+        if (code == PANG_OK && ref->n_bases + ref->n_forks == 0)
+            code = pang_erase_put(call, id, pang_id_of(ref->branch), keep_of(body), err);
     }
     pang_identity_count(call, PANG_COUNT_BRANCHES, -branches);
     return code;

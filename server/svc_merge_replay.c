@@ -229,6 +229,8 @@ static pang_code begin_commit(pang_merge_run *m, const asked *in, work which, pa
         code = pang_commit_by_id(&m->target, *id, &row, err);
     if (code == PANG_OK && row.body == NULL)
         return pang_manage_absent("commit", in->commit, err);
+    if (code == PANG_OK)
+        code = pang_floor_check_before(&m->target, row.sequence, err);
     m->source = m->target;
     pang_point at = {0};
     if (code == PANG_OK) {
@@ -306,7 +308,9 @@ static pang_code find_point(const pang_view *branch, const char *to, pang_point 
     pang_str text = pang_str_from(to);
     pang_code code = PANG_OK;
     if (pang_ref_form_of(text) == PANG_REF_TIME && pang_str_to_int64(text, &time_ms)) {
-        code = pang_commit_at_time(&view, time_ms, &row, err);
+        code = pang_floor_check_time(&view, time_ms, text, PANG_NOT_FOUND_REASON, err);
+        if (code == PANG_OK)
+            code = pang_commit_at_time(&view, time_ms, &row, err);
         if (code == PANG_OK && row.body == NULL)
             return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                              "\"%" PANG_STR_FMT "\" has no commit of that time or before",

@@ -78,6 +78,7 @@ static void start(fixture *fx)
     pang_str roots[] = {pang_str_from(fx->folder)};
     pang_objects_config objects = {.file_roots = roots, .n_file_roots = 1};
     pang_state_config config = {.env = &fx->env, .db = fx->db, .objects = fx->objects};
+    config.care_interval_ms = fx->care_interval_ms;
     pang_start_config first = {
         .demo_catalog = PANG_STR(FX_PREFIX),
         .demo_warehouse = pang_str_from(fx->warehouse),

@@ -37,6 +37,7 @@ typedef struct {
     pang_sealer *sealer;
     pang_env env;
     _Atomic int64_t ahead_ms; /* of the system's wall clock */
+    int64_t care_interval_ms; /* from the next start on */
     pang_db *db;
     pang_objects *objects[2];
     pang_state *state;
