@@ -216,6 +216,7 @@ static const struct {
 /* By hand: names of rules that existing clients do not know. */
 static const char *const beside[] = {
     "assign_role",
+    "cherry_pick",
     "cleanup_tokens",
     "create_asset",
     "create_role",
@@ -258,8 +259,11 @@ static const char *const beside[] = {
     "read_tenant",
     "read_user",
     "read_warehouse",
+    "rebase_branch",
     "refresh_token",
     "report_metrics",
+    "restore_branch",
+    "revert",
     "revoke_api_key",
     "revoke_role",
     "rotate_keys",
