@@ -6,6 +6,7 @@
  */
 #include "server/merge_files.h"
 
+#include "server/merge_kept.h"
 #include "server/merge_steps.h"
 #include "server/model.h"
 #include "server/model_look.h"
@@ -171,6 +172,19 @@ static void remove_lost(void *arg)
     (void)!file->objects->ops->remove(file->objects, &file->at, &ignored);
 }
 
+static pang_code put_file(const store *s, written_file *to, pang_str bytes, pang_err *err)
+{
+    pang_code code = PANG_OK;
+    if (s->merge->kept != NULL)
+        code = pang_kept_table_add_file(s->merge->kept, to->objects, &to->at, err);
+    if (code == PANG_OK)
+        code = to->objects->ops->put(to->objects, &to->at, bytes, PANG_DURABLE, err);
+    if (code == PANG_OK && s->merge->kept == NULL &&
+        !pang_txn_on_lost(s->merge->txn, remove_lost, to))
+        code = pang_fail_memory(err);
+    return code;
+}
+
 static pang_code write_file(void *arg, pang_str name, pang_str bytes, pang_arena *arena,
                             pang_str *ret_location, pang_err *err)
 {
@@ -181,11 +195,7 @@ static pang_code write_file(void *arg, pang_str name, pang_str bytes, pang_arena
     if (to == NULL || location.len == 0 || !pang_arena_copy(arena, location, ret_location))
         return pang_fail_memory(err);
     pang_code code = find_file(s, location, s->merge->arena, &to->at, &to->objects, err);
-    if (code == PANG_OK)
-        code = to->objects->ops->put(to->objects, &to->at, bytes, PANG_DURABLE, err);
-    if (code == PANG_OK && !pang_txn_on_lost(s->merge->txn, remove_lost, to))
-        code = pang_fail_memory(err);
-    return code;
+    return code == PANG_OK ? put_file(s, to, bytes, err) : code;
 }
 
 static bool find_metadata(store *s, const pang_json *merged)

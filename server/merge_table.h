@@ -9,8 +9,9 @@
  * share parts with the documents, which must live as long.
  *
  * Reads manifests, writes new ones below the target table's location before anything is committed,
- * under fresh names; they are removed when the transaction surely did not land. Source: the
- * Iceberg specification, and the Java library's MergingSnapshotProducer for what conflicts.
+ * under fresh names; they are removed when the transaction surely did not land (or, kept for
+ * another attempt, when the call ends without one that did). Source: the Iceberg specification, and
+ * the Java library's MergingSnapshotProducer for what conflicts.
  */
 #ifndef PANG_SERVER_MERGE_TABLE_H
 #define PANG_SERVER_MERGE_TABLE_H
@@ -44,6 +45,8 @@ typedef struct {
      * taking the source as a resolution, end them. */
     const int32_t *columns;
     size_t n_columns;
+    struct pang_kept_table *kept; /* where files are noted, which then outlive `txn`:
+                                     merge_kept.h; NULL: they are taken back with it */
 } pang_merge_table;
 
 /* The four kinds that clients know. */

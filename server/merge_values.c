@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "server/merge_fields.h"
+#include "server/merge_kept.h"
 #include "server/merge_plan.h"
 #include "server/metadata.h"
+#include "server/metrics.h"
 
 #define NAMESPACE PANGOLIN__STORE__V1__KIND__KIND_NAMESPACE
 #define TABLE PANGOLIN__STORE__V1__KIND__KIND_TABLE
@@ -263,21 +265,86 @@ static pang_code unite_reserved(const pang_merge_task *task, pang_merge_item *it
     return PANG_OK;
 }
 
-static pang_code merge_table(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+/* All that the outcome of a table's merge follows from. */
+static pang_code outcome_key(const pang_merge_task *task, const pang_merge_item *item,
+                             pang_str *ret, pang_err *err)
+{
+    const pang_content *const states[] = {&item->half[item->value_base].source, &item->source,
+                                          &item->half[item->value_base].target, &item->target};
+    const pang_merge_choice *choice = pang_merge_choice_of(task, item);
+    pang_buf key = {.arena = task->target->arena};
+    pang_merge_table table = {0};
+    pang_str said = {0};
+    char asset[PANG_ID_TEXT + 1] = "", document[PANG_ID_TEXT + 1] = "";
+    pang_id_text(item->asset, asset);
+    pang_buf_printf(&key, "%s %d", asset, task->serializable);
+    for (size_t i = 0; i < 4; i++) {
+        pang_id_text(pang_id_of(states[i]->body->document), document);
+        pang_buf_printf(&key, " %s %s", document, states[i]->body->metadata_location);
+    }
+    pang_code code = known_columns(task, item, &table, err);
+    for (size_t i = 0; code == PANG_OK && i < table.n_columns; i++)
+        pang_buf_printf(&key, " %d", table.columns[i]);
+    if (code == PANG_OK && choice != NULL && choice->value != NULL)
+        code = pang_json_print(choice->value, task->target->arena, &said, err);
+    pang_buf_printf(&key, " %d %" PANG_STR_FMT, choice == NULL ? -1 : (int)choice->strategy,
+                    PANG_STR_ARG(said));
+    *ret = pang_buf_str(&key);
+    return code == PANG_OK && key.failed ? pang_fail_memory(err) : code;
+}
+
+static pang_code run_merger(const pang_merge_task *task, const pang_merge_item *item,
+                            pang_kept_table *kept, pang_merge_outcome *ret, pang_err *err)
 {
     pang_merge_table table;
-    pang_merge_outcome outcome = {0};
-    const pang_content *half = &item->half[item->value_base].source;
-    if (task->state == NULL || !pang_content_exists(half) ||
-        !pang_content_exists(&item->half[item->value_base].target))
-        return no_base(task, item, err);
+    const pang_merge_choice *choice = pang_merge_choice_of(task, item);
     pang_code code = set_up_table(task, item, &table, err);
     if (code == PANG_OK)
         code = say_properties(task, item, &table.source, err);
     if (code == PANG_OK)
         code = say_properties(task, item, &table.target, err);
+    if (code != PANG_OK)
+        return code;
+    table.kept = kept;
+    pang_count(task->counters, PANG_COUNT_MERGED_TABLES);
+    code = pang_merge_table_run(&table, ret, err);
+    if (code == PANG_OK && ret->n_conflicts == 0 && ret->document == NULL && choice != NULL &&
+        choice->value != NULL)
+        ret->document = (pang_json *)(uintptr_t)table.target.document;
+    return code;
+}
+
+/* From an earlier attempt of the call, or for later ones. */
+static pang_code find_outcome(const pang_merge_task *task, const pang_merge_item *item,
+                              pang_merge_outcome *ret, pang_err *err)
+{
+    const pang_view *to = task->target;
+    pang_kept_table *kept = NULL;
+    pang_str key = {0};
+    bool found = false;
+    if (task->kept == NULL)
+        return run_merger(task, item, NULL, ret, err);
+    pang_code code = outcome_key(task, item, &key, err);
     if (code == PANG_OK)
-        code = pang_merge_table_run(&table, &outcome, err);
+        code = pang_merge_kept_find(task->kept, key, task->commit, to->txn, to->arena, &found, ret,
+                                    err);
+    if (code != PANG_OK || found)
+        return code;
+    code = pang_kept_table_begin(task->kept, key, to->txn, &kept, err);
+    if (code == PANG_OK)
+        code = run_merger(task, item, kept, ret, err);
+    if (code == PANG_OK)
+        pang_kept_table_end(kept, task->commit, ret);
+    return code;
+}
+
+static pang_code merge_table(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+{
+    pang_merge_outcome outcome = {0};
+    if (task->state == NULL || !pang_content_exists(&item->half[item->value_base].source) ||
+        !pang_content_exists(&item->half[item->value_base].target))
+        return no_base(task, item, err);
+    pang_code code = find_outcome(task, item, &outcome, err);
     if (code != PANG_OK)
         return code;
     if (outcome.n_conflicts > 0)
@@ -286,10 +353,7 @@ static pang_code merge_table(const pang_merge_task *task, pang_merge_item *item,
     item->n_columns = outcome.n_columns;
     item->report = outcome.report;
     item->document = outcome.document;
-    item->document_base = table.target.location;
-    const pang_merge_choice *choice = pang_merge_choice_of(task, item);
-    if (item->document == NULL && choice != NULL && choice->value != NULL)
-        item->document = (pang_json *)(uintptr_t)table.target.document;
+    item->document_base = pang_str_from(item->target.body->metadata_location);
     return unite_reserved(task, item, err);
 }
 

@@ -47,6 +47,8 @@ static const struct {
     [PANG_COUNT_AUDIT_ROWS] = {"pangolin_audit_rows_total", "Audit rows written"},
     [PANG_COUNT_METRICS_REPORTS] = {"pangolin_metrics_reports_total",
                                     "Metrics reports taken from engines"},
+    [PANG_COUNT_MERGED_TABLES] = {"pangolin_merge_tables_planned_total",
+                                  "Tables changed on both sides that were merged for a plan"},
     [PANG_COUNT_CONNECTIONS] = {"pangolin_core_connections_total",
                                 "Connections accepted on the socket"},
     [PANG_COUNT_CONNECTIONS_REFUSED] = {"pangolin_core_connections_refused_total",

@@ -22,6 +22,7 @@ typedef enum {
     PANG_COUNT_REPLAYS, /* answers given again for an Idempotency-Key */
     PANG_COUNT_AUDIT_ROWS,
     PANG_COUNT_METRICS_REPORTS, /* of engines */
+    PANG_COUNT_MERGED_TABLES,   /* runs of the merger of tables, for plans of any kind */
     PANG_COUNT_CONNECTIONS,     /* accepted on the socket */
     PANG_COUNT_CONNECTIONS_REFUSED,
     PANG_COUNT_MAX

@@ -16,8 +16,8 @@ void pang_rpc_call_free(call *c)
 {
     if (c == NULL)
         return;
+    pang_arena_free(c->request.attempt); /* first: its hooks reach into the other */
     pang_arena_free(c->request.arena);
-    pang_arena_free(c->request.attempt);
     grpc_metadata_array_destroy(&c->metadata);
     (void)pthread_mutex_destroy(&c->lock);
     (void)pthread_cond_destroy(&c->wake);

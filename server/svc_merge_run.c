@@ -6,18 +6,43 @@
 
 #include <string.h>
 
+#include "server/merge_kept.h"
 #include "server/shared.h"
 #include "server/svc_names.h"
 #include "server/svc_refs.h"
 
-/* ---- source and target ---- */
+/* ---- what lasts over all attempts of the call ---- */
 
-/* Where the source stands, over all attempts of the call. */
+/* Where the source stands. */
 typedef struct {
     pang_id branch;
     uint64_t sequence;
     uint64_t mark; /* version of the branch's fork mark then */
 } pin;
+
+typedef struct {
+    bool is_pinned;
+    pin source;
+    pang_merge_kept *tables;
+} carried;
+
+/* *ret is NULL where nothing lasts. */
+static pang_code find_carried(pang_call *call, carried **ret, pang_err *err)
+{
+    *ret = call->carried;
+    if (*ret != NULL || call->lasting == NULL)
+        return PANG_OK;
+    carried *made = pang_arena_alloc(call->lasting, sizeof *made);
+    if (made == NULL)
+        return pang_fail_memory(err);
+    made->tables = pang_merge_kept_new(call->lasting);
+    if (made->tables == NULL)
+        return pang_fail_memory(err);
+    *ret = call->carried = made;
+    return PANG_OK;
+}
+
+/* ---- source and target ---- */
 
 /* The version of a record that the commit checks; 0: it is not there. */
 static pang_code version_of(pang_view *view, pang_str key, uint64_t *ret, pang_err *err)
@@ -34,21 +59,22 @@ static pang_code version_of(pang_view *view, pang_str key, uint64_t *ret, pang_e
  * in between that lets go of files, after which only its present state surely has its own. */
 static pang_code pin_source(pang_merge_run *m, pang_err *err)
 {
-    pin now = {.branch = m->source.levels[0].branch}, *before = m->call->carried;
-    pang_code code = version_of(&m->source, pang_key_fork_mark(&m->source.keys, now.branch),
-                                &now.mark, err);
+    pin now = {.branch = m->source.levels[0].branch};
+    carried *before = NULL;
+    pang_code code = find_carried(m->call, &before, err);
+    if (code == PANG_OK)
+        code = version_of(&m->source, pang_key_fork_mark(&m->source.keys, now.branch), &now.mark,
+                          err);
     if (code == PANG_OK)
         code = pang_view_sequence(&m->source, &now.sequence, err);
     if (code != PANG_OK)
         return code;
-    if (before != NULL && pang_id_equal(before->branch, now.branch) && before->mark == now.mark)
-        now = *before;
-    else if (m->call->lasting != NULL) {
-        before = pang_arena_alloc(m->call->lasting, sizeof *before);
-        if (before == NULL)
-            return pang_fail_memory(err);
-        *before = now;
-        m->call->carried = before;
+    if (before != NULL && before->is_pinned && before->source.mark == now.mark &&
+        pang_id_equal(before->source.branch, now.branch))
+        now = before->source;
+    else if (before != NULL) {
+        before->source = now;
+        before->is_pinned = true;
     }
     pang_view_set_at(&m->source, now.sequence);
     return PANG_OK;
@@ -234,6 +260,10 @@ pang_code pang_merge_run_plan(pang_merge_run *m, pang_err *err)
     pang_call *call = m->call;
     pang_merge_choice *choices = NULL;
     size_t n_choices = 0;
+    carried *lasting = NULL;
+    pang_code code = find_carried(call, &lasting, err);
+    if (code != PANG_OK)
+        return code;
     m->commit = pang_id_v7(call->server->env);
     m->task = (pang_merge_task){.state = call->server->state,
                                 .env = call->server->env,
@@ -242,8 +272,10 @@ pang_code pang_merge_run_plan(pang_merge_run *m, pang_err *err)
                                 .n_modes = m->op->n_modes,
                                 .default_mode = m->op->default_mode,
                                 .serializable = m->op->serializable,
-                                .commit = m->commit};
-    pang_code code = plan_work(m, err);
+                                .commit = m->commit,
+                                .kept = lasting == NULL ? NULL : lasting->tables,
+                                .counters = call->server->counters};
+    code = plan_work(m, err);
     if (code == PANG_OK && m->decided != NULL)
         code = pang_merge_choices_of(call, m->decided, m->op->n_conflicts, &choices, &n_choices,
                                      err);

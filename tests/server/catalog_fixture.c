@@ -202,6 +202,10 @@ static pang_code run_once(fixture *fx, pang_arena *arena, const pang_method *met
     assert_non_null(call.method);
     protobuf_c_message_init(method->out, out);
     pang_code code = method->handle(&call, in, out, err);
+    void (*between)(void *arg) = fx->between;
+    fx->between = NULL;
+    if (between != NULL)
+        between(fx->between_arg);
     if (code == PANG_OK)
         code = pang_txn_writes(call.txn) ? pang_txn_commit(call.txn, err)
                                          : pang_txn_finish(call.txn, err);

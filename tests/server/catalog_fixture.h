@@ -53,6 +53,8 @@ typedef struct {
     pang_str address;  /* of who calls; empty: none */
     pang_str message, properties; /* that callers say about their commits; empty: nothing */
     pang_id commit;               /* of the last fx_call; nil: none */
+    void (*between)(void *arg);   /* runs once, between a handler's first run and its commit */
+    void *between_arg;
     pang_code refuses; /* what each piece of a stream is answered before it is looked at */
     _Atomic unsigned retry_after_s; /* what the last call said */
 } fixture;

@@ -148,6 +148,7 @@ const pang_json *world_begin(world *w, int version, bool partitioned)
              "{'id':1,'name':'id','required':false,'type':'long'},"
              "{'id':2,'name':'p','required':false,'type':'int'}]}],'default-spec-id':0,"
              "'partition-specs':[{'spec-id':0,'fields':[%s]},{'spec-id':1,'fields':[]}],"
+             "'last-partition-id':1000,'default-sort-order-id':0,"
              "'sort-orders':[{'order-id':0,'fields':[]}],%s%s'properties':{},'snapshots':[]}",
              version,
              partitioned ? "{'source-id':2,'field-id':1000,'name':'p','transform':'identity'}" : "",
