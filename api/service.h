@@ -6,7 +6,7 @@
  *
  * Handlers may run twice: a lost race (PANG_ABORTED) drops the attempt's transaction and arena and
  * runs the handler again. Their only effects are the transaction's, and files that
- * pang_txn_on_lost takes back.
+ * pang_txn_on_lost takes back, or the end of the call (`lasting`).
  */
 #ifndef PANG_API_SERVICE_H
 #define PANG_API_SERVICE_H
