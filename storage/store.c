@@ -185,6 +185,9 @@ static const char *breach_of_keys(const pang_commit *c, size_t *bytes)
     return NULL;
 }
 
+_Static_assert(PANG_COMMIT_OPS_MAX == 8192, "what too_many says");
+static const char too_many[] = "number of records of one commit (8192 at most: do it in parts)";
+
 /* What of the commit is out of bounds; NULL: nothing. */
 static const char *breach_of(const pang_commit *c)
 {
@@ -195,7 +198,7 @@ static const char *breach_of(const pang_commit *c)
     const size_t max = PANG_COMMIT_OPS_MAX;
     if (c->n_checks > max || c->n_puts > max || c->n_deletes > max || c->n_adds > max ||
         c->n_checks + c->n_puts + c->n_deletes + c->n_appends + c->n_adds > max)
-        return "number of changes of a commit";
+        return too_many;
     if (!is_key(c->id_key) || c->id_body.len > PANG_BODY_MAX)
         return "id of a commit";
     size_t bytes = c->id_key.len + c->id_body.len;
