@@ -39,6 +39,9 @@ case $1 in
     "$PANG_BIN/tests/storage/conformance_postgres"
     status=$?
     PANG_SEEDS=6 timeout 300 "$PANG_BIN/tests/versions/versions_postgres" || status=1
+    # What one of these leaves to be done later lies in a folder that the next one has not.
+    psql -qd "$PANG_TEST_URL" -c 'DROP SCHEMA public CASCADE; CREATE SCHEMA public' 2>"$PANG_BIN/psql" ||
+        cat "$PANG_BIN/psql"
     timeout 300 "$PANG_BIN/tests/versions/together_postgres" || status=1
     folder=${PANG_TEST_URL#*host=}
     flaky postgres "unix:${folder%%&*}/.s.PGSQL.5432" \
