@@ -110,7 +110,7 @@ static bool is_due(const pang_state *state, const pang_rec_catalog *settings,
 static pang_code read_both(pang_store *store, pang_keys *keys, pang_id catalog,
                            pang_rec_catalog **settings, pang_rec_care **body, pang_err *err)
 {
-    pang_record found[2];
+    pang_record found[2] = {0};
     pang_ref refs[2] = {{.key = pang_key_catalog(keys, catalog)},
                         {.key = pang_key_care(keys, catalog)}};
     *settings = NULL;
@@ -131,8 +131,8 @@ static bool take_catalog(void *arg, const pang_record *row, pang_arena *arena)
 {
     looking *l = arg;
     pang_rec_catalog_name *named;
-    pang_rec_catalog *settings;
-    pang_rec_care *body;
+    pang_rec_catalog *settings = NULL;
+    pang_rec_care *body = NULL;
     pang_keys keys = {.arena = arena, .scope = l->scopes[l->n_scopes]};
     l->code = pang_record_unpack(&pangolin__store__v1__catalog_name__descriptor, row, arena, &named,
                                  l->err);
@@ -194,11 +194,10 @@ static pang_code read_own(caring *c, pang_txn *txn, pang_rec_care **ret, pang_er
 {
     pang_record record;
     pang_rec_care *body = pang_arena_alloc(c->arena, sizeof *body);
-    pang_code code = body == NULL ? pang_fail_memory(err) : PANG_OK;
-    if (code != PANG_OK)
-        return code;
+    if (body == NULL)
+        return pang_fail_memory(err);
     *body = (pang_rec_care)PANGOLIN__STORE__V1__CARE__INIT;
-    code = pang_txn_get_one(txn, pang_key_care(&c->keys, c->of->catalog), &record, err);
+    pang_code code = pang_txn_get_one(txn, pang_key_care(&c->keys, c->of->catalog), &record, err);
     if (code == PANG_OK && record.version != 0)
         code = pang_record_unpack(&pangolin__store__v1__care__descriptor, &record, c->arena, &body,
                                   err);
@@ -332,6 +331,7 @@ static pang_code care_for(caring *c, pang_err *err)
     c->why = &own;
     pang_arena_reset(c->arena);
     pang_code ended = in_txn(c, end, &ending);
+    c->why = NULL;
     if (code == PANG_OK && ended != PANG_OK)
         *err = ending;
     return code == PANG_OK ? ended : code;

@@ -31,7 +31,8 @@ typedef Pangolin__Store__V1__Reservation pang_rec_reservation;
 typedef Pangolin__Store__V1__PendingFile pang_rec_pending_file;
 typedef Pangolin__Store__V1__Due pang_rec_due;
 typedef Pangolin__Store__V1__Due__Purge pang_rec_purge;
-/* Branches, merges and maintenance: versions.proto. */
+/* Branches, merges, maintenance and care: versions.proto. Their points are
+ * numbers of the catalog's sequence, on a branch id. */
 typedef Pangolin__Store__V1__Branch pang_rec_branch;
 typedef Pangolin__Store__V1__ForkMark pang_rec_fork_mark;
 typedef Pangolin__Store__V1__MergeMark pang_rec_merge_mark;
@@ -57,9 +58,10 @@ PANG_MUST_CHECK pang_code pang_record_unpack(const ProtobufCMessageDescriptor *t
  * and the other way round. */
 ProtobufCBinaryData pang_bytes_of(pang_str s);
 pang_str pang_str_of(ProtobufCBinaryData bytes);
-/* Borrows *id. */
+/* Borrows *id, which must live as long as the message. */
 ProtobufCBinaryData pang_bytes_of_id(const pang_id *id);
-/* The nil id where the field is no id. */
+/* The nil id where the field is no id, which its length says: records of before a field was there
+ * have none. */
 pang_id pang_id_of(ProtobufCBinaryData bytes);
 
 #endif

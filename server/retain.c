@@ -295,8 +295,10 @@ static pang_code each_branch(pang_retaining *r, pang_arena *arena)
 {
     size_t n = r->points->n_branches;
     pang_id *ids = pang_arena_alloc_n(arena, n + 1, sizeof *ids);
-    pang_code code = ids == NULL ? pang_fail_memory(r->err) : PANG_OK;
-    for (size_t i = 0; code == PANG_OK && i < n; i++)
+    pang_code code = PANG_OK;
+    if (ids == NULL)
+        return pang_fail_memory(r->err);
+    for (size_t i = 0; i < n; i++)
         ids[i] = r->points->branches[i].id;
     for (size_t i = 0; code == PANG_OK && !r->stopped && i < n; i++) {
         const pang_gc_branch *branch = find_branch(r->points, ids[i]);

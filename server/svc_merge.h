@@ -11,6 +11,7 @@
 #include "server/merge_replay.h"
 #include "server/svc_manage.h"
 
+/* The reason of errors that clients take for a conflict (409). */
 #define PANG_MERGE_REASON "ConflictException"
 
 /* What is done, as records of operations say it. */
@@ -34,7 +35,7 @@ typedef struct {
     pang_merge_changes changes;
     pang_merge_task task;
     pang_merge_plan plan;
-    pang_id commit;
+    pang_id commit; /* what apply made */
 } pang_merge_run;
 
 /* Whether it shows a branch as of now, and no point. */
@@ -48,13 +49,14 @@ PANG_MUST_CHECK pang_code pang_merge_check_types(pang_view *from, const pang_vie
  * FAILED_PRECONDITION. */
 PANG_MUST_CHECK pang_code pang_merge_run_open(pang_merge_run *m, const char *source,
                                               const char *target, pang_err *err);
-/* A new operation of the two. */
+/* A new operation of the two, which are opened by it. ERRORS: as open. */
 PANG_MUST_CHECK pang_code pang_merge_run_begin(pang_merge_run *m, const char *source,
                                                const char *target, pang_err *err);
 /* A new operation of a source at a point and the target that is open. */
 PANG_MUST_CHECK pang_code pang_merge_run_new(pang_merge_run *m, const char *source,
                                              const char *target, pang_point at, pang_err *err);
-/* Plans it: of what the operation says. */
+/* Plans it: finds the base of what the operation does, then what changed since, then what becomes
+ * of each. ERRORS: FAILED_PRECONDITION, the store's. */
 PANG_MUST_CHECK pang_code pang_merge_run_plan(pang_merge_run *m, pang_err *err);
 /* Fails when something cannot come back, and names it; `instead` says what to do. ERRORS:
  * FAILED_PRECONDITION. */
@@ -76,7 +78,7 @@ typedef struct {
  * FAILED_PRECONDITION (it has another head). */
 PANG_MUST_CHECK pang_code pang_merge_run_read(pang_merge_run *m, const pang_merge_said *said,
                                               pang_view *branch, pang_err *err);
-/* The operation with what was done, or (`dry`) would be. */
+/* The operation with what was done, or (`dry`) would be, which nobody can ask for again. */
 PANG_MUST_CHECK pang_code pang_merge_run_show(pang_merge_run *m, bool dry,
                                               Pangolin__V1__MergeOperation **ret, pang_err *err);
 

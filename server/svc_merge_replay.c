@@ -104,7 +104,9 @@ static pang_code new_rebase(pang_merge_run *m, pang_err *err)
     pang_arena *arena = m->call->arena;
     pang_rec_point *onto = pang_arena_alloc(arena, sizeof *onto);
     bool of_now = pang_merge_is_branch(&m->onto);
-    pang_code code = onto == NULL ? pang_fail_memory(err) : set_up(m, err);
+    if (onto == NULL)
+        return pang_fail_memory(err);
+    pang_code code = set_up(m, err);
     pang_point at = {m->source.levels[0].branch, m->source.levels[0].at};
     if (code == PANG_OK)
         code = pang_merge_run_new(m, pang_arena_cstr(arena, m->old.ref_name),
@@ -220,9 +222,10 @@ static pang_code begin_commit(pang_merge_run *m, const asked *in, work which, pa
 {
     pang_commit_row row = {0};
     pang_id *id = pang_arena_alloc(m->call->arena, sizeof *id);
-    pang_code code = id == NULL ? pang_fail_memory(err)
-                                : open_branch(m, in->branch, "work on another branch and merge it",
-                                              &m->target, err);
+    if (id == NULL)
+        return pang_fail_memory(err);
+    pang_code code = open_branch(m, in->branch, "work on another branch and merge it", &m->target,
+                                 err);
     if (code == PANG_OK)
         code = pang_manage_id("commit", in->commit, id, err);
     if (code == PANG_OK)

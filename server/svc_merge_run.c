@@ -231,11 +231,11 @@ static pang_code plan_commit(pang_merge_run *m, pang_err *err)
     pang_commit_row row = {0};
     pang_view view = m->target;
     pang_code code = pang_commit_by_id(&view, pang_id_of(m->op->commit), &row, err);
-    if (code == PANG_OK && row.body == NULL)
-        code = pang_fail(err, PANG_FAILED_PRECONDITION, PANG_MERGE_REASON,
-                         "the commit is not kept any more: abort the operation");
     if (code != PANG_OK)
         return code;
+    if (row.body == NULL)
+        return pang_fail(err, PANG_FAILED_PRECONDITION, PANG_MERGE_REASON,
+                         "the commit is not kept any more: abort the operation");
     pang_point at = {pang_id_of(row.body->branch), row.sequence};
     return pang_again_commit(&m->task, at, m->op->work == PANG_WORK_REVERT, &m->source, &m->changes,
                              err);
