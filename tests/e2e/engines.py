@@ -261,10 +261,10 @@ class Lake:
                         {"source_branch": source, "target_branch": target, "catalog": self.name,
                          **more})
 
-    def must_merge(self, source, target="main"):
-        """A merge that has no conflicts; if it has, they are told."""
+    def without_conflict(self, path, body):
+        """What must have no conflicts; if it has, they are told."""
         try:
-            return self.merge(source, target)
+            return self.ask("POST", path, {"catalog": self.name, **body})
         except Refused as refused:
             if refused.status != 409:
                 raise
@@ -272,6 +272,22 @@ class Lake:
         raise AssertionError("conflicts: %s" % {
             name: [conflict["description"] for conflict in conflicts]
             for name, conflicts in found.items()})
+
+    def must_merge(self, source, target="main"):
+        return self.without_conflict("/api/v1/branches/merge",
+                                     {"source_branch": source, "target_branch": target})
+
+    def rebase(self, branch):
+        return self.without_conflict("/api/v1/branches/%s/rebase" % branch, {"name": branch})
+
+    def pick(self, commit, branch="main"):
+        return self.without_conflict("/api/v1/branches/%s/cherry-pick" % branch, {"commit": commit})
+
+    def revert(self, commit, branch="main"):
+        return self.without_conflict("/api/v1/branches/%s/revert" % branch, {"commit": commit})
+
+    def restore(self, commit, branch="main"):
+        return self.without_conflict("/api/v1/branches/%s/restore" % branch, {"to": commit})
 
     def conflicts(self, operation):
         """{name of an asset: [its conflicts]}"""

@@ -1,5 +1,5 @@
 """Merges around the matrix, by engines: schemas and partitions that evolved, SQL that reads what it changes,
-clean-up by Spark while a branch is alive, and tables whose manifests are gone."""
+reverts, picked commits, a restore, clean-up by Spark while a branch is alive, and tables whose manifests are gone."""
 
 import glob
 import os
@@ -144,6 +144,79 @@ def serializable_where_it_is_asked_for(pangolin):
     lake.must_merge("iso")
     same(lake, "main", "iso.same", [(2, 1, "base"), (9, 1, "main")])
     same(lake, "main", "iso.other", [(2, 1, "base"), (9, 2, "main")])
+
+
+@suite.test
+def reverts(pangolin):
+    """Of an append, of a delete, of a merge: their rows go or come back, later ones stay."""
+    lake = lake_of(pangolin)
+    lake.sql("CREATE NAMESPACE {main}.undo")
+    for version in (2, 3):
+        name, branch = "undo.t%d" % version, "undo%d" % version
+        lake.create(name, version, True)
+        lake.java.append("main", name, [[(1, 1, "base"), (2, 1, "base")], [(3, 2, "base")]])
+        lake.java.append("main", name, [[(4, 1, "wrong")]])
+        appended = head(lake, "main")
+        lake.java.append("main", name, [[(5, 2, "later")]])
+        lake.revert(appended)
+        rows = [(1, 1, "base"), (2, 1, "base"), (3, 2, "base"), (5, 2, "later")]
+        same(lake, "main", name, rows)
+        lake.java.drop_file("main", name, 3)
+        dropped = head(lake, "main")
+        lake.java.append("main", name, [[(6, 1, "later")]])
+        lake.revert(dropped)
+        rows.append((6, 1, "later"))
+        same(lake, "main", name, rows)
+        lake.branch(branch)
+        lake.java.append(branch, name, [[(7, 1, branch)]])
+        lake.java.rewrite(branch, name, 3, [(8, 2, branch)])
+        lake.java.append("main", name, [[(9, 1, "main")]])
+        lake.must_merge(branch)
+        merge = head(lake, "main")
+        same(lake, "main", name, [row for row in rows if row[0] != 3] +
+             [(7, 1, branch), (8, 2, branch), (9, 1, "main")])
+        lake.java.append("main", name, [[(10, 1, "main")]])
+        lake.revert(merge)
+        same(lake, "main", name, rows + [(9, 1, "main"), (10, 1, "main")])
+
+
+@suite.test
+def picked_commits(pangolin):
+    """One commit of a branch, without what was before and after it."""
+    lake = lake_of(pangolin)
+    lake.sql("CREATE NAMESPACE {main}.pick")
+    for version in (2, 3):
+        name, branch = "pick.t%d" % version, "pick%d" % version
+        lake.create(name, version, True)
+        lake.java.append("main", name, [[(1, 1, "base"), (2, 1, "base")], [(3, 2, "base")]])
+        lake.branch(branch)
+        lake.java.append(branch, name, [[(4, 1, "before")]])
+        lake.sql("DELETE FROM {%s}.%s WHERE id = 2" % (branch, name))
+        picked = head(lake, branch)
+        lake.java.append(branch, name, [[(5, 1, "after")]])
+        lake.java.append("main", name, [[(6, 2, "main")]])
+        lake.pick(picked)
+        same(lake, "main", name, [(1, 1, "base"), (3, 2, "base"), (6, 2, "main")])
+
+
+@suite.test
+def a_restore(pangolin):
+    """A branch is again what it was, rows and all; what is written then follows it."""
+    lake = lake_of(pangolin)
+    lake.sql("CREATE NAMESPACE {main}.again")
+    lake.create("again.t", 3, True)
+    lake.java.append("main", "again.t", [[(1, 1, "base"), (2, 1, "base")]])
+    lake.branch("again")
+    then = head(lake, "again")
+    lake.sql("DELETE FROM {again}.again.t WHERE id = 1")
+    lake.sql("ALTER TABLE {again}.again.t ADD COLUMN more STRING")
+    lake.sql("CREATE TABLE {again}.again.u (id INT) USING iceberg")
+    lake.restore(then, "again")
+    same(lake, "again", "again.t", [(1, 1, "base"), (2, 1, "base")])
+    raises(Exception, lake.sql, "SELECT * FROM {again}.again.u")
+    lake.java.append("again", "again.t", [[(3, 1, "after")]])
+    lake.must_merge("again")
+    same(lake, "main", "again.t", [(1, 1, "base"), (2, 1, "base"), (3, 1, "after")])
 
 
 @suite.test

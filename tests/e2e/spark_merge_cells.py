@@ -1,6 +1,6 @@
 """Every cell of the matrix of merging files, by engines: all tables are changed on a branch and on main,
 and merged at once; conflicts must be where the matrix has them, are resolved, and the rows that
-engines read must be both sides'. Then again: a second merge, a merge back, and work goes on."""
+engines read must be both sides'. Then again: a second merge, a merge back, a rebase."""
 
 import concurrent.futures
 import os
@@ -20,9 +20,9 @@ TAKE = ("TakeSource", "TakeTarget")  # in turn
 # Version, partitioned, engines swapped, and of how many cells which are taken.
 SHORT_KINDS = [(2, True, False, 3, 0), (3, False, False, 6, 1), (3, True, False, 6, 2),
                (1, True, True, 8, 0)]
-LONG_KINDS = [(version, partitioned, swapped, 1, 0) for version in (1, 2, 3)
-              for partitioned in (True, False) for swapped in (False, True)
-              if version < 3 or not swapped]
+LONG_KINDS = [(2, True, False, 1, 0), (2, True, True, 4, 0), (2, False, True, 1, 0),
+              (3, True, False, 1, 0), (3, False, False, 1, 0), (1, True, False, 1, 0),
+              (1, False, True, 1, 0)]
 
 
 class World:
@@ -223,6 +223,22 @@ def a_merge_back(_):
     append("work", 102)
     world.lake.must_merge("work")
     world.on_main = dict(world.on_branch)
+    check_rows("main", world.on_main)
+
+
+@suite.test
+def a_rebase(_):
+    append("work", 103)
+    append("main", 203)
+    world.lake.rebase("work")
+    for name, rows in world.on_branch.items():
+        world.on_branch[name] = rows + [(203, 5, "main")]
+    check_rows("work", world.on_branch)
+    check_metadata("work")
+    append("main", 204)
+    world.lake.must_merge("work")
+    for name, rows in world.on_main.items():
+        world.on_main[name] = rows + [(103, 5, "work")]
     check_rows("main", world.on_main)
 
 
