@@ -19,7 +19,9 @@ from engines import ARROW
 FILES = {1: (1, range(1, 5)), 2: (1, range(11, 15)), 3: (2, range(21, 25)), 4: (2, range(31, 35)),
          5: (3, range(41, 45)), 6: (9, range(91, 95))}
 MERGES, CONFLICTS, NOT_HERE = "merges", "conflicts", "not here"
-M, C, X = MERGES, CONFLICTS, NOT_HERE
+# A compaction of rows that the base has not: in version 3 it holds row ids that the target gave too.
+ROW_IDS = "conflicts in version 3"
+M, C, X, R = MERGES, CONFLICTS, NOT_HERE, ROW_IDS
 
 
 def base_rows():
@@ -119,7 +121,8 @@ CELLS = [
     (("upsert", 1, 2), ("upsert", 2, 21), M, M),
     (("upsert", 1, 2, "upsert", 1, 2), ("append", 3, 71), M, M),
     (("append", 1, 61, "drop", 5), ("drop", 5), C, C),
-    (("append", 1, 61, "compact", 1), ("append", 1, 71), M, M),
+    (("append", 1, 61, "compact", 1), ("append", 1, 71), R, R),
+    (("append", 1, 61, "compact", 1), ("drop", 5), M, M),
     (("mark", 1, "compact", 1), ("append", 1, 71), M, M),
     (("equal", 1, 2, "compact", 1), ("append", 2, 71), M, M),
     (("drop", 5, "append", 3, 41), ("mark", 1), M, M),
@@ -273,6 +276,8 @@ class Cell:
     def __init__(self, at, cell, version, partitioned, swapped):
         self.source, self.target, in_parts, whole = cell
         self.verdict = in_parts if partitioned else whole
+        if self.verdict == ROW_IDS:
+            self.verdict = CONFLICTS if version > 2 else MERGES
         self.version, self.partitioned, self.swapped = version, partitioned, swapped
         self.name = "cells.c%02d_%s_%s_v%d%s%s" % (
             at, self.source[0], self.target[0], version, "p" if partitioned else "",
