@@ -57,7 +57,7 @@ typedef struct {
     const pang_merge_choice *choices;
     size_t n_choices;
     bool serializable;
-    pang_id commit; /* the id that the merge's commit will have */
+    pang_id commit;                 /* the id that the merge's commit will have */
     struct pang_merge_kept *kept;   /* of earlier attempts: merge_kept.h; NULL: nothing is kept */
     struct pang_counters *counters; /* metrics.h; NULL: nothing is counted */
 } pang_merge_task;
