@@ -227,9 +227,12 @@ pang_code pang_erase_run(pang_state *state, pang_str key, pang_rec_due *due, pan
 {
     erasing *e = pang_arena_alloc(arena, sizeof *e);
     pang_arena *own = pang_arena_new(STEP_BYTES);
-    pang_code code = e == NULL || own == NULL ? pang_fail_memory(err) : PANG_OK;
-    if (code == PANG_OK)
-        *e = (erasing){.state = state, .arena = own, .key = key, .due = due};
+    pang_code code = PANG_OK;
+    if (e == NULL || own == NULL) {
+        pang_arena_free(own);
+        return pang_fail_memory(err);
+    }
+    *e = (erasing){.state = state, .arena = own, .key = key, .due = due};
     for (int i = 0; code == PANG_OK && !e->done && i < STEPS_MAX; i++) {
         pang_arena_reset(own);
         e->keys = (pang_keys){.arena = own, .scope = pang_str_from(due->scope)};
