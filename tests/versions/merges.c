@@ -275,6 +275,42 @@ static bool both_stand(model *m, const item *source, const item *target, outcome
     return false;
 }
 
+/* Properties only, of a table that has all that the half has: that must merge. */
+static bool is_plain(const model *m, const item *source, const item *half, const item *target)
+{
+    return same_columns(source, half) && same_files(&source->files, &half->files) &&
+           !takes_back(m, target, half);
+}
+
+/* What a commit did, or its contrary, to a target that is not what the commit was made on. */
+static void half_outcomes(model *m, const item *source, const item *half, const item *target,
+                          outcomes *to)
+{
+    item after = *target;
+    if ((source->state == half->state) || (!source->exists && !target->exists)) {
+        add_outcome(to, KEPT, target);
+        return;
+    }
+    bool same = same_text(target, half) || (!target->exists && !half->exists);
+    if (same)
+        add_outcome(to, TAKEN, source);
+    if (same_text(source, half) || same_text(source, target))
+        add_outcome(to, KEPT, target);
+    if (same && target->state == half->state)
+        return;
+    /* Another document may say the same. */
+    add_outcome(to, CONFLICT, target);
+    if (!source->exists || !half->exists || !target->exists)
+        return;
+    bool fits = merge_name(source, half, &after);
+    if (merge_value(m, source, half, half, &after) && fits)
+        add_outcome(to, MERGED, &after);
+    if (to->n > 1 && to->list[0].fate == CONFLICT && is_plain(m, source, half, target)) {
+        to->list[0] = to->list[1]; /* nothing is in the way */
+        to->n = 1;
+    }
+}
+
 static void item_outcomes(model *m, const item *source, const item *target, outcomes *to)
 {
     bases found;
@@ -333,7 +369,11 @@ static void decide(merging *g, int i)
     const item *source = &g->source->items[i], *target = &g->target->items[i];
     outcomes *to = &g->items[i];
     *to = (outcomes){.n = 0};
-    to->held = !g->target_partial || target->state != 0 || g->one_family;
+    to->held = !g->target_partial || target->state != 0 || g->one_family || g->half != NULL;
+    if (g->half != NULL) {
+        half_outcomes(g->m, source, &g->half->items[i], target, to);
+        return;
+    }
     if (!to->held || source->state == 0 || within_states(&source->all, &target->all))
         add_outcome(to, KEPT, target);
     else if (g->decided[i] == BY_SOURCE)
@@ -436,8 +476,36 @@ static void join(merging *g, int i)
     model_change(g->m, after, what);
 }
 
+/* What became of it is a write of the target's own. */
+static void own(merging *g, int i)
+{
+    const item *target = &g->target->items[i];
+    item *after = &g->after.items[i];
+    int what = 0;
+    if (after->state == target->state && same_text(after, target))
+        return;
+    if (!same_value(after, target) || after->exists != target->exists)
+        what |= CHANGES_VALUE;
+    if (after->space != target->space || after->title != target->title || !target->exists)
+        what |= CHANGES_NAME;
+    if (target->last_column > after->last_column)
+        after->last_column = target->last_column;
+    if (target->state != 0) {
+        after->all = target->all;
+        after->values = target->values;
+        after->names = target->names;
+    }
+    if (!same_files(&after->files, &target->files))
+        model_snapshot(g->m, after, g->m->n_files++);
+    model_change(g->m, after, what);
+}
+
 void model_merge_land(merging *g)
 {
+    for (int i = 0; i < ITEMS && g->half != NULL; i++)
+        own(g, i);
+    if (g->half != NULL)
+        return;
     for (int i = 0; i < ITEMS; i++) {
         join(g, i);
         if (g->source->items[i].state != 0 && g->after.items[i].exists)

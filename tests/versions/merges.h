@@ -32,6 +32,8 @@ typedef enum { BY_MERGING, BY_SOURCE, BY_TARGET, LEFT_OUT } decision;
 typedef struct {
     model *m;
     const content *source, *target;
+    const content *half; /* not NULL: one commit is done again, or taken back: what the source is
+                            compared with; the target comes from nothing of it */
     bool source_partial, target_partial, one_family;
     decision decided[ITEMS];
     /* Out. */

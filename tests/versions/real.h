@@ -73,6 +73,11 @@ typedef struct {
     const char *operation; /* that waits for them to be decided; empty: none */
 } merge_call;
 void real_merge(world *w, merge_call *call);
+/* The same of what works like a merge: the target, and a commit (of a rebase the new base; empty:
+ * its own). */
+typedef enum { PICK, REVERT, REBASE } again_kind;
+void real_again(world *w, again_kind kind, const char *source, merge_call *call);
+pang_code real_restore(world *w, const char *name, const char *to);
 /* All conflicts of a key. */
 pang_code real_resolve(world *w, merge_call *call, const char *key, bool source);
 void real_complete(world *w, merge_call *call);

@@ -76,6 +76,68 @@ void real_merge(world *w, merge_call *call)
     take_conflicts(w, call, list, n);
 }
 
+/* What was said of conflicts, or nothing. */
+static void take_answer(world *w, merge_call *call, const Pangolin__V1__MergeConflicted *said)
+{
+    conflict **list = NULL;
+    size_t n = 0;
+    if (said != NULL) {
+        call->operation = said->operation_id;
+        ask_conflicts(w, call, &list, &n);
+    }
+    take_conflicts(w, call, list, n);
+}
+
+static void rebase(world *w, const char *onto, merge_call *call)
+{
+    Pangolin__V1__RebaseBranchRequest in = PANGOLIN__V1__REBASE_BRANCH_REQUEST__INIT;
+    Pangolin__V1__RebaseBranchResponse out;
+    in.name = TEXT(call->target);
+    in.catalog = w->catalog;
+    in.onto = TEXT(onto);
+    call->code = fx_call(w->fx, "RebaseBranch", &in, &out);
+    take_answer(w, call, call->code == PANG_OK ? out.conflicted : NULL);
+}
+
+static void pick(world *w, const char *id, merge_call *call)
+{
+    Pangolin__V1__CherryPickRequest in = PANGOLIN__V1__CHERRY_PICK_REQUEST__INIT;
+    Pangolin__V1__CherryPickResponse out;
+    in.name = TEXT(call->target);
+    in.catalog = w->catalog;
+    in.commit = TEXT(id);
+    call->code = fx_call(w->fx, "CherryPick", &in, &out);
+    take_answer(w, call, call->code == PANG_OK ? out.conflicted : NULL);
+}
+
+static void revert(world *w, const char *id, merge_call *call)
+{
+    Pangolin__V1__RevertRequest in = PANGOLIN__V1__REVERT_REQUEST__INIT;
+    Pangolin__V1__RevertResponse out;
+    in.name = TEXT(call->target);
+    in.catalog = w->catalog;
+    in.commit = TEXT(id);
+    call->code = fx_call(w->fx, "Revert", &in, &out);
+    take_answer(w, call, call->code == PANG_OK ? out.conflicted : NULL);
+}
+
+void real_again(world *w, again_kind kind, const char *source, merge_call *call)
+{
+    static void (*const kinds[])(world *, const char *, merge_call *) = {pick, revert, rebase};
+    call->operation = "";
+    kinds[kind](w, source, call);
+}
+
+pang_code real_restore(world *w, const char *name, const char *to)
+{
+    Pangolin__V1__RestoreBranchRequest in = PANGOLIN__V1__RESTORE_BRANCH_REQUEST__INIT;
+    Pangolin__V1__RestoreBranchResponse out;
+    in.name = TEXT(name);
+    in.catalog = w->catalog;
+    in.to = TEXT(to);
+    return fx_call(w->fx, "RestoreBranch", &in, &out);
+}
+
 pang_code real_resolve(world *w, merge_call *call, const char *key, bool source)
 {
     conflict **list;

@@ -86,6 +86,7 @@ static branch *add_branch(world *w, const char *name, const origin *from)
     *b = (branch){.alive = true, .partial = from->partial, .head = from->commit};
     b->depth = from->depth + 1;
     b->family = from->family;
+    b->since = w->m->n_commits - 1;
     (void)snprintf(b->name, sizeof b->name, "%s", name);
     return b;
 }

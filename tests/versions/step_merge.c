@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/versions/merges.h"
+#include "tests/versions/step_merge.h"
 #include "tests/versions/steps.h"
 
 static const char *key_of(world *w, const merging *g, int i)
@@ -35,8 +35,7 @@ static bool is_told(const merge_call *call, const char *key)
     return false;
 }
 
-/* Whether what the program calls conflicts is what the model does. */
-static void compare_conflicts(world *w, const merging *g, const merge_call *call)
+void merge_compare(world *w, const merging *g, const merge_call *call)
 {
     bool certain = g->is_entangled && g->is_certain, possible = g->is_entangled;
     size_t explained = 0;
@@ -83,23 +82,36 @@ static void choose_outcomes(world *w, merging *g, const char *text)
     }
 }
 
-static void landed(world *w, merging *g, branch *target)
+void merge_landed(world *w, merging *g, branch *target, int parent)
 {
     commit newest;
     choose_outcomes(w, g, real_text(w, target->name));
     model_merge_land(g);
     assert_int_equal(real_log(w, target->name, &newest, 1), 1);
-    if (strcmp(newest.id, w->m->commits[target->head].id) != 0)
-        model_commit(w->m, target, &g->after, newest.id, newest.sequence, newest.time_ms);
+    if (strcmp(newest.id, w->m->commits[target->head].id) != 0) {
+        target->head = parent;
+        if (strcmp(newest.id, w->m->commits[parent].id) != 0)
+            model_commit(w->m, target, &g->after, newest.id, newest.sequence, newest.time_ms);
+    }
     compare_branch(w, target);
 }
 
 /* ---- decided by somebody ---- */
 
+/* Two assets of one name, one on each side, are told apart by their ids only. */
+static bool share_a_key(world *w, const merging *g)
+{
+    for (int i = 0; i < ITEMS; i++)
+        for (int k = 0; k < i; k++)
+            if (g->conflicts[i] && g->conflicts[k] && strcmp(key_of(w, g, i), key_of(w, g, k)) == 0)
+                return true;
+    return false;
+}
+
 /* Decides every conflict. False: the model does not know what will come of it. */
 static bool decide(world *w, merging *g)
 {
-    if (g->is_entangled || !g->is_certain)
+    if (g->is_entangled || !g->is_certain || share_a_key(w, g))
         return false;
     for (int i = 0; i < ITEMS; i++)
         if (g->conflicts[i])
@@ -138,7 +150,7 @@ static void resolve(world *w, merging *g, merge_call *call, branch *target)
     real_complete(w, call);
     if (call->code != PANG_OK || call->n_conflicts > 0)
         differ(w, g, call, w->fx->err.message);
-    landed(w, g, target);
+    merge_landed(w, g, target, target->head);
     w->merged++;
 }
 
@@ -177,11 +189,11 @@ static void choose_modes(world *w, merging *g, merge_call *call)
     }
 }
 
-/* What was tried out does not go where what counts is. */
-static bool is_refused(const world *w, const commit *source, const branch *target)
+/* What was tried out does not go where what counts is; nor what is left of it. */
+bool merge_is_refused(const world *w, const commit *source, const branch *target)
 {
     const branch *from = &w->m->branches[source->branch];
-    return from->alive && !from->ingest && target->ingest;
+    return !from->ingest && target->ingest;
 }
 
 static void merge(world *w, const commit *source, bool refused, merge_call *call, branch *target)
@@ -203,10 +215,10 @@ static void merge(world *w, const commit *source, bool refused, merge_call *call
     real_merge(w, call);
     expect(w, call->code, refused ? PANG_FAILED_PRECONDITION : PANG_OK);
     if (!refused)
-        compare_conflicts(w, g, call);
+        merge_compare(w, g, call);
     bool done = !refused && call->n_conflicts == 0 && !call->dry;
     if (done)
-        landed(w, g, target);
+        merge_landed(w, g, target, target->head);
     else
         compare_branch(w, target);
     w->merged += done;
@@ -226,7 +238,8 @@ void step_merge(world *w)
         if (w->m->commits[at].sequence <= w->floor)
             return;
         call.source = w->m->commits[at].id;
-        merge(w, &w->m->commits[at], is_refused(w, &w->m->commits[at], target), &call, target);
+        merge(w, &w->m->commits[at], merge_is_refused(w, &w->m->commits[at], target), &call,
+              target);
         return;
     }
     if (from == target || at == 0)
@@ -234,5 +247,5 @@ void step_merge(world *w)
     commit of_branch = w->m->commits[at];
     of_branch.branch = (int)(from - w->m->branches);
     of_branch.family = from->family;
-    merge(w, &of_branch, is_refused(w, &of_branch, target), &call, target);
+    merge(w, &of_branch, merge_is_refused(w, &of_branch, target), &call, target);
 }

@@ -1,0 +1,21 @@
+/*
+ * Merges, and what works like them, as steps.
+ * Called by steps.c. Threads: one. Lifetime: the world's.
+ */
+#ifndef PANG_TESTS_VERSIONS_STEP_MERGE_H
+#define PANG_TESTS_VERSIONS_STEP_MERGE_H
+
+#include "tests/versions/merges.h"
+#include "tests/versions/real.h"
+
+/* What the program calls conflicts is what the model does, or the test fails. */
+void merge_compare(world *w, const merging *g, const merge_call *call);
+/* It was done: the target's content is what the model says, by a commit on `parent`. */
+void merge_landed(world *w, merging *g, branch *target, int parent);
+/* What was tried out does not go where what counts is. */
+bool merge_is_refused(const world *w, const commit *source, const branch *target);
+
+/* A commit that is done again or taken back, a branch on another base, a branch as it was. */
+void step_again(world *w);
+
+#endif
