@@ -130,19 +130,32 @@ static pang_code load(const pang_merge_task *task, const pang_content *from, pan
     return PANG_OK;
 }
 
+static const Pangolin__Store__V1__MergeMark__Exception *columns_of(const pang_merge_item *item,
+                                                                   size_t side)
+{
+    const pang_merge_mark *mark = item->pairs[item->value_base].marks[side];
+    const Pangolin__Store__V1__MergeMark__Exception *e = mark == NULL
+                                                             ? NULL
+                                                             : pang_merge_exception(mark->body,
+                                                                                    item->asset);
+    return e == NULL || e->n_columns == 0 ? NULL : e;
+}
+
+/* A third branch is the base, and either side gave columns of it other ids: which column of the one
+ * is which of the other is then said nowhere. */
+static bool are_columns_lost(const pang_merge_item *item)
+{
+    return columns_of(item, 0) != NULL && columns_of(item, 1) != NULL;
+}
+
 /* How columns of the source read in the target, as the mark says that the base rests on; turned
  * round where that is one of a merge back. */
 static pang_code known_columns(const pang_merge_task *task, const pang_merge_item *item,
                                pang_merge_table *ret, pang_err *err)
 {
-    const pang_merge_pair *pair = &item->pairs[item->value_base];
     for (size_t k = 0; k < 2; k++) {
-        const Pangolin__Store__V1__MergeMark__Exception *e = pair->marks[k] == NULL
-                                                                 ? NULL
-                                                                 : pang_merge_exception(
-                                                                       pair->marks[k]->body,
-                                                                       item->asset);
-        if (e == NULL || e->n_columns == 0)
+        const Pangolin__Store__V1__MergeMark__Exception *e = columns_of(item, k);
+        if (e == NULL)
             continue;
         int32_t *columns = pang_arena_alloc_n(task->target->arena, e->n_columns, sizeof *columns);
         if (columns == NULL)
@@ -342,7 +355,7 @@ static pang_code merge_table(const pang_merge_task *task, pang_merge_item *item,
 {
     pang_merge_outcome outcome = {0};
     if (task->state == NULL || !pang_content_exists(&item->half[item->value_base].source) ||
-        !pang_content_exists(&item->half[item->value_base].target))
+        !pang_content_exists(&item->half[item->value_base].target) || are_columns_lost(item))
         return no_base(task, item, err);
     pang_code code = find_outcome(task, item, &outcome, err);
     if (code != PANG_OK)

@@ -84,6 +84,10 @@ static void lay(pang_overlay *o, const pang_model_schema *schema, bool is_source
             up = slot_of(o, is_source ? source_id(o, false, parent) : parent);
         if (at == NULL || up == NULL)
             return;
+        if ((is_source ? at->s : at->t) != NULL) {
+            pang_overlay_say(o, at, "is one column in the target and two in the source");
+            continue;
+        }
         pang_slot_role role = role_of(schema, column);
         if (is_source)
             at->s = column;

@@ -364,6 +364,25 @@ static void test_model_merge_parts__earlier_map(void **state)
     merge_conflict(merged.conflicts, merged.n_conflicts, "once the source is rebased");
 }
 
+/* A map that is none of these two: a conflict, and an end. */
+static void test_model_merge_parts__two_columns_for_one(void **state)
+{
+    static const merge_case c = {
+        .version = 2,
+        .before = "[" SCHEMA(ALL "," FIELD("9", "s", "'int'")) "]",
+        .source = "[" SCHEMA(ALL "," FIELD("9", "s", "'int'") "," FIELD("10", "n", "'int'")) "]",
+        .target = "[" SCHEMA(
+            ALL "," FIELD("9", "s", "'int'") "," FIELD("10", "n", "'int'")) "," SET("'a':'1'") "]",
+    };
+    model *m = *state;
+    pang_merge_table merge = merge_of(m, &c);
+    int32_t map[] = {9, 10};
+    merge.columns = map;
+    merge.n_columns = 2;
+    pang_model_merged merged = merge_model(m, &merge);
+    merge_conflict(merged.conflicts, merged.n_conflicts, "two in the source");
+}
+
 /* Details hold the three values, and what the wire's types ask for. */
 static void test_model_merge_parts__details(void **state)
 {
@@ -452,6 +471,7 @@ int main(void)
         MODEL_TEST(test_model_merge_parts__another_table),
         MODEL_TEST(test_model_merge_parts__left_behind),
         MODEL_TEST(test_model_merge_parts__earlier_map),
+        MODEL_TEST(test_model_merge_parts__two_columns_for_one),
         MODEL_TEST(test_model_merge_parts__details),
         MODEL_TEST(test_model_merge_parts__many_conflicts),
         MODEL_TEST(test_model_merge_parts__take_source),
