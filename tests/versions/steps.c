@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tests/versions/care.h"
+#include "tests/versions/step_merge.h"
 #include "tests/versions/steps.h"
 #include "tests/versions/refs.h"
 
@@ -329,8 +330,10 @@ void step_any(world *w)
         step_write(w, step_branch(w));
     else if (what < 80)
         step_ref(w);
-    else
+    else if (what < 94)
         step_merge(w);
+    else
+        step_again(w);
     if (model_roll(w->m, ALL_EVERY) == 0)
         compare_all(w);
     pang_arena_reset(w->fx->arena);
