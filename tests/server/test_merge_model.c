@@ -7,6 +7,9 @@
  */
 #include "tests/server/merge_words.h"
 
+#include "server/branches.h"
+#include "server/retain.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +57,8 @@ typedef struct {
     unsigned n_events, n_documents, n_titles;
     int n_assets;
     size_t merged, refused, forked;
+    bool gone[BRANCHES];
+    size_t removed; /* records, by retention */
 } world;
 
 /* With PANG_TRACE set each step is told. */
@@ -210,6 +215,15 @@ static asset *any_asset(world *w, int branch)
     return NULL;
 }
 
+static int any_branch(world *w)
+{
+    for (;;) {
+        int branch = (int)roll(w, (unsigned)w->n_branches);
+        if (!w->gone[branch])
+            return branch;
+    }
+}
+
 static void write(world *w, int branch, const char *words)
 {
     tell(w, fx_text(w->fx, "%s: %s", prefix(w, branch), words));
@@ -273,10 +287,10 @@ static void fork_branch(world *w)
 {
     if (w->n_branches == BRANCHES)
         return;
-    int next = w->n_branches++;
+    int next = w->n_branches;
     const point *from = &w->points[roll(w, (unsigned)w->n_points)];
-    if (roll(w, 3) > 0) {
-        int branch = (int)roll(w, (unsigned)next);
+    if (roll(w, 3) > 0 || w->gone[from->branch]) {
+        int branch = any_branch(w);
         w->branches[next] = w->branches[branch];
         tell(w, fx_text(w->fx, "b%d from %s", next, prefix(w, branch)));
         rfx_branch(w->fx, fx_text(w->fx, "b%d", next), prefix(w, branch), 0);
@@ -286,6 +300,7 @@ static void fork_branch(world *w)
                         (unsigned long)from->number));
         rfx_branch(w->fx, fx_text(w->fx, "b%d", next), prefix(w, from->branch), from->number);
     }
+    w->n_branches++;
     w->forked++;
     keep_point(w, next);
 }
@@ -322,12 +337,14 @@ static bool is_clear(const world *w, const content *source, const content *targe
 static void merge(world *w, bool leaves_out)
 {
     bool left_out[ASSETS] = {0};
-    int target = (int)roll(w, (unsigned)w->n_branches);
-    int source = (int)roll(w, (unsigned)w->n_branches);
+    int target = any_branch(w);
+    int source = any_branch(w);
     const content *from = &w->branches[source];
     mfx_merge m = {.target = prefix(w, target)};
     if (roll(w, 4) == 0) {
         const point *at = &w->points[roll(w, (unsigned)w->n_points)];
+        if (w->gone[at->branch])
+            return;
         source = at->branch;
         m.at = at->number;
         from = &at->content;
@@ -360,7 +377,7 @@ static void merge(world *w, bool leaves_out)
 
 static void step(world *w, bool leaves_out)
 {
-    int branch = (int)roll(w, (unsigned)w->n_branches);
+    int branch = any_branch(w);
     unsigned what = roll(w, 100);
     if (what < 12)
         make(w, branch);
@@ -378,6 +395,76 @@ static void step(world *w, bool leaves_out)
         compare(w, branch, "a write");
         keep_point(w, branch);
     }
+}
+
+/* ---- time ---- */
+
+static void forget_points(world *w, uint64_t floor)
+{
+    int n = 0;
+    for (int i = 0; i < w->n_points; i++)
+        if (w->points[i].number > floor)
+            w->points[n++] = w->points[i];
+    w->n_points = n;
+}
+
+/* All that nothing needs any more is removed. What merges need stays, however old it is. */
+static void pass_time(world *w)
+{
+    pang_retain_outcome out;
+    pang_retain_plan plan = {.scope = FX_SCOPE, .catalog = rfx_view(w->fx, "demo").catalog};
+    atomic_fetch_add(&w->fx->ahead_ms, INT64_C(45) * 24 * 60 * 60 * 1000);
+    if (pang_retain_run(w->fx->state, &plan, NULL, NULL, &out, &w->fx->err) != PANG_OK)
+        fail_msg("retention: %s", w->fx->err.message);
+    tell(w, fx_text(w->fx, "45 days, floor %lu", (unsigned long)out.floor));
+    for (int i = 0; i < PANG_RETAIN_KINDS; i++)
+        w->removed += out.removed[i];
+    forget_points(w, out.floor);
+    for (int i = 0; i < w->n_branches; i++)
+        if (!w->gone[i])
+            compare(w, i, "45 days");
+    if (w->n_points == 0)
+        change(w, 0);
+    if (w->n_points == 0)
+        keep_point(w, 0);
+}
+
+static void end_branch(world *w)
+{
+    int branch = any_branch(w);
+    pang_rec_ref *ref;
+    pang_view view = rfx_view(w->fx, "demo");
+    pang_str name = pang_str_from(prefix(w, branch) + strlen("demo@"));
+    if (branch == 0)
+        return;
+    tell(w, fx_text(w->fx, "b%d ends", branch));
+    if (pang_ref_find(&view, name, &ref, &w->fx->err) != PANG_OK || ref == NULL ||
+        pang_ref_end(&view, &w->fx->env, name, ref, &w->fx->err) != PANG_OK ||
+        pang_txn_commit(view.txn, &w->fx->err) != PANG_OK)
+        fail_msg("b%d does not end: %s", branch, w->fx->err.message);
+    w->gone[branch] = true;
+}
+
+static void run_aging(uint64_t seed, size_t *removed)
+{
+    world *w = calloc(1, sizeof *w);
+    assert_non_null(w);
+    w->fx = fx_open("memory:");
+    w->chance = seed * 2654435761u + 12345;
+    w->n_branches = 1;
+    print_message("seed %lu\n", (unsigned long)seed);
+    mfx_do(w->fx, "demo", "mk:ns");
+    keep_point(w, 0);
+    for (int i = 0; i < STEPS && w->n_events < EVENTS - 1; i++) {
+        if (roll(w, 12) == 0)
+            pass_time(w);
+        if (roll(w, 30) == 0)
+            end_branch(w);
+        step(w, seed % 2 == 0);
+    }
+    *removed += w->removed;
+    fx_close(w->fx);
+    free(w);
 }
 
 static void run(uint64_t seed, bool leaves_out, size_t *merged, size_t *refused)
@@ -425,11 +512,23 @@ static void test_merge_model__some_are_left_out(void **state)
     assert_true(merged > RUNS && refused > RUNS);
 }
 
+/* As the first two, while what is old and not needed goes. */
+static void test_merge_model__as_time_passes(void **state)
+{
+    size_t removed = 0;
+    (void)state;
+    for (uint64_t i = 0; i < RUNS; i++)
+        run_aging(first_seed() + 2000000 + i, &removed);
+    print_message("%zu records went\n", removed);
+    assert_true(removed > RUNS * 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merge_model__branches_and_merges),
         cmocka_unit_test(test_merge_model__some_are_left_out),
+        cmocka_unit_test(test_merge_model__as_time_passes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
