@@ -247,12 +247,12 @@ static bool base_shows_asset(pang_retaining *r, pang_id asset)
     return r->code != PANG_OK || (at.body != NULL && !at.body->dropped);
 }
 
-/* What a merge compares with is read at a point, so that where it asks for what was dropped since
- * there is a row of history left. */
+/* Tombstones stay as long as commits do: merges ask what was dropped, of assets too that the branch
+ * itself never showed. */
 static bool is_candidate(const pang_retaining *r, bool dropped, uint64_t number)
 {
     bool unread = r->branch.old && !pang_gc_reaches(r->points, r->branch.id, number, PANG_NOW);
-    return unread || (dropped && number <= r->floor);
+    return unread || (dropped && number <= r->log && number <= r->floor);
 }
 
 static bool content_goes(pang_retaining *r, const content_row *c)
