@@ -149,7 +149,8 @@ static bool are_columns_lost(const pang_merge_item *item)
 }
 
 /* How columns of the source read in the target, as the mark says that the base rests on; turned
- * round where that is one of a merge back. */
+ * round where that is one of a merge back. Of columns that there were at the base: who stands
+ * before what was merged may have given the other ids to columns of its own. */
 static pang_code known_columns(const pang_merge_task *task, const pang_merge_item *item,
                                pang_merge_table *ret, pang_err *err)
 {
@@ -160,10 +161,15 @@ static pang_code known_columns(const pang_merge_task *task, const pang_merge_ite
         int32_t *columns = pang_arena_alloc_n(task->target->arena, e->n_columns, sizeof *columns);
         if (columns == NULL)
             return pang_fail_memory(err);
-        for (size_t i = 0; i < e->n_columns; i++)
-            columns[i] = e->columns[k == 0 ? i ^ 1 : i];
+        int64_t last = INT32_MAX;
+        (void)pang_json_to_int64(pang_json_get(ret->source_half.document, "last-column-id"), &last);
+        for (size_t i = 0; i + 1 < e->n_columns; i += 2) {
+            if (e->columns[i] > last)
+                continue;
+            columns[ret->n_columns++] = e->columns[i + (k == 0)];
+            columns[ret->n_columns++] = e->columns[i + (k != 0)];
+        }
         ret->columns = columns;
-        ret->n_columns = e->n_columns;
         return PANG_OK;
     }
     return PANG_OK;
