@@ -23,6 +23,11 @@ static void compare_content(world *w, const char *ref, const content *c)
     free(text);
 }
 
+void compare_as(world *w, const char *ref, int at)
+{
+    compare_content(w, ref, model_at(w->m, at));
+}
+
 void compare_branch(world *w, const branch *b)
 {
     compare_content(w, b->name, model_of(w->m, b));

@@ -300,8 +300,13 @@ static void half_outcomes(model *m, const item *source, const item *half, const 
         return;
     /* Another document may say the same. */
     add_outcome(to, CONFLICT, target);
-    if (!source->exists || !half->exists || !target->exists)
+    if (!source->exists || !target->exists)
         return;
+    if (!half->exists) { /* made on both sides */
+        if (merge_value(m, source, &m->states[0], &m->states[0], &after))
+            add_outcome(to, MERGED, &after);
+        return;
+    }
     bool fits = merge_name(source, half, &after);
     if (merge_value(m, source, half, half, &after) && fits)
         add_outcome(to, MERGED, &after);
@@ -490,11 +495,9 @@ static void own(merging *g, int i)
         what |= CHANGES_NAME;
     if (target->last_column > after->last_column)
         after->last_column = target->last_column;
-    if (target->state != 0) {
-        after->all = target->all;
-        after->values = target->values;
-        after->names = target->names;
-    }
+    after->all = target->all;
+    after->values = target->values;
+    after->names = target->names;
     if (!same_files(&after->files, &target->files))
         model_snapshot(g->m, after, g->m->n_files++);
     model_change(g->m, after, what);

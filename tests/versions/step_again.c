@@ -150,11 +150,14 @@ static void restore(world *w)
     for (int i = 0; i < ITEMS; i++)
         give_back(w, &w->m->commits[at].after->items[i], &next.items[i]);
     pang_code code = real_restore(w, b->name, w->m->commits[at].id);
-    if (at == b->head && code == PANG_OK) {
-        compare_branch(w, b); /* nothing to do */
-        return;
-    }
-    step_landed(w, b, &next, code, PANG_OK);
+    commit newest;
+    assert_int_equal(real_log(w, b->name, &newest, 1), 1);
+    if (code == PANG_OK && strcmp(newest.id, w->m->commits[b->head].id) == 0)
+        compare_branch(w, b); /* there was nothing to do, or it shows */
+    else
+        step_landed(w, b, &next, code, PANG_OK);
+    if (code == PANG_OK)
+        compare_as(w, b->name, at);
 }
 
 void step_again(world *w)

@@ -25,6 +25,8 @@ void step_merge(world *w);
 /* ---- comparing ---- */
 
 void compare_branch(world *w, const branch *b);
+/* The ref shows what a commit did. */
+void compare_as(world *w, const char *ref, int at);
 /* Lists, loads and logs of all refs, old points, differences. */
 void compare_all(world *w);
 void compare_text(world *w, const char *what, const char *is, const char *shall);
