@@ -33,9 +33,9 @@ LANES = [
     ("rest", SCRIPT, 300, [sys.executable, "tests/rest/run.py"]),
     ("matrix", SCRIPT, 300, [sys.executable, "tests/matrix/matrix.py"]),
     ("mutants", SCRIPT, 200, [sys.executable, "tests/matrix/mutants.py", "--sample", "12"]),
-    ("e2e", SCRIPT, 1200, [sys.executable, "tests/e2e/run.py"]),
-    ("lint", SCRIPT, 600, ["bash", "tests/lint/run.sh"]),
-    ("san", BAZEL, 1200, ["--config=san", "--test_tag_filters=-no-san," + NOT_NOW, "//..."]),
+    ("e2e", SCRIPT, 1500, [sys.executable, "tests/e2e/run.py"]),
+    ("lint", SCRIPT, 800, ["bash", "tests/lint/run.sh"]),
+    ("san", BAZEL, 1500, ["--config=san", "--test_tag_filters=-no-san," + NOT_NOW, "//..."]),
     ("tsan", BAZEL, 900, ["--config=tsan", "--test_tag_filters=threads," + NOT_NOW, "//..."]),
     # The programs themselves under sanitizers: every REST script, and a race.
     ("san-rest", SCRIPT, 300, ["env", "PANG_CONFIG=san", sys.executable,

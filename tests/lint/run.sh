@@ -17,8 +17,8 @@ trap 'rm -r "$scratch"' EXIT
 run_one() {
     local check=$1 begin=$SECONDS code=0
     case $check in
-    *.py) timeout 280 python3 "tests/lint/$check" >"$scratch/$check" 2>&1 || code=$? ;;
-    *) timeout 280 bash "tests/lint/$check" >"$scratch/$check" 2>&1 || code=$? ;;
+    *.py) timeout 500 python3 "tests/lint/$check" >"$scratch/$check" 2>&1 || code=$? ;;
+    *) timeout 500 bash "tests/lint/$check" >"$scratch/$check" 2>&1 || code=$? ;;
     esac
     echo "$code $((SECONDS - begin))" >"$scratch/$check.code"
 }
