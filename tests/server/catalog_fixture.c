@@ -109,12 +109,18 @@ static void stop(fixture *fx)
 
 fixture *fx_open(const char *url)
 {
+    char folder[] = "/tmp/pang-catalog-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    return fx_open_in(url, folder);
+}
+
+fixture *fx_open_in(const char *url, const char *folder)
+{
     fixture *fx = calloc(1, sizeof *fx);
     pang_store *store;
     assert_non_null(fx);
     fx->env = (pang_env){wall_ms, mono_ms, chance, fx};
-    (void)snprintf(fx->folder, sizeof fx->folder, "/tmp/pang-catalog-XXXXXX");
-    assert_non_null(mkdtemp(fx->folder));
+    (void)snprintf(fx->folder, sizeof fx->folder, "%s", folder);
     (void)snprintf(fx->warehouse, sizeof fx->warehouse, "file://%s/warehouse", fx->folder);
     (void)snprintf(fx->tenants, sizeof fx->tenants, "file://%s/tenants", fx->folder);
     assert_int_equal(pang_sealer_open(PANG_STR(FX_SEAL_KEY), "test", &fx->sealer, &fx->err),

@@ -61,6 +61,9 @@ typedef struct {
 
 /* On a store of this url: "memory:", "faulty:memory:". */
 fixture *fx_open(const char *url);
+/* The same where the warehouse is, or will be, in a folder that stays: for processes that follow
+ * each other. fx_close removes it; who leaves by _exit does not. */
+fixture *fx_open_in(const char *url, const char *folder);
 void fx_close(fixture *fx);
 /* cmocka's setup (in memory) and teardown; *state is a fixture. */
 int fx_setup(void **state);

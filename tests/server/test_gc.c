@@ -285,7 +285,9 @@ static void test_gc__little_memory_takes_more_passes(void **state)
     for (size_t i = 0; i < FILES; i++)
         fx_write_over(data(fx, fx_text(fx, "orphan-%zu", i)), "x");
     age(fx, 2);
-    assert_int_equal(collect(fx, true, 16).removed, FILES);
+    for (size_t marks = 9; marks < 40;
+         marks++) /* names differ in each run, and so do their parts */
+        assert_int_equal(collect(fx, true, marks).removed, FILES);
     assert_int_equal(collect(fx, false, 16).removed, FILES);
     for (size_t i = 0; i < FILES; i++)
         assert_true(is_there(data(fx, files[i])));
