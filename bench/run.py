@@ -500,7 +500,8 @@ def timed(work, times):
 
 def branch(server, name, source="main"):
     return call(server, "POST", "/api/v1/branches",
-                {"name": name, "catalog": "demo", "from_branch": source})
+                {"name": name, "catalog": "demo", "from_branch": source,
+                 "branch_type": "ingest"})
 
 
 def merge(server, source, target):
