@@ -104,6 +104,9 @@ def errors(pangolin):
         assert error.details() == "Table does not exist: none.none", error.details()
         error = raises(grpc.RpcError, api.call, "pangolin.v1.NamespaceService", "CreateNamespace",
                        prefix="demo", namespace=["a@b"])
+        assert error.code() == grpc.StatusCode.NOT_FOUND, error
+        error = raises(grpc.RpcError, api.call, "pangolin.v1.NamespaceService", "CreateNamespace",
+                       prefix="demo", namespace=["a\n"])
         assert error.code() == grpc.StatusCode.INVALID_ARGUMENT, error
         error = raises(grpc.RpcError, api.raw, "/pangolin.v1.TableService/NoSuchMethod", b"")
         assert error.code() == grpc.StatusCode.UNIMPLEMENTED, error
