@@ -3,6 +3,7 @@ reverts, picked commits, a restore, clean-up by Spark while a branch is alive, a
 
 import glob
 import os
+import time
 
 import merge_checks
 from engines import Lake, Refused
@@ -245,9 +246,32 @@ def clean_up_by_spark_while_a_branch_lives(pangolin):
              "map('rewrite-all', 'true'))")
     for name in names:
         same(lake, "tidy", name, [(number, 1, "base") for number in range(3)] + [(9, 1, "branch")])
+    collect(lake, pangolin)
     for name in names:
+        same(lake, "tidy", name, [(number, 1, "base") for number in range(3)] + [(9, 1, "branch")])
         if name != "tidy.purged":
             same(lake, "main", name, [(5, 1, "main")])
+
+
+def collect(lake, pangolin):
+    """The catalog's own clean-up, when all files are old: what no ref reads goes, and nothing else."""
+    orphan = os.path.join(pangolin.data, "warehouse", "tidy", "orphans", "data", "orphan.parquet")
+    with open(orphan, "w", encoding="utf-8") as file:
+        file.write("of an engine that died")
+    for path in glob.glob(os.path.join(pangolin.data, "warehouse", "**"), recursive=True):
+        if os.path.isfile(path):
+            os.utime(path, (time.time() - 3 * 86400,) * 2)
+    for job in ("remove_orphan_files", "remove_history"):
+        asked = lake.ask("POST", "/api/v1/catalogs/%s/maintenance" % lake.name, {"job_type": job})
+        run = {"status": "waiting"}
+        for _ in range(120):
+            runs = lake.ask("GET", "/api/v1/catalogs/%s/maintenance" % lake.name)["runs"]
+            run = next(run for run in runs if run["id"] == asked["id"])
+            if run["status"] not in ("waiting", "running"):
+                break
+            time.sleep(0.5)
+        assert run["status"] == "done" and run["outcome"]["skipped"] == 0, run
+    assert not os.path.exists(orphan)
 
 
 @suite.test
