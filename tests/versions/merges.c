@@ -82,6 +82,7 @@ static bool merge_columns(const model *m, const item *source, const item *half, 
             if (wrote_with(m, source, half, number))
                 return false;
             id = ++last;
+            after->renumbered = true;
         }
         MUST(after->n_columns < COLUMNS);
         after->columns[after->n_columns].number = number;
@@ -248,7 +249,8 @@ static void value_outcomes(model *m, const item *source, const item *target, con
                             &after);
             }
         if ((is_renumbered(source, target) && has_new_files(m, source, half)) ||
-            takes_back(m, source, half) || takes_back(m, target, half) || found.n > 1)
+            takes_back(m, source, half) || takes_back(m, target, half) || found.n > 1 ||
+            (source->kind == TABLE && found.list[0] == 0)) /* it came by a pick */
             add_outcome(to, CONFLICT, target);
     }
 }
@@ -257,8 +259,13 @@ static void value_outcomes(model *m, const item *source, const item *target, con
 static bool both_stand(model *m, const item *source, const item *target, outcomes *to)
 {
     bases found = find_bases(m, source, target, all_of);
-    if (source->exists && target->exists)
+    if (source->exists && target->exists) {
+        /* Dropped, and brought back by both: what they were before may not be looked for. */
+        for (int i = 0; i < found.n; i++)
+            if (found.list[i] != 0 && !m->states[found.list[i]].exists)
+                add_outcome(to, CONFLICT, target);
         return true;
+    }
     for (int i = 0; i < found.n; i++) {
         const item *base = &m->states[found.list[i]];
         if (source->exists == target->exists)
@@ -388,7 +395,8 @@ static void decide(merging *g, int i)
     else
         item_outcomes(g->m, source, target, to);
     /* Which columns are which is said of the branch that was merged, not of those that it had. */
-    if (to->held && is_renumbered(source, target) && !same_text(source, target) &&
+    if (to->held && !same_text(source, target) &&
+        (is_renumbered(source, target) || source->renumbered || target->renumbered) &&
         g->decided[i] == BY_MERGING)
         add_outcome(to, CONFLICT, target);
     /* It was seen by earlier merges, and was none of the selection. */
@@ -454,6 +462,7 @@ static void join(merging *g, int i)
     item *after = &g->after.items[i];
     int what = 0;
     after->vague = is_vague(g, i);
+    after->renumbered = after->renumbered || source->renumbered || target->renumbered;
     if (source->state == 0 || within_states(&source->all, &target->all) ||
         g->decided[i] == LEFT_OUT)
         return;

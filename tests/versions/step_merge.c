@@ -170,21 +170,30 @@ static bool is_clear(const world *w, const merging *g, int i)
     return true;
 }
 
+static bool is_named(const merge_call *call, const char *key)
+{
+    for (size_t i = 0; i < call->n_modes; i++)
+        if (strcmp(call->modes[i].key, key) == 0)
+            return true;
+    return false;
+}
+
 static void choose_modes(world *w, merging *g, merge_call *call)
 {
     static const char *const words[] = {"normal", "take_source", "take_target", "drop"};
     for (int tries = 0; tries < 3; tries++) {
         int i = (int)model_roll(w->m, ITEMS);
         int how = (int)model_roll(w->m, 4);
-        if (i < SPACES || !g->source->items[i].exists || !is_clear(w, g, i) ||
-            g->decided[i] != BY_MERGING)
+        if (i < SPACES || !g->source->items[i].exists || !is_clear(w, g, i))
+            continue;
+        const char *key = fx_text(w->fx, "%s.t%d", space_names[g->source->items[i].space],
+                                  g->source->items[i].title);
+        if (is_named(call, key))
             continue;
         g->decided[i] = (decision)how;
-        call->modes[call->n_modes].key = fx_text(
-            w->fx, "%s.t%d", space_names[g->source->items[i].space], g->source->items[i].title);
+        call->modes[call->n_modes].key = key;
         call->modes[call->n_modes].mode = words[how];
-        step_tell(
-            w, fx_text(w->fx, "%s, %s: %s", w->step, call->modes[call->n_modes].key, words[how]));
+        step_tell(w, fx_text(w->fx, "%s, %s: %s", w->step, key, words[how]));
         call->n_modes++;
     }
 }

@@ -12,7 +12,7 @@
 #include "tests/versions/steps.h"
 #include "tests/versions/url.h"
 
-enum { SEEDS = 12, SEEDS_LONG = 400, STEPS = 90, STEPS_LONG = 260 };
+enum { SEEDS = 12, SEEDS_LONG = 800, STEPS = 90 };
 
 static const char *the_url;
 
@@ -39,7 +39,7 @@ static void test_versions__against_a_model(void **state)
     bool is_long = getenv("PANG_TEST_LONG") != NULL;
     unsigned long first = number_from("PANG_SEED", 1);
     unsigned long n = number_from("PANG_SEEDS", is_long ? SEEDS_LONG : SEEDS);
-    unsigned long steps = number_from("PANG_STEPS", is_long ? STEPS_LONG : STEPS);
+    unsigned long steps = number_from("PANG_STEPS", STEPS);
     fixture *fx = fx_open(the_url);
     size_t merged = 0, refused = 0, records = 0, files = 0;
     (void)state;
