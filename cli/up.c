@@ -157,10 +157,13 @@ static int prepare_data_folder(supervisor *s)
 
 /* ---- children ---- */
 
-/* In the child: undo what is the supervisor's, then become the program. */
+/* In the child: undo what is the supervisor's, then become the program. MongoDB's driver counts in
+ * shared memory from before main on, whatever the store; what a killed server left of it would make
+ * a later one with its pid complain. */
 static void become(const child *c, pid_t parent)
 {
     sigset_t none;
+    (void)setenv("MONGOC_DISABLE_SHM", "1", 0);
     sigemptyset(&none);
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);

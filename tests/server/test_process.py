@@ -20,6 +20,10 @@ PATIENCE_S = 20
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"  # and empty SETTINGS
 SETTINGS = 4
 
+# As `pangolin up` sets it for the server: MongoDB's driver takes shared memory before main, under a
+# name that a killed process of the same pid may have left.
+PLAIN = {"PATH": "/usr/bin:/bin", "MONGOC_DISABLE_SHM": "1"}
+
 
 class Server:
     """One process in a folder of its own, or in that of an earlier one."""
@@ -27,7 +31,7 @@ class Server:
     def __init__(self, folder, *flags, files=None, environment=None):
         self.folder = folder
         limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))) if files else None
-        names = {"PATH": "/usr/bin:/bin", "PANGOLIN_DATA_DIR": os.path.join(folder, "var"),
+        names = {**PLAIN, "PANGOLIN_DATA_DIR": os.path.join(folder, "var"),
                  **(environment or {})}
         self.process = subprocess.Popen([PROGRAM, *flags], env=names, stderr=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, preexec_fn=limit)
@@ -139,7 +143,7 @@ def test_a_folder_of_somebody_else(folder):
     user = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
     program = shutil.copy(PROGRAM, os.path.join(folder, "program"))
     done = subprocess.run([program, "--no-auth", "--data-dir", theirs], text=True,
-                          env={"PATH": "/usr/bin:/bin"}, capture_output=True, timeout=PATIENCE_S,
+                          env=PLAIN, capture_output=True, timeout=PATIENCE_S,
                           **user)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done
     assert '"%s" is not writable for this user' % theirs in done.stderr, done.stderr
