@@ -59,7 +59,8 @@ pang_merging_choice pang_merging_choose(const pang_json *source, const pang_json
 {
     if (same(source, source_half) || same(source, target))
         return PANG_MERGING_TARGET;
-    return same(target, target_half) ? PANG_MERGING_SOURCE : PANG_MERGING_BOTH;
+    bool seen = same(target, target_half) && same(target_half, source_half);
+    return seen ? PANG_MERGING_SOURCE : PANG_MERGING_BOTH;
 }
 
 /* ---- conflicts ---- */

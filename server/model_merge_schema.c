@@ -163,7 +163,7 @@ static void choose_type(pang_overlay *o, pang_slot *at)
     if (same_column(at, at->s, at->t))
         return;
     bool changed = !same_column(at, at->s, at->sh);
-    if (changed && same_column(at, at->t, at->th))
+    if (changed && same_column(at, at->t, at->th) && same_column(at, at->sh, at->th))
         at->typed = at->s;
     else if (changed)
         pang_overlay_say(o, at, "has another name or type in the source and in the target");

@@ -80,10 +80,12 @@ void pang_merging_put(pang_merging *m, pang_json *object, const char *name, pang
 void pang_merging_add(pang_merging *m, pang_json *array, pang_json *value);
 void pang_merging_pair(pang_merging *m, pang_merging_pairs *pairs, int64_t from, int64_t to);
 
-/* Three values of one thing, each against its own half; absent and null are one. */
+/* Two values of one thing and what they were; absent and null are one. What the target had of its
+ * own when the halves were taken is something that the source has not seen, like what it changed
+ * since: neither is overwritten unasked. */
 typedef enum {
     PANG_MERGING_TARGET, /* the source left it, or both have it */
-    PANG_MERGING_SOURCE, /* only the source changed it */
+    PANG_MERGING_SOURCE, /* the source changed it, and knew what the target has */
     PANG_MERGING_BOTH,   /* both changed it, differently */
 } pang_merging_choice;
 pang_merging_choice pang_merging_choose(const pang_json *source, const pang_json *source_half,

@@ -265,6 +265,32 @@ static void test_merge_table__again_and_back(void **state)
     assert_int_equal(outcome.n_columns, 4);
 }
 
+/* What the target had of its own at the last merge is not the source's to overwrite unasked. */
+static void test_merge_table__again_over_what_the_target_had_before(void **state)
+{
+    static const char *const own[] = {
+        "[" SET("'a':'9'") "]",
+        "[" SCHEMA(ID_FIELD "," FIELD("2", "renamed", "'string'") "," REST) "]",
+    };
+    static const char *const later[] = {
+        "[" SET("'a':'2'") "]",
+        "[" SCHEMA(ID_FIELD "," FIELD("2", "other", "'string'") "," REST) "]",
+    };
+    model *m = *state;
+    for (size_t i = 0; i < 2; i++) {
+        const merge_case c = {.version = 2, .source = "[" SET("'s':'1'") "]", .target = own[i]};
+        pang_merge_table merge = merge_of(m, &c);
+        pang_merge_outcome outcome = run(m, &merge);
+        assert_int_equal(outcome.n_conflicts, 0);
+        pang_merge_table second = next_merge(&merge, &outcome);
+        second.source.document = merge_evolve(m, second.source.document, later[i]);
+        second.source.location = PANG_STR("s3://b/t/metadata/00009-s");
+        outcome = run(m, &second);
+        assert_int_equal(outcome.n_conflicts, 1);
+        assert_null(outcome.document);
+    }
+}
+
 /* A cherry-pick of a property and a revert of it: the halves are what the commit had and left. */
 static void test_merge_table__pick_and_revert(void **state)
 {
@@ -309,6 +335,7 @@ int main(void)
         TEST(test_merge_table__errors),
         TEST(test_merge_table__report),
         TEST(test_merge_table__again_and_back),
+        TEST(test_merge_table__again_over_what_the_target_had_before),
         TEST(test_merge_table__pick_and_revert),
         TEST(test_merge_table__take_source),
     };
