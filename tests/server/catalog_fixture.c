@@ -170,7 +170,9 @@ void fx_restart(fixture *fx)
 
 /* ---- calls ---- */
 
+/* What the calling thread's last call left; a fixture's own fields are for tests of one thread. */
 static _Thread_local pang_id last_commit;
+static _Thread_local unsigned last_retry_after_s;
 
 static const pang_method *find_method(const char *name)
 {
@@ -209,16 +211,17 @@ static pang_code run_once(fixture *fx, pang_arena *arena, const pang_method *met
     protobuf_c_message_init(method->out, out);
     pang_code code = method->handle(&call, in, out, err);
     void (*between)(void *arg) = fx->between;
-    fx->between = NULL;
-    if (between != NULL)
+    if (between != NULL) {
+        fx->between = NULL;
         between(fx->between_arg);
+    }
     if (code == PANG_OK)
         code = pang_txn_writes(call.txn) ? pang_txn_commit(call.txn, err)
                                          : pang_txn_finish(call.txn, err);
     *ret_keep = call.keep;
     *carried = call.carried;
     last_commit = call.commit;
-    fx->retry_after_s = call.retry_after_s;
+    last_retry_after_s = call.retry_after_s;
     return code;
 }
 
@@ -238,6 +241,7 @@ pang_code fx_call(fixture *fx, const char *method, const void *in, void *out)
 {
     pang_code code = fx_call_in(fx, fx->arena, method, in, out, &fx->runs, &fx->keep, &fx->err);
     fx->commit = last_commit;
+    fx->retry_after_s = last_retry_after_s;
     return code;
 }
 

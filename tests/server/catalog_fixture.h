@@ -56,7 +56,7 @@ typedef struct {
     void (*between)(void *arg);   /* runs once, between a handler's first run and its commit */
     void *between_arg;
     pang_code refuses; /* what each piece of a stream is answered before it is looked at */
-    _Atomic unsigned retry_after_s; /* what the last call said */
+    unsigned retry_after_s;         /* what the last call said */
 } fixture;
 
 /* On a store of this url: "memory:", "faulty:memory:". */
