@@ -98,7 +98,8 @@ static bool is_on_others(pang_retaining *r, pang_id asset)
         size_t n = 0;
         for (; left > 0 && n < BRANCHES_AT_ONCE; left--)
             if (!pang_id_equal(points->branches[left - 1].id, r->branch.id))
-                refs[n++].key = pang_key_asset(&r->keys, points->branches[left - 1].id, asset);
+                refs[n++] = (pang_ref){
+                    .key = pang_key_asset(&r->keys, points->branches[left - 1].id, asset)};
         if (!pang_retain_get(r, refs, n, found))
             return false;
         for (size_t i = 0; i < n; i++)

@@ -82,7 +82,6 @@ typedef struct {
     unsigned max;         /* commits of one apply */
     size_t bytes_max;     /* keys and bodies of one apply, unless it is one commit */
     pang_commit **batch;  /* `max` of them; the leader's */
-    pang_waiter **taken;  /* who they belong to; the leader's */
     pthread_mutex_t lock; /* guards all below */
     pang_waiter *scopes;  /* ring of the first waiter of each scope; the next one to be served */
     size_t waiting;       /* commits in the ring */

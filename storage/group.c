@@ -2,7 +2,9 @@
  * Group commit: callers that wait anyway carry each other's commits. The first to come leads: it
  * takes what waits, applies it as one group, and hands out the outcomes. What arrives meanwhile
  * waits and goes down in the next group, led by one of its own. No thread is started, nothing is
- * delayed to gather more: the slower an apply, the larger the next group.
+ * delayed to gather more: the slower an apply, the larger the next group. A leader whose own commit
+ * is done hands over to the next in turn, and only then wakes those it carried: they need no lock
+ * to go on, and the next group is under way while they do.
  *
  * Fair: a leader serves the scopes in turn, one commit each, so that a tenant with a thousand
  * waiting commits delays another's one commit by one group at most. Waiters of one scope keep
@@ -14,6 +16,8 @@
  * be found out again by each.
  */
 #include <assert.h>
+#include <errno.h>
+#include <semaphore.h>
 #include <stdlib.h>
 
 #include "storage/db.h"
@@ -23,10 +27,10 @@ struct pang_waiter {
     uint64_t hash; /* of the scope: differing ones need no comparison */
     size_t bytes;
     pang_waiter *newer, *older; /* ring of scopes; for the first of a scope */
-    pang_waiter *next;          /* of the same scope */
+    pang_waiter *next;          /* of the same scope; once taken, of the same group */
     pang_waiter *last;          /* for the first of a scope */
-    bool done;
-    pthread_cond_t woken; /* done, or to lead */
+    bool done;                  /* set by its leader before it is woken */
+    sem_t woken;                /* done, or to lead */
 };
 
 bool pang_group_init(pang_group *group, pang_store *store, unsigned max, size_t bytes_max)
@@ -35,12 +39,8 @@ bool pang_group_init(pang_group *group, pang_store *store, unsigned max, size_t 
     group->max = max;
     group->bytes_max = bytes_max;
     group->batch = calloc(max, sizeof(pang_commit *));
-    group->taken = calloc(max, sizeof(pang_waiter *));
-    if (group->batch == NULL || group->taken == NULL) {
-        free(group->batch);
-        free(group->taken);
+    if (group->batch == NULL)
         return false;
-    }
     pthread_mutex_init(&group->lock, NULL);
     return true;
 }
@@ -49,7 +49,6 @@ void pang_group_done(pang_group *group)
 {
     assert(group->scopes == NULL && !group->led);
     free(group->batch);
-    free(group->taken);
     pthread_mutex_destroy(&group->lock);
 }
 
@@ -116,18 +115,23 @@ static pang_waiter *take_one(pang_group *group)
     return w;
 }
 
-static size_t take_group(pang_group *group)
+/* Takes the waiters of one apply. Returns their chain, and their commits in `batch`. */
+static pang_waiter *take_group(pang_group *group, size_t *ret_n)
 {
+    pang_waiter *taken = NULL, **last = &taken;
     size_t n = 0, bytes = 0;
     while (group->scopes != NULL && n < group->max) {
         bytes += group->scopes->bytes;
         if (n > 0 && bytes > group->bytes_max)
             break;
         pang_waiter *w = take_one(group);
-        group->taken[n] = w;
         group->batch[n++] = w->commit;
+        *last = w;
+        last = &w->next;
     }
-    return n;
+    *last = NULL;
+    *ret_n = n;
+    return taken;
 }
 
 /* ---- the leader ---- */
@@ -144,22 +148,53 @@ static void send_singly(pang_group *group, size_t n)
     }
 }
 
-/* Carries one group down. The lock is held before and after, not in between. */
-static void lead(pang_group *group)
+/* Carries one group down. Returns those it carried, of which `self` may be one. */
+static pang_waiter *carry(pang_group *group)
 {
-    group->led = true;
-    size_t n = take_group(group);
+    size_t n;
+    pthread_mutex_lock(&group->lock);
+    pang_waiter *taken = take_group(group, &n);
     pthread_mutex_unlock(&group->lock);
     pang_store_apply(group->store, group->batch, n);
     if (n > 1)
         send_singly(group, n);
     atomic_fetch_add_explicit(&group->groups, 1, memory_order_relaxed);
-    pthread_mutex_lock(&group->lock);
-    for (size_t i = 0; i < n; i++) {
-        group->taken[i]->done = true;
-        pthread_cond_signal(&group->taken[i]->woken);
+    return taken;
+}
+
+/* A waiter that is woken as done is gone from its caller's stack at once. */
+static void wake(pang_waiter *taken, const pang_waiter *self)
+{
+    for (pang_waiter *w = taken, *next; w != NULL; w = next) {
+        next = w->next;
+        if (w != self)
+            (void)sem_post(&w->woken);
     }
-    group->led = false;
+}
+
+/* Groups are carried until the own commit was in one. */
+static void lead(pang_group *group, pang_waiter *self)
+{
+    while (!self->done) {
+        pang_waiter *taken = carry(group), *next = NULL;
+        for (pang_waiter *w = taken; w != NULL; w = w->next)
+            w->done = true;
+        if (self->done) {
+            pthread_mutex_lock(&group->lock);
+            next = group->scopes;
+            group->led = next != NULL;
+            pthread_mutex_unlock(&group->lock);
+        }
+        if (next != NULL)
+            (void)sem_post(&next->woken);
+        wake(taken, self);
+    }
+}
+
+static void wait_for_turn(pang_waiter *self)
+{
+    while (sem_wait(&self->woken) != 0)
+        assert(errno == EINTR);
 }
 
 void pang_group_commit(pang_group *group, pang_commit *commit)
@@ -168,19 +203,16 @@ void pang_group_commit(pang_group *group, pang_commit *commit)
         .commit = commit,
         .hash = pang_str_hash(commit->scope),
         .bytes = bytes_of(commit),
-        .woken = PTHREAD_COND_INITIALIZER,
     };
+    (void)sem_init(&self.woken, 0, 0); /* cannot fail for one process and 0 */
     pthread_mutex_lock(&group->lock);
     enqueue(group, &self);
-    while (!self.done) {
-        if (group->led)
-            pthread_cond_wait(&self.woken, &group->lock);
-        else
-            lead(group);
-    }
-    /* Somebody waits and nobody leads: the next in turn does. */
-    if (!group->led && group->scopes != NULL)
-        pthread_cond_signal(&group->scopes->woken);
+    bool leads = !group->led;
+    group->led = true;
     pthread_mutex_unlock(&group->lock);
-    pthread_cond_destroy(&self.woken);
+    if (!leads)
+        wait_for_turn(&self);
+    if (!self.done)
+        lead(group, &self);
+    (void)sem_destroy(&self.woken);
 }

@@ -55,8 +55,8 @@ typedef struct {
     pang_id commit;               /* of the last fx_call; nil: none */
     void (*between)(void *arg);   /* runs once, between a handler's first run and its commit */
     void *between_arg;
-    pang_code refuses; /* what each piece of a stream is answered before it is looked at */
-    unsigned retry_after_s;         /* what the last call said */
+    pang_code refuses;      /* what each piece of a stream is answered before it is looked at */
+    unsigned retry_after_s; /* what the last call said */
 } fixture;
 
 /* On a store of this url: "memory:", "faulty:memory:". */

@@ -434,9 +434,9 @@ static void end_branch(world *w)
     int branch = any_branch(w);
     pang_rec_ref *ref;
     pang_view view = rfx_view(w->fx, "demo");
-    pang_str name = pang_str_from(prefix(w, branch) + strlen("demo@"));
     if (branch == 0)
         return;
+    pang_str name = pang_str_from(prefix(w, branch) + strlen("demo@"));
     tell(w, fx_text(w->fx, "b%d ends", branch));
     if (pang_ref_find(&view, name, &ref, &w->fx->err) != PANG_OK || ref == NULL ||
         pang_ref_end(&view, &w->fx->env, name, ref, &w->fx->err) != PANG_OK ||
