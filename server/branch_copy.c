@@ -173,8 +173,27 @@ static pang_code copy(pang_edit *edit, const pang_content *from, pang_err *err)
     body.shared = body.kind != PANGOLIN__STORE__V1__KIND__KIND_NAMESPACE;
     body.created_at = body.written_at = 0;
     body.written_ms = 0;
+    body.origin = pang_content_origin(from);
+    body.value_origin = pang_content_value_origin(from);
+    body.name_origin = pang_content_name_origin(from);
     pang_code code = pang_keys_status(&view->keys, err);
     return code == PANG_OK ? pang_edit_create(edit, &at, &body, err) : code;
+}
+
+/* As a merge of what it was made from would: it has all of that, of what it holds. */
+static void mark_source(pang_edit *edit, const pang_view *source)
+{
+    pang_rec_merge_mark mark = PANGOLIN__STORE__V1__MERGE_MARK__INIT;
+    pang_view *view = edit->view;
+    mark.from_sequence = source->levels[0].at;
+    pang_put put = {
+        .key = pang_key_merge_mark(&view->keys, view->levels[0].branch, source->levels[0].branch),
+        .body = pang_record_pack(&mark.base, view->arena),
+        .kind = PANG_KIND_MERGE_MARK,
+        .slot = edit->slot,
+        .key_slot = PANG_NO_SLOT,
+    };
+    pang_txn_put_full(view->txn, &put);
 }
 
 pang_code pang_branch_copy(pang_view *source, const pang_env *env, const pang_principal *who,
@@ -190,11 +209,14 @@ pang_code pang_branch_copy(pang_view *source, const pang_env *env, const pang_pr
     pang_code code = gather(&c, err);
     if (code == PANG_OK)
         code = pang_edit_begin(&target, env, who, &edit, err);
+    if (code == PANG_OK)
+        edit->takes_over = true;
     for (size_t i = 0; code == PANG_OK && i < c.n; i++)
         code = copy(edit, &c.list[i], err);
     if (code != PANG_OK)
         return code;
     *ret_commit = edit->id;
+    mark_source(edit, source);
     return pang_edit_end(edit,
                          pang_arena_printf(source->arena,
                                            "create branch %" PANG_STR_FMT " with %zu names",

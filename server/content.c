@@ -29,6 +29,26 @@ bool pang_content_exists(const pang_content *content)
     return content->body != NULL && !content->body->dropped;
 }
 
+static uint64_t or_sequence(const pang_content *content, uint64_t origin)
+{
+    return content->body != NULL && origin != 0 ? origin : content->sequence;
+}
+
+uint64_t pang_content_origin(const pang_content *content)
+{
+    return or_sequence(content, content->body == NULL ? 0 : content->body->origin);
+}
+
+uint64_t pang_content_value_origin(const pang_content *content)
+{
+    return or_sequence(content, content->body == NULL ? 0 : content->body->value_origin);
+}
+
+uint64_t pang_content_name_origin(const pang_content *content)
+{
+    return or_sequence(content, content->body == NULL ? 0 : content->body->name_origin);
+}
+
 pang_ref pang_content_current_ref(pang_view *view, size_t level, pang_name name)
 {
     return (pang_ref){.key = pang_key_content(&view->keys, view->levels[level].branch, name.space,

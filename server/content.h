@@ -107,6 +107,10 @@ typedef struct {
 
 /* Whether it stands for something: there, and not dropped. */
 bool pang_content_exists(const pang_content *content);
+/* The number of the commit that made the state, wherever; its value; its name. */
+uint64_t pang_content_origin(const pang_content *content);
+uint64_t pang_content_value_origin(const pang_content *content);
+uint64_t pang_content_name_origin(const pang_content *content);
 
 /* Reads n names in one round trip; contents[i].name is given, the rest filled in. What is read
  * holds until the commit, or that is ABORTED. ERRORS: INVALID_ARGUMENT (identifier is too long, n
@@ -151,7 +155,7 @@ typedef struct {
     int slot;
     pang_rec_change **changes; /* grows */
     size_t n, room;
-    bool takes_over;  /* bodies say themselves which commits made them: of merges */
+    bool takes_over;  /* bodies say themselves which commits made them: of merges and copies */
     pang_str message; /* what the client said of it; empty: nothing */
     /* What else the commit says, set before pang_edit_end; borrowed from the arena. */
     pang_rec_property **properties;

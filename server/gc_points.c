@@ -340,10 +340,12 @@ static void keep_thirds(reading *r)
 /* What the halves of a base were, for the next merge of the two branches. */
 static void add_mark(reading *r, const pang_gc_mark_record *mark, const pang_rec_merge_mark *body)
 {
-    add_point(r, mark->from, body->from_sequence);
-    add_point(r, mark->into, body->into_sequence);
+    if (body->from_sequence != 0) {
+        add_point(r, mark->from, body->from_sequence);
+        add_point(r, mark->into, body->into_sequence);
+    }
     for (size_t i = 0; i < body->n_exceptions && r->code == PANG_OK; i++) {
-        if (body->exceptions[i]->from_sequence == 0 && body->exceptions[i]->into_sequence == 0)
+        if (body->exceptions[i]->from_sequence == 0)
             continue;
         add_point(r, mark->from, body->exceptions[i]->from_sequence);
         add_point(r, mark->into, body->exceptions[i]->into_sequence);

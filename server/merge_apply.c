@@ -151,7 +151,7 @@ static const pang_rec_content *tombstone(const pang_merge_task *task, const pang
         return NULL;
     *gone = *item->target.body;
     gone->dropped = true;
-    gone->origin = task->base == NULL ? 0 : pang_merge_origin(&item->source);
+    gone->origin = task->base == NULL ? 0 : pang_content_origin(&item->source);
     return gone;
 }
 
@@ -221,7 +221,7 @@ static bool is_seen(const pang_merge_item *item)
 {
     bool stays = item->fate == PANG_FATE_UNCHANGED || item->fate == PANG_FATE_KEPT;
     return stays && !item->not_held &&
-           pang_merge_origin(&item->source) > pang_merge_origin(&item->half[item->base].source);
+           pang_content_origin(&item->source) > pang_content_origin(&item->half[item->base].source);
 }
 
 /* It was there and went again before it could come here: the target shall know that it is gone, as
@@ -231,10 +231,10 @@ static pang_code bury(pang_edit *edit, const pang_merge_item *item, pang_err *er
     pang_rec_content gone = PANGOLIN__STORE__V1__CONTENT__INIT;
     if (pang_id_is_nil(item->asset) || pang_content_exists(&item->source) ||
         pang_content_exists(&item->target) ||
-        pang_merge_origin(&item->source) <= pang_merge_origin(&item->target))
+        pang_content_origin(&item->source) <= pang_content_origin(&item->target))
         return PANG_OK;
     gone.asset = pang_bytes_of_id(&item->asset);
-    gone.origin = pang_merge_origin(&item->source);
+    gone.origin = pang_content_origin(&item->source);
     gone.kind = item->source.body != NULL ? item->source.body->kind
                                           : PANGOLIN__STORE__V1__KIND__KIND_TABLE;
     return pang_edit_place(edit, &item->source, &gone, true, err);

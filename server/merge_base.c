@@ -20,12 +20,28 @@ typedef Pangolin__Store__V1__MergeMark__Exception exception;
 
 /* ---- marks ---- */
 
-const Pangolin__Store__V1__MergeMark__Exception *
-pang_merge_exception(const pang_rec_merge_mark *mark, pang_id asset)
+pang_merge_thing pang_merge_excepted(const exception *e)
 {
-    for (size_t i = 0; mark != NULL && i < mark->n_exceptions; i++)
-        if (pang_id_equal(pang_id_of(mark->exceptions[i]->asset), asset))
+    return (pang_merge_thing){
+        pang_id_of(e->asset),
+        {PANG_SPACE_NAMESPACE, pang_str_from(e->path), pang_str_from(e->name)}};
+}
+
+bool pang_merge_same_thing(const pang_merge_thing *a, const pang_merge_thing *b)
+{
+    if (!pang_id_is_nil(a->asset) || !pang_id_is_nil(b->asset))
+        return pang_id_equal(a->asset, b->asset);
+    return pang_str_equal(a->name.path, b->name.path) && pang_str_equal(a->name.name, b->name.name);
+}
+
+const exception *pang_merge_exception(const pang_rec_merge_mark *mark,
+                                      const pang_merge_thing *thing)
+{
+    for (size_t i = 0; mark != NULL && i < mark->n_exceptions; i++) {
+        pang_merge_thing one = pang_merge_excepted(mark->exceptions[i]);
+        if (pang_merge_same_thing(&one, thing))
             return mark->exceptions[i];
+    }
     return NULL;
 }
 
@@ -136,11 +152,11 @@ pang_code pang_merge_marks_read(pang_view *view, const pang_chain *into, const p
 
 /* ---- what a side has ---- */
 
-/* What a mark says, of an asset that may be an exception. */
-static pang_merge_has said_by(const pang_merge_mark *mark, const pang_id *asset)
+/* What a mark says, of a thing that may be an exception. */
+static pang_merge_has said_by(const pang_merge_mark *mark, const pang_merge_thing *thing)
 {
     pang_merge_has ret = {mark->from_sequence, mark, {mark->into, mark->into_sequence}};
-    const exception *e = asset == NULL ? NULL : pang_merge_exception(mark->body, *asset);
+    const exception *e = thing == NULL ? NULL : pang_merge_exception(mark->body, thing);
     if (e != NULL && e->left_out) {
         ret.sequence = e->from_sequence;
         ret.since.sequence = e->into_sequence;
@@ -149,7 +165,7 @@ static pang_merge_has said_by(const pang_merge_mark *mark, const pang_id *asset)
 }
 
 pang_merge_has pang_merge_contained(const pang_chain *chain, const pang_merge_mark *marks,
-                                    size_t n_marks, pang_id branch, const pang_id *asset)
+                                    size_t n_marks, pang_id branch, const pang_merge_thing *thing)
 {
     pang_merge_has most = {0};
     for (size_t i = 0; i < chain->n; i++) {
@@ -159,7 +175,7 @@ pang_merge_has pang_merge_contained(const pang_chain *chain, const pang_merge_ma
         for (size_t k = 0; k < n_marks; k++) {
             if (!pang_id_equal(marks[k].into, at.branch) || !pang_id_equal(marks[k].from, branch))
                 continue;
-            pang_merge_has one = said_by(&marks[k], asset);
+            pang_merge_has one = said_by(&marks[k], thing);
             if (one.since.sequence <= at.sequence && one.sequence > most.sequence)
                 most = one;
         }
@@ -287,16 +303,44 @@ static uint64_t stands_at(const pang_chain *chain, pang_id branch)
     return 0;
 }
 
-/* The base that a branch gives which both have some of: for one asset, or for all. */
-static bool make_pair(const pang_merge_base *base, pang_id branch, const pang_id *asset,
+static bool is_whole(const pang_chain *chain, pang_id branch)
+{
+    for (size_t i = 0; i < chain->n_whole; i++)
+        if (pang_id_equal(chain->points[i].branch, branch))
+            return true;
+    return false;
+}
+
+/* Where a side came to have what it has of a branch, as far as it is a selection: by a merge into
+ * it, or when the selection was made, which the first mark of what it was made from says. */
+static pang_point held_since(const pang_chain *chain, const pang_merge_mark *marks, size_t n,
+                             pang_id branch, const pang_merge_has *has)
+{
+    pang_point made = {.sequence = 0};
+    if (!chain->partial || (has->mark == NULL && is_whole(chain, branch)))
+        return made;
+    if (has->mark != NULL && is_whole(chain, has->mark->into))
+        return has->since;
+    for (size_t i = 0; i < n; i++)
+        if (pang_id_equal(marks[i].from, chain->points[chain->n_whole].branch) &&
+            is_whole(chain, marks[i].into) &&
+            (made.sequence == 0 || marks[i].into_sequence < made.sequence))
+            made = (pang_point){marks[i].into, marks[i].into_sequence};
+    return made;
+}
+
+/* The base that a branch gives which both have some of: for one thing, or for all. */
+static bool make_pair(const pang_merge_base *base, pang_id branch, const pang_merge_thing *thing,
                       pang_merge_pair *ret)
 {
     pang_merge_has x = pang_merge_contained(&base->source, base->of_source, base->n_of_source,
-                                            branch, asset);
+                                            branch, thing);
     pang_merge_has y = pang_merge_contained(&base->target, base->of_target, base->n_of_target,
-                                            branch, asset);
+                                            branch, thing);
     pang_point at = {branch, x.sequence < y.sequence ? x.sequence : y.sequence};
-    *ret = (pang_merge_pair){at, at, true, {x.mark, y.mark}};
+    *ret = (pang_merge_pair){.source = at, .target = at, .one = true, .marks = {x.mark, y.mark}};
+    ret->held[0] = held_since(&base->source, base->of_source, base->n_of_source, branch, &x);
+    ret->held[1] = held_since(&base->target, base->of_target, base->n_of_target, branch, &y);
     if (at.sequence > 0 && y.mark != NULL && y.sequence <= stands_at(&base->source, branch)) {
         ret->one = false;
         ret->target = y.since;
@@ -421,7 +465,7 @@ static void find_since(search *s)
 
 static pang_merge_pair fork_pair(const pang_merge_base *base)
 {
-    return (pang_merge_pair){base->fork.at, base->fork.at, true, {NULL, NULL}};
+    return (pang_merge_pair){.source = base->fork.at, .target = base->fork.at, .one = true};
 }
 
 pang_code pang_merge_base_find(pang_view *source, pang_view *target, pang_merge_base *ret,
@@ -462,12 +506,12 @@ pang_code pang_merge_base_find(pang_view *source, pang_view *target, pang_merge_
     return PANG_OK;
 }
 
-/* ---- per asset ---- */
+/* ---- per thing ---- */
 
-static bool is_exception(const pang_merge_mark *marks, size_t n, pang_id asset)
+static bool is_exception(const pang_merge_mark *marks, size_t n, const pang_merge_thing *thing)
 {
     for (size_t i = 0; i < n; i++) {
-        const exception *e = pang_merge_exception(marks[i].body, asset);
+        const exception *e = pang_merge_exception(marks[i].body, thing);
         if (e != NULL && e->left_out)
             return true;
     }
@@ -488,18 +532,18 @@ static size_t insert_pair(pang_merge_pair *list, size_t n, const pang_merge_pair
     return kept + 1;
 }
 
-size_t pang_merge_base_of(const pang_merge_base *base, pang_id asset,
+size_t pang_merge_base_of(const pang_merge_base *base, const pang_merge_thing *thing,
                           pang_merge_pair ret[PANG_MERGE_PAIRS_MAX])
 {
     size_t n = 0;
     pang_merge_pair pair;
-    if (!is_exception(base->of_source, base->n_of_source, asset) &&
-        !is_exception(base->of_target, base->n_of_target, asset)) {
+    if (!is_exception(base->of_source, base->n_of_source, thing) &&
+        !is_exception(base->of_target, base->n_of_target, thing)) {
         memcpy(ret, base->pairs, base->n_pairs * sizeof *ret);
         return base->n_pairs;
     }
     for (size_t i = 0; i < base->n_branches; i++)
-        if (make_pair(base, base->branches[i], &asset, &pair))
+        if (make_pair(base, base->branches[i], thing, &pair))
             n = insert_pair(ret, n, &pair);
     if (n == 0)
         ret[n++] = fork_pair(base);

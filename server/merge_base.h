@@ -13,7 +13,9 @@
  *     is the other's change.
  *  4. After merges that did not see each other there are several bases, none in another. Of one
  *     asset they may hold states of which one comes from another: the newest is its base.
- *  5. A mark does not speak for its exceptions: for them the base is an older one.
+ *  5. A mark does not speak for its exceptions: each has last common points of its own.
+ *  6. What a branch with a selection has of what it was made from, and of what was merged there, it
+ *     has of what it held by then: of a namespace that was made there later the base is nothing.
  */
 #ifndef PANG_SERVER_MERGE_BASE_H
 #define PANG_SERVER_MERGE_BASE_H
@@ -26,6 +28,12 @@ enum {
     PANG_MERGE_OLDER_MAX = 32,  /* marks that a mark remembers */
 };
 
+/* What a base is asked of: an asset by its id, or (nil) a namespace by its name. */
+typedef struct {
+    pang_id asset;
+    pang_name name;
+} pang_merge_thing;
+
 /* A mark as it was read: of all that `from` was at a number, in `into` since a number. */
 typedef struct {
     pang_id into, from;
@@ -37,6 +45,7 @@ typedef struct {
     pang_point source, target;
     bool one;                        /* one point is both halves */
     const pang_merge_mark *marks[2]; /* what it rests on: the source's, the target's; NULL: none */
+    pang_point held[2]; /* where a side that shows a selection came to have it; number 0: whole */
 } pang_merge_pair;
 
 typedef struct {
@@ -59,12 +68,15 @@ typedef struct {
  * FAILED_PRECONDITION (nothing in common), the store's. */
 PANG_MUST_CHECK pang_code pang_merge_base_find(pang_view *source, pang_view *target,
                                                pang_merge_base *ret, pang_err *err);
-/* The bases of one asset. Returns how many, at least one. */
-size_t pang_merge_base_of(const pang_merge_base *base, pang_id asset,
+/* The bases of one thing. Returns how many, at least one. */
+size_t pang_merge_base_of(const pang_merge_base *base, const pang_merge_thing *thing,
                           pang_merge_pair ret[PANG_MERGE_PAIRS_MAX]);
-/* What a mark says of one asset; NULL: nothing. */
+/* What an exception is about; its name lives as long as the exception. */
+pang_merge_thing pang_merge_excepted(const Pangolin__Store__V1__MergeMark__Exception *exception);
+bool pang_merge_same_thing(const pang_merge_thing *a, const pang_merge_thing *b);
+/* What a mark says of one thing; NULL: nothing. */
 const Pangolin__Store__V1__MergeMark__Exception *
-pang_merge_exception(const pang_rec_merge_mark *mark, pang_id asset);
+pang_merge_exception(const pang_rec_merge_mark *mark, const pang_merge_thing *thing);
 
 /* What is in a side of another branch. */
 typedef struct {
@@ -72,10 +84,10 @@ typedef struct {
     const pang_merge_mark *mark; /* that says so; NULL: the chain does */
     pang_point since;            /* with a mark: where it is in the side since */
 } pang_merge_has;
-/* Of what `chain` shows; for one asset, or (NULL) but for exceptions. `marks` are of all of the
+/* Of what `chain` shows; for one thing, or (NULL) but for exceptions. `marks` are of all of the
  * chain's branches. */
 pang_merge_has pang_merge_contained(const pang_chain *chain, const pang_merge_mark *marks,
-                                    size_t n_marks, pang_id branch, const pang_id *asset);
+                                    size_t n_marks, pang_id branch, const pang_merge_thing *thing);
 /* The marks (older ones too) of merges of `from` into the branches of a chain. */
 PANG_MUST_CHECK pang_code pang_merge_marks_read(pang_view *view, const pang_chain *into,
                                                 const pang_id *from, size_t n_from,

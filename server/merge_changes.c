@@ -171,6 +171,15 @@ static bool take_commit(void *arg, const pang_commit_row *row)
     return w->code == PANG_OK;
 }
 
+static pang_code add_excepted(pang_merge_changes *c,
+                              const Pangolin__Store__V1__MergeMark__Exception *e, pang_err *err)
+{
+    pang_merge_thing thing = pang_merge_excepted(e);
+    return pang_id_is_nil(thing.asset)
+               ? pang_merge_changes_add_space(c, thing.name.path, thing.name.name, err)
+               : pang_merge_changes_add_asset(c, thing.asset, err);
+}
+
 pang_code pang_merge_changes_since(pang_merge_changes *c, pang_view *source,
                                    const pang_merge_base *base, pang_err *err)
 {
@@ -182,6 +191,6 @@ pang_code pang_merge_changes_since(pang_merge_changes *c, pang_view *source,
     const pang_rec_merge_mark *mark = base->since_mark == NULL ? NULL : base->since_mark->body;
     for (size_t i = 0; code == PANG_OK && mark != NULL && i < mark->n_exceptions; i++)
         if (mark->exceptions[i]->left_out)
-            code = pang_merge_changes_add_asset(c, pang_id_of(mark->exceptions[i]->asset), err);
+            code = add_excepted(c, mark->exceptions[i], err);
     return code;
 }

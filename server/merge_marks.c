@@ -1,9 +1,10 @@
 /*
  * Marks: a merge of X at a point into Y says in its own commit that Y has all of X up to there, and
- * with it all that X has of others: what it was made from, and what was merged into it. Assets that
- * were left out are said to be exceptions, each with the base that it had.
- * A branch that holds a selection speaks for itself and what it is read through only: it has not
- * all of what the selection was made from.
+ * with it all that X has of others: what it was made from, and what was merged into it. What was
+ * left out is said to be an exception, with the base that it had.
+ * A branch that holds a selection speaks wholly for itself and what it is read through only. Of
+ * what the selection was made from, and of what was merged there, it has what it holds: that is
+ * passed on thing by thing, as exceptions that have more than their mark.
  */
 #include <string.h>
 
@@ -21,16 +22,28 @@ typedef struct {
     pang_err *err;
     const pang_merge_mark *of_source; /* marks of what the source has of others */
     size_t n_of_source;
+    const pang_merge_mark *of_target;
+    size_t n_of_target;
+    const pang_rec_merge_mark *direct; /* what the target has of the source from now on */
 } marking;
 
 /* ---- exceptions ---- */
 
-static const pang_merge_item *find_item(const marking *m, pang_id asset)
+static const pang_merge_item *find_item(const marking *m, const exception *one)
 {
-    for (size_t i = 0; i < m->plan->n; i++)
-        if (pang_id_equal(m->plan->items[i]->asset, asset))
+    pang_merge_thing thing = pang_merge_excepted(one);
+    for (size_t i = 0; i < m->plan->n; i++) {
+        pang_merge_thing other = pang_merge_thing_of(m->plan->items[i]);
+        if (pang_merge_same_thing(&thing, &other))
             return m->plan->items[i];
+    }
     return NULL;
+}
+
+static const exception *find_exception(const pang_rec_merge_mark *mark, const exception *like)
+{
+    pang_merge_thing thing = pang_merge_excepted(like);
+    return pang_merge_exception(mark, &thing);
 }
 
 static pang_code add_exception(const marking *m, pang_rec_merge_mark *to, const exception *one)
@@ -43,32 +56,56 @@ static pang_code add_exception(const marking *m, pang_rec_merge_mark *to, const 
     return PANG_OK;
 }
 
-/* Its base stays what the mark before this one says of it; without one, where the chains meet. */
-static exception left_out(ProtobufCBinaryData asset, const pang_rec_merge_mark *old)
+/* One about an item that says nothing yet. */
+static pang_code about(const marking *m, const pang_merge_item *item, exception *ret)
 {
-    exception ret = PANGOLIN__STORE__V1__MERGE_MARK__EXCEPTION__INIT;
-    const exception *before = pang_merge_exception(old, pang_id_of(asset));
-    ret.asset = asset;
+    pang_arena *arena = m->edit->view->arena;
+    *ret = (exception)PANGOLIN__STORE__V1__MERGE_MARK__EXCEPTION__INIT;
+    if (!pang_id_is_nil(item->asset)) {
+        ret->asset = pang_bytes_of_id(&item->asset);
+        return PANG_OK;
+    }
+    ret->path = pang_arena_cstr(arena, item->to.path);
+    ret->name = pang_arena_cstr(arena, item->to.name);
+    return ret->path == NULL || ret->name == NULL ? pang_fail_memory(m->err) : PANG_OK;
+}
+
+/* Its base stays what the mark before this one says of it, with the columns that had other ids;
+ * without one, where the chains meet. */
+static exception left_out(const exception *about, const pang_rec_merge_mark *old)
+{
+    exception ret = *about;
+    const exception *before = find_exception(old, about);
     ret.left_out = true;
+    ret.from_sequence = ret.into_sequence = 0;
+    ret.columns = before == NULL ? NULL : before->columns;
+    ret.n_columns = before == NULL ? 0 : before->n_columns;
     if (old == NULL)
         return ret;
-    bool stayed_out = before != NULL && before->left_out;
-    ret.from_sequence = stayed_out ? before->from_sequence : old->from_sequence;
-    ret.into_sequence = stayed_out ? before->into_sequence : old->into_sequence;
+    bool has_own = before != NULL && before->left_out;
+    ret.from_sequence = has_own ? before->from_sequence : old->from_sequence;
+    ret.into_sequence = has_own ? before->into_sequence : old->into_sequence;
     return ret;
 }
 
-/* How much of `from` this merge brought of one asset; 0: nothing. */
-static uint64_t brought(const marking *m, pang_point from, ProtobufCBinaryData asset, bool direct)
+/* Whether it is not said how columns of a merged table read in the target. */
+static bool lacks_columns(const pang_merge_item *item)
 {
-    pang_id id = pang_id_of(asset);
-    const pang_merge_item *item = find_item(m, id);
-    if (item == NULL || item->fate == PANG_FATE_LEFT_OUT)
-        return 0;
-    return direct ? from.sequence
-                  : pang_merge_contained(&m->task->base->source, m->of_source, m->n_of_source,
-                                         from.branch, &id)
-                        .sequence;
+    return item->columns_lost || (item->fate == PANG_FATE_KEPT && item->document != NULL);
+}
+
+/* How much of `from` this merge brought of an item; number 0: nothing, or it must be asked anew how
+ * columns of a third branch read in the target. */
+static pang_merge_has brought(const marking *m, pang_point from, const pang_merge_item *item,
+                              bool direct)
+{
+    pang_merge_thing thing = pang_merge_thing_of(item);
+    if (item->fate == PANG_FATE_LEFT_OUT || lacks_columns(item) || (!direct && item->n_columns > 0))
+        return (pang_merge_has){0};
+    if (direct)
+        return (pang_merge_has){.sequence = from.sequence};
+    return pang_merge_contained(&m->task->base->source, m->of_source, m->n_of_source, from.branch,
+                                &thing);
 }
 
 /* Of what this merge was about. */
@@ -77,46 +114,67 @@ static pang_code add_planned(const marking *m, pang_rec_merge_mark *mark,
 {
     pang_code code = PANG_OK;
     for (size_t i = 0; code == PANG_OK && i < m->plan->n; i++) {
+        exception one;
         const pang_merge_item *item = m->plan->items[i];
-        exception one = PANGOLIN__STORE__V1__MERGE_MARK__EXCEPTION__INIT;
-        one.asset = pang_bytes_of_id(&item->asset);
+        code = about(m, item, &one);
+        if (code != PANG_OK)
+            return code;
         one.columns = (int32_t *)(uintptr_t)item->columns;
         one.n_columns = item->n_columns;
         /* How columns of a third branch read in the target is not known: it is asked anew. */
-        if (item->fate == PANG_FATE_LEFT_OUT || (!direct && item->n_columns > 0))
-            one = left_out(one.asset, old);
-        if (!pang_id_is_nil(item->asset) && (one.left_out || one.n_columns > 0))
+        if (item->fate == PANG_FATE_LEFT_OUT || lacks_columns(item) ||
+            (!direct && item->n_columns > 0))
+            one = left_out(&one, old);
+        if (one.left_out || one.n_columns > 0)
             code = add_exception(m, mark, &one);
     }
     return code;
 }
 
+/* What the source's own mark of a third branch says of a thing holds in the target, too: it does
+ * not have it either; or columns of it have other ids, which are the target's, where these are the
+ * source's. */
+static pang_code add_also(const marking *m, pang_point from, pang_rec_merge_mark *mark,
+                          const exception *also, const pang_rec_merge_mark *old)
+{
+    exception one = *also;
+    const exception *between = find_exception(m->direct, also);
+    bool lacks = also->left_out && also->from_sequence < from.sequence;
+    if ((!lacks && also->n_columns == 0) || find_exception(mark, also) != NULL)
+        return PANG_OK;
+    one.left_out = false;
+    one.from_sequence = one.into_sequence = 0;
+    if (lacks || (between != NULL && (between->n_columns > 0 || between->left_out)))
+        one = left_out(also, old);
+    return add_exception(m, mark, &one);
+}
+
+/* Whether what the mark before this one says of a thing that this merge was not about still holds.
+ * Where it had more than the mark, the new one may have as much. */
+static bool still_holds(const exception *one, const pang_rec_merge_mark *old, uint64_t from)
+{
+    return !one->left_out || one->from_sequence <= old->from_sequence || one->from_sequence > from;
+}
+
 /* What the mark before this one excepts and this merge was not about, and what the source's own
- * mark does (`also`; NULL: there is none): the source does not have it either. */
+ * mark does (`also`; NULL: there is none). */
 static pang_code fill_exceptions(const marking *m, pang_point from, pang_rec_merge_mark *mark,
                                  const pang_rec_merge_mark *old, const pang_rec_merge_mark *also,
                                  bool direct)
 {
     size_t n_old = old == NULL ? 0 : old->n_exceptions;
     size_t n_also = also == NULL ? 0 : also->n_exceptions;
-    mark->exceptions = pang_arena_alloc_n(m->edit->view->arena, m->plan->n + n_old + n_also,
+    mark->exceptions = pang_arena_alloc_n(m->edit->view->arena, 2 * m->plan->n + n_old + n_also + 1,
                                           sizeof(exception *));
     if (mark->exceptions == NULL)
         return pang_fail_memory(m->err);
     pang_code code = add_planned(m, mark, old, direct);
-    for (size_t i = 0; code == PANG_OK && i < n_also; i++) {
-        exception one = left_out(also->exceptions[i]->asset, old);
-        uint64_t now = brought(m, from, one.asset, direct);
-        if (now > one.from_sequence) {
-            one.from_sequence = now;
-            one.into_sequence = 0; /* this commit */
-        }
-        if (also->exceptions[i]->left_out)
-            code = add_exception(m, mark, &one);
-    }
+    for (size_t i = 0; code == PANG_OK && i < n_also; i++)
+        code = add_also(m, from, mark, also->exceptions[i], old);
     for (size_t i = 0; code == PANG_OK && i < n_old; i++)
-        if ((old->exceptions[i]->left_out || direct) &&
-            find_item(m, pang_id_of(old->exceptions[i]->asset)) == NULL)
+        if (still_holds(old->exceptions[i], old, from.sequence) &&
+            find_item(m, old->exceptions[i]) == NULL &&
+            find_exception(mark, old->exceptions[i]) == NULL)
             code = add_exception(m, mark, old->exceptions[i]);
     return code;
 }
@@ -174,42 +232,116 @@ static pang_code write_mark(const marking *m, pang_str key, const pang_rec_merge
     return PANG_OK;
 }
 
-/* More of the branch is in the target already, but for exceptions: those that came now are there up
- * to this point. */
-static pang_code narrow_exceptions(const marking *m, pang_str key, pang_rec_merge_mark *old,
-                                   pang_point from, bool direct)
+/* An exception of the mark is replaced, or comes to it. */
+static pang_code set_exception(const marking *m, pang_rec_merge_mark *mark, const exception *one)
 {
-    bool changed = false;
-    for (size_t i = 0; i < old->n_exceptions; i++) {
-        exception *one = old->exceptions[i];
-        uint64_t now = one->left_out ? brought(m, from, one->asset, direct) : 0;
-        if (now <= one->from_sequence)
+    size_t n = mark->n_exceptions;
+    pang_code code = add_exception(m, mark, one);
+    for (size_t i = 0; code == PANG_OK && i < n; i++) {
+        pang_merge_thing a = pang_merge_excepted(mark->exceptions[i]), b = pang_merge_excepted(one);
+        if (!pang_merge_same_thing(&a, &b))
             continue;
-        one->from_sequence = now;
-        one->into_sequence = 0; /* this commit */
-        changed = true;
+        mark->exceptions[i] = mark->exceptions[n];
+        mark->n_exceptions = n;
     }
-    return changed ? write_mark(m, key, old) : PANG_OK;
+    return code;
+}
+
+/* A selection has nothing of what it never held. */
+static bool is_held(const pang_merge_item *item)
+{
+    return item->source.body != NULL ||
+           (!pang_id_is_nil(item->asset) && item->source.name.name.len > 0);
+}
+
+/* Of things of which this merge brought more than the target has, and more than the mark says: they
+ * are there up to that point since this commit. REQUIRES: room for all of the plan. */
+static pang_code raise_things(const marking *m, pang_point from, pang_rec_merge_mark *mark,
+                              bool direct, bool *ret_changed)
+{
+    pang_code code = PANG_OK;
+    *ret_changed = false;
+    for (size_t i = 0; code == PANG_OK && i < m->plan->n; i++) {
+        exception one;
+        const pang_merge_item *item = m->plan->items[i];
+        pang_merge_thing thing = pang_merge_thing_of(item);
+        pang_merge_has now = brought(m, from, item, direct);
+        pang_merge_has had = pang_merge_contained(&m->task->base->target, m->of_target,
+                                                  m->n_of_target, from.branch, &thing);
+        const exception *said = pang_merge_exception(mark, &thing);
+        if (!is_held(item) || now.sequence <= had.sequence ||
+            (now.sequence <= mark->from_sequence && (said == NULL || !said->left_out)))
+            continue;
+        const exception *of = now.mark == NULL ? NULL
+                                               : pang_merge_exception(now.mark->body, &thing);
+        code = about(m, item, &one);
+        one.left_out = true;
+        one.from_sequence = now.sequence; /* and into 0: this commit */
+        one.columns = direct       ? (int32_t *)(uintptr_t)item->columns
+                      : of != NULL ? of->columns
+                                   : NULL;
+        one.n_columns = direct ? item->n_columns : of != NULL ? of->n_columns : 0;
+        if (code == PANG_OK)
+            code = set_exception(m, mark, &one);
+        *ret_changed = true;
+    }
+    return code;
+}
+
+/* As much of the whole branch is in the target as `old` says (NULL: no mark does), and more of some
+ * things. */
+static pang_code put_things(const marking *m, pang_str key, pang_rec_merge_mark *old,
+                            pang_point from, bool direct)
+{
+    bool changed;
+    pang_rec_merge_mark mark = PANGOLIN__STORE__V1__MERGE_MARK__INIT;
+    size_t n = old == NULL ? 0 : old->n_exceptions;
+    mark.exceptions = pang_arena_alloc_n(m->edit->view->arena, n + m->plan->n + 1,
+                                         sizeof(exception *));
+    if (mark.exceptions == NULL)
+        return pang_fail_memory(m->err);
+    if (old != NULL) {
+        mark.from_sequence = old->from_sequence;
+        mark.into_sequence = old->into_sequence;
+    }
+    for (size_t i = 0; i < n; i++)
+        mark.exceptions[mark.n_exceptions++] = old->exceptions[i];
+    pang_code code = raise_things(m, from, &mark, direct, &changed);
+    if (code != PANG_OK || !changed)
+        return code;
+    code = fill_older(m, &mark, old);
+    return code == PANG_OK ? write_mark(m, key, &mark) : code;
+}
+
+static pang_str key_of(const marking *m, pang_id from)
+{
+    pang_view *view = m->edit->view;
+    return pang_key_merge_mark(&view->keys, view->levels[0].branch, from);
 }
 
 /* All that `from` was at a number is in the target from this commit on. `also`: a mark of the
- * source whose exceptions hold here, too. */
+ * source whose exceptions hold here, too. *ret: what the target has of it then. */
 static pang_code put_mark(const marking *m, pang_point from, const pang_rec_merge_mark *also,
-                          bool direct)
+                          bool direct, const pang_rec_merge_mark **ret)
 {
-    pang_view *view = m->edit->view;
-    pang_rec_merge_mark mark = PANGOLIN__STORE__V1__MERGE_MARK__INIT, *old;
-    pang_str key = pang_key_merge_mark(&view->keys, view->levels[0].branch, from.branch);
-    pang_code code = read_mark(m, key, &old);
+    bool changed;
+    pang_rec_merge_mark *old, *mark = pang_arena_alloc(m->edit->view->arena, sizeof *mark);
+    pang_str key = key_of(m, from.branch);
+    pang_code code = mark == NULL ? pang_fail_memory(m->err) : read_mark(m, key, &old);
     if (code != PANG_OK)
         return code;
+    *ret = old;
     if (old != NULL && old->from_sequence >= from.sequence + direct)
-        return narrow_exceptions(m, key, old, from, direct);
-    mark.from_sequence = from.sequence;
-    code = fill_exceptions(m, from, &mark, old, also, direct);
+        return put_things(m, key, old, from, direct);
+    *mark = (pang_rec_merge_mark)PANGOLIN__STORE__V1__MERGE_MARK__INIT;
+    *ret = mark;
+    mark->from_sequence = from.sequence;
+    code = fill_exceptions(m, from, mark, old, also, direct);
+    if (code == PANG_OK && !direct)
+        code = raise_things(m, from, mark, direct, &changed);
     if (code == PANG_OK)
-        code = fill_older(m, &mark, old);
-    return code == PANG_OK ? write_mark(m, key, &mark) : code;
+        code = fill_older(m, mark, old);
+    return code == PANG_OK ? write_mark(m, key, mark) : code;
 }
 
 /* ---- what the source has of others ---- */
@@ -228,59 +360,68 @@ static void add_branch(branch_list *l, pang_id branch)
         l->branches[l->n++] = branch;
 }
 
-/* What the source was made from beyond the meeting, and what was merged there. One that shows a
- * selection has all of the branches that it is read through, but not of what was merged there. */
+/* The source shows a selection, and the target does not show the same. */
+static bool is_selection(const marking *m)
+{
+    const pang_merge_base *base = m->task->base;
+    return base->source.partial && base->fork.in_a >= base->source.n_whole;
+}
+
+/* What the source was made from beyond the meeting, and what was merged there. */
 static pang_code list_others(const marking *m, branch_list *l)
 {
     const pang_merge_base *base = m->task->base;
-    pang_view *view = m->edit->view;
     size_t alone = base->fork.in_a + 1 < base->source.n ? base->fork.in_a + 1 : base->source.n;
     pang_code code = PANG_OK;
-    if (base->source.partial && alone > m->task->source->n_levels)
-        alone = m->task->source->n_levels;
     for (size_t i = 1; i < alone; i++)
         add_branch(l, base->source.points[i].branch);
-    if (base->source.partial)
-        return PANG_OK;
     for (size_t i = 0; code == PANG_OK && i < alone; i++) {
         pang_id thirds[PANG_MERGE_THIRDS_MAX];
         size_t n = 0;
-        code = pang_merge_thirds(view, base->source.points[i].branch, thirds, &n, m->err);
+        code = pang_merge_thirds(m->edit->view, base->source.points[i].branch, thirds, &n, m->err);
         for (size_t k = 0; code == PANG_OK && k < n; k++)
             add_branch(l, thirds[k]);
     }
     return code;
 }
 
-/* What the target has of a branch it has by what it was made from, where the mark is, with its
- * exceptions. Where this merge brings some of those, the target gets a mark of its own. */
-static pang_code own_mark(const marking *m, pang_point from, const pang_merge_has *had,
-                          const pang_merge_mark *marks, size_t n_marks)
+/* Whether the source has the branch as far as it holds something of it only. */
+static bool is_had_in_part(const marking *m, pang_id branch)
 {
-    pang_view *view = m->edit->view;
-    pang_rec_merge_mark mark = PANGOLIN__STORE__V1__MERGE_MARK__INIT;
-    const pang_rec_merge_mark *of = had->mark->body;
-    bool changed = false;
-    pang_code code = PANG_OK;
-    mark.from_sequence = had->sequence;
-    mark.exceptions = pang_arena_alloc_n(view->arena, of->n_exceptions, sizeof(exception *));
-    if (mark.exceptions == NULL)
-        return pang_fail_memory(m->err);
-    for (size_t i = 0; code == PANG_OK && i < of->n_exceptions; i++) {
-        pang_id asset = pang_id_of(of->exceptions[i]->asset);
-        exception one = left_out(of->exceptions[i]->asset, NULL);
-        pang_merge_has before = pang_merge_contained(&m->task->base->target, marks, n_marks,
-                                                     from.branch, &asset);
-        uint64_t now = brought(m, from, one.asset, false);
-        if (!of->exceptions[i]->left_out)
-            continue;
-        changed = changed || now > before.sequence;
-        one.from_sequence = now > before.sequence ? now : before.sequence;
-        one.into_sequence = now > before.sequence ? 0 : before.since.sequence;
-        code = add_exception(m, &mark, &one);
-    }
-    pang_str key = pang_key_merge_mark(&view->keys, view->levels[0].branch, from.branch);
-    return code == PANG_OK && changed ? write_mark(m, key, &mark) : code;
+    const pang_chain *source = &m->task->base->source;
+    for (size_t i = 0; i < source->n_whole; i++)
+        if (pang_id_equal(source->points[i].branch, branch))
+            return false;
+    return is_selection(m);
+}
+
+static bool has_exceptions(const pang_merge_mark *marks, size_t n, pang_id from)
+{
+    for (size_t i = 0; i < n; i++)
+        if (pang_id_equal(marks[i].from, from) && marks[i].body->n_exceptions > 0)
+            return true;
+    return false;
+}
+
+static pang_code pass_branch(const marking *m, pang_id branch)
+{
+    const pang_rec_merge_mark *ignored;
+    pang_rec_merge_mark *old;
+    const pang_merge_base *base = m->task->base;
+    bool in_part = is_had_in_part(m, branch);
+    pang_merge_has has = pang_merge_contained(&base->source, m->of_source, m->n_of_source, branch,
+                                              NULL);
+    pang_merge_has had = pang_merge_contained(&base->target, m->of_target, m->n_of_target, branch,
+                                              NULL);
+    if (!in_part && has.sequence > had.sequence)
+        return put_mark(m, (pang_point){branch, has.sequence},
+                        has.mark == NULL ? NULL : has.mark->body, false, &ignored);
+    if (!in_part && !has_exceptions(m->of_source, m->n_of_source, branch) &&
+        !has_exceptions(m->of_target, m->n_of_target, branch))
+        return PANG_OK;
+    pang_str key = key_of(m, branch);
+    pang_code code = read_mark(m, key, &old);
+    return code == PANG_OK ? put_things(m, key, old, (pang_point){.branch = branch}, false) : code;
 }
 
 static pang_code pass_on(marking *m)
@@ -288,33 +429,21 @@ static pang_code pass_on(marking *m)
     branch_list l = {0};
     const pang_merge_base *base = m->task->base;
     pang_view *view = m->edit->view;
-    pang_merge_mark *of_source, *of_target;
-    size_t n_source = 0, n_target = 0;
+    pang_merge_mark *of_source = NULL, *of_target = NULL;
     pang_code code = list_others(m, &l);
     if (code != PANG_OK || l.n == 0)
         return code;
-    code = pang_merge_marks_read(view, &base->source, l.branches, l.n, &of_source, &n_source,
+    code = pang_merge_marks_read(view, &base->source, l.branches, l.n, &of_source, &m->n_of_source,
                                  m->err);
     if (code == PANG_OK)
-        code = pang_merge_marks_read(view, &base->target, l.branches, l.n, &of_target, &n_target,
-                                     m->err);
+        code = pang_merge_marks_read(view, &base->target, l.branches, l.n, &of_target,
+                                     &m->n_of_target, m->err);
     m->of_source = of_source;
-    m->n_of_source = n_source;
-    for (size_t i = 0; code == PANG_OK && i < l.n; i++) {
-        pang_point at = {.branch = l.branches[i]};
-        pang_merge_has has = pang_merge_contained(&base->source, of_source, n_source, at.branch,
-                                                  NULL);
-        at.sequence = has.sequence;
-        bool own = pang_id_equal(at.branch, view->levels[0].branch) ||
-                   pang_id_equal(at.branch, base->source.points[0].branch);
-        pang_merge_has had = pang_merge_contained(&base->target, of_target, n_target, at.branch,
-                                                  NULL);
-        bool marked = had.mark != NULL && pang_id_equal(had.mark->into, view->levels[0].branch);
-        if (!own && (at.sequence > had.sequence || (marked && at.sequence > 0)))
-            code = put_mark(m, at, has.mark == NULL ? NULL : has.mark->body, false);
-        else if (!own && at.sequence > 0 && had.mark != NULL)
-            code = own_mark(m, at, &had, of_target, n_target);
-    }
+    m->of_target = of_target;
+    for (size_t i = 0; code == PANG_OK && i < l.n; i++)
+        if (!pang_id_equal(l.branches[i], view->levels[0].branch) &&
+            !pang_id_equal(l.branches[i], base->source.points[0].branch))
+            code = pass_branch(m, l.branches[i]);
     return code;
 }
 
@@ -324,7 +453,9 @@ pang_code pang_merge_marks_put(const pang_merge_task *task, const pang_merge_pla
     marking m = {.task = task, .plan = plan, .edit = edit, .err = err};
     if (task->base == NULL)
         return PANG_OK;
-    pang_code code = put_mark(&m, task->base->source.points[0], NULL, true);
+    m.of_target = task->base->of_target;
+    m.n_of_target = task->base->n_of_target;
+    pang_code code = put_mark(&m, task->base->source.points[0], NULL, true, &m.direct);
     if (code == PANG_OK)
         code = pass_on(&m);
     return code;

@@ -87,13 +87,16 @@ static pang_code half_view(const pang_merge_task *task, pang_point at, pang_view
     return pang_view_at_point(ret, at.branch, at.sequence, err);
 }
 
-static size_t pairs_of(const pang_merge_task *task, pang_id asset,
-                       pang_merge_pair ret[PANG_MERGE_PAIRS_MAX])
+pang_merge_thing pang_merge_thing_of(const pang_merge_item *item)
 {
-    if (task->base != NULL)
-        return pang_merge_base_of(task->base, asset, ret);
-    ret[0] = task->pair;
-    return 1;
+    return (pang_merge_thing){item->asset, item->to};
+}
+
+static void find_pairs(const pang_merge_task *task, pang_merge_item *item)
+{
+    pang_merge_thing thing = pang_merge_thing_of(item);
+    item->pairs[0] = task->pair;
+    item->n_pairs = task->base == NULL ? 1 : pang_merge_base_of(task->base, &thing, item->pairs);
 }
 
 static bool same_point(pang_point a, pang_point b)
@@ -107,7 +110,9 @@ static bool same_pairs(const pang_merge_item *a, const pang_merge_item *b)
         return false;
     for (size_t i = 0; i < a->n_pairs; i++)
         if (!same_point(a->pairs[i].source, b->pairs[i].source) ||
-            !same_point(a->pairs[i].target, b->pairs[i].target))
+            !same_point(a->pairs[i].target, b->pairs[i].target) ||
+            !same_point(a->pairs[i].held[0], b->pairs[i].held[0]) ||
+            !same_point(a->pairs[i].held[1], b->pairs[i].held[1]))
             return false;
     return true;
 }
@@ -129,31 +134,51 @@ static pang_code read_states(pang_view *view, pang_merge_item *const *items, siz
     return pang_places_names(view, ret, n, err);
 }
 
+static pang_code read_at(const pang_merge_task *task, pang_point at, pang_merge_item *const *items,
+                         size_t n, pang_content *ret, pang_err *err)
+{
+    pang_view view;
+    pang_code code = half_view(task, at, &view, err);
+    return code == PANG_OK ? read_states(&view, items, n, ret, err) : code;
+}
+
+/* Halves of namespaces say nothing where a side is a selection that did not hold the name by then:
+ * what it has by that name is not that. */
+static pang_code forget_not_held(const pang_merge_task *task, pang_merge_item *const *items,
+                                 size_t n, size_t k, pang_content *scratch, pang_err *err)
+{
+    for (size_t side = 0; side < 2; side++) {
+        pang_point held = items[0]->pairs[k].held[side];
+        if (held.sequence == 0)
+            continue;
+        pang_code code = read_at(task, held, items, n, scratch, err);
+        if (code != PANG_OK)
+            return code;
+        for (size_t i = 0; i < n; i++)
+            if (scratch[i].body == NULL)
+                items[i]->half[k].source = items[i]->half[k].target = scratch[i];
+    }
+    return PANG_OK;
+}
+
 /* n items that have the same pairs, all assets or all namespaces. */
 static pang_code read_halves(const pang_merge_task *task, pang_merge_item *const *items, size_t n,
                              pang_content *scratch, pang_err *err)
 {
-    pang_view view;
-    for (size_t k = 0; k < items[0]->n_pairs; k++) {
+    pang_code code = PANG_OK;
+    for (size_t k = 0; code == PANG_OK && k < items[0]->n_pairs; k++) {
         const pang_merge_pair *pair = &items[0]->pairs[k];
-        pang_code code = half_view(task, pair->source, &view, err);
-        if (code == PANG_OK)
-            code = read_states(&view, items, n, scratch, err);
+        code = read_at(task, pair->source, items, n, scratch, err);
         for (size_t i = 0; code == PANG_OK && i < n; i++)
             items[i]->half[k].source = items[i]->half[k].target = scratch[i];
-        if (code != PANG_OK)
-            return code;
-        if (pair->one)
-            continue;
-        code = half_view(task, pair->target, &view, err);
-        if (code == PANG_OK)
-            code = read_states(&view, items, n, scratch, err);
-        for (size_t i = 0; code == PANG_OK && i < n; i++)
+        if (code == PANG_OK && !pair->one)
+            code = read_at(task, pair->target, items, n, scratch, err);
+        for (size_t i = 0; code == PANG_OK && !pair->one && i < n; i++)
             items[i]->half[k].target = scratch[i];
-        if (code != PANG_OK)
-            return code;
+        if (code == PANG_OK && pang_id_is_nil(items[0]->asset))
+            code = forget_not_held(task, items, n, k, scratch, err);
     }
-    return PANG_OK;
+    return code;
 }
 
 static pang_code read_group(const pang_merge_task *task, pang_merge_item *const *items, size_t n,
@@ -244,7 +269,7 @@ static pang_code list_items(const pang_merge_task *task, pang_merge_plan *plan, 
             item->to = changes->spaces[i];
         else
             item->asset = changes->assets[i - changes->n_spaces];
-        item->n_pairs = pairs_of(task, item->asset, item->pairs);
+        find_pairs(task, item);
     }
     return PANG_OK;
 }
@@ -346,26 +371,6 @@ pang_code pang_merge_name_conflict(const pang_merge_task *task, pang_merge_item 
 }
 
 /* ---- deciding ---- */
-
-static uint64_t or_sequence(const pang_content *content, uint64_t origin)
-{
-    return content->body != NULL && origin != 0 ? origin : content->sequence;
-}
-
-uint64_t pang_merge_origin(const pang_content *content)
-{
-    return or_sequence(content, content->body == NULL ? 0 : content->body->origin);
-}
-
-uint64_t pang_merge_value_origin(const pang_content *content)
-{
-    return or_sequence(content, content->body == NULL ? 0 : content->body->value_origin);
-}
-
-uint64_t pang_merge_name_origin(const pang_content *content)
-{
-    return or_sequence(content, content->body == NULL ? 0 : content->body->name_origin);
-}
 
 /* Of several bases one may have of this asset what comes from another's: that other says nothing.
  * One that does not have it at all says nothing of its value and name. */
@@ -490,7 +495,7 @@ static pang_code three_way(const pang_merge_task *task, pang_merge_item *item, p
     pang_code code = pang_merge_value(task, item, err);
     bool stays = pang_merge_same_name(item->to, item->target.name);
     if (code == PANG_OK && (stays || task->base != NULL))
-        item->body->name_origin = pang_merge_name_origin(stays ? &item->target : &item->source);
+        item->body->name_origin = pang_content_name_origin(stays ? &item->target : &item->source);
     return code == PANG_OK && !named ? two_names(task, item, err) : code;
 }
 
@@ -500,17 +505,17 @@ static pang_code decide(const pang_merge_task *task, pang_merge_item *item, pang
     pang_strategy strategy = choice == NULL ? PANGOLIN__STORE__V1__STRATEGY__STRATEGY_UNSPECIFIED
                                             : choice->strategy;
     item->fate = PANG_FATE_UNCHANGED;
-    item->base = newest(item, pang_merge_origin, false);
-    item->value_base = newest(item, pang_merge_value_origin, true);
-    item->name_base = newest(item, pang_merge_name_origin, true);
+    item->base = newest(item, pang_content_origin, false);
+    item->value_base = newest(item, pang_content_value_origin, true);
+    item->name_base = newest(item, pang_content_name_origin, true);
     item->not_held = is_not_held(task, item);
     if (source_is_old(item) || same_state(&item->source, &item->target) || item->not_held)
-        return PANG_OK;
+        return pang_merge_keep_columns(task, item, err);
     pang_merge_mode mode = mode_of(task, item);
     if (strategy == PANGOLIN__STORE__V1__STRATEGY__STRATEGY_TAKE_TARGET ||
         (choice == NULL && mode == PANG_MODE_TAKE_TARGET)) {
         item->fate = PANG_FATE_KEPT;
-        return PANG_OK;
+        return pang_merge_keep_columns(task, item, err);
     }
     if (choice == NULL && mode == PANG_MODE_DROP) {
         item->fate = PANG_FATE_LEFT_OUT;
@@ -544,7 +549,7 @@ static pang_code add_item(const pang_merge_task *task, pang_merge_plan *plan, pa
         return pang_fail_memory(err);
     item->asset = asset;
     item->to = name;
-    item->n_pairs = pairs_of(task, asset, item->pairs);
+    find_pairs(task, item);
     *ret = item;
     return read_items(task, plan, plan->n - 1, err);
 }

@@ -99,6 +99,7 @@ typedef struct {
     size_t n_conflicts;
     const int32_t *columns; /* column ids of the source that are others in the target from now on */
     size_t n_columns;
+    bool columns_lost; /* which those are is not known, and must be found anew */
     pang_str report;
     pang_str lost; /* why what it was cannot come back, so that it is kept; empty: it is not so */
 } pang_merge_item;
@@ -120,10 +121,7 @@ PANG_MUST_CHECK pang_code pang_merge_plan_make(const pang_merge_task *task, pang
 
 /* A name as people write it, levels joined by dots; NUL behind. Empty without memory. */
 pang_str pang_merge_key_text(pang_arena *arena, pang_name name);
-/* The number of the commit that made the state, wherever; its value; its name. */
-uint64_t pang_merge_origin(const pang_content *content);
-uint64_t pang_merge_value_origin(const pang_content *content);
-uint64_t pang_merge_name_origin(const pang_content *content);
+pang_merge_thing pang_merge_thing_of(const pang_merge_item *item);
 bool pang_merge_same_name(pang_name a, pang_name b);
 /* The same document, or the same fields. */
 bool pang_merge_same_value(const pang_rec_content *a, const pang_rec_content *b);
@@ -150,6 +148,9 @@ PANG_MUST_CHECK pang_code pang_merge_name_conflict(const pang_merge_task *task,
  * REQUIRES: source and target exist, fields of item->to are set. */
 PANG_MUST_CHECK pang_code pang_merge_value(const pang_merge_task *task, pang_merge_item *item,
                                            pang_err *err);
+/* Of an item whose value stays the target's: how the source's columns read there is as it was. */
+PANG_MUST_CHECK pang_code pang_merge_keep_columns(const pang_merge_task *task,
+                                                  pang_merge_item *item, pang_err *err);
 /* The source's value as a new state of the target's asset, whatever that has. */
 PANG_MUST_CHECK pang_code pang_merge_take_value(const pang_merge_task *task, pang_merge_item *item,
                                                 pang_err *err);

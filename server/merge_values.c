@@ -35,12 +35,13 @@ static pang_rec_content *copy_body(const pang_merge_task *task, const pang_rec_c
     return to;
 }
 
+/* The target's. */
 static pang_code keep_value(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     item->body = copy_body(task, item->target.body);
     if (item->body == NULL)
         return pang_fail_memory(err);
-    item->body->value_origin = pang_merge_value_origin(&item->target);
+    item->body->value_origin = pang_content_value_origin(&item->target);
     return PANG_OK;
 }
 
@@ -134,10 +135,10 @@ static const Pangolin__Store__V1__MergeMark__Exception *columns_of(const pang_me
                                                                    size_t side)
 {
     const pang_merge_mark *mark = item->pairs[item->value_base].marks[side];
-    const Pangolin__Store__V1__MergeMark__Exception *e = mark == NULL
-                                                             ? NULL
-                                                             : pang_merge_exception(mark->body,
-                                                                                    item->asset);
+    pang_merge_thing thing = pang_merge_thing_of(item);
+    const Pangolin__Store__V1__MergeMark__Exception *e = mark == NULL ? NULL
+                                                                      : pang_merge_exception(
+                                                                            mark->body, &thing);
     return e == NULL || e->n_columns == 0 ? NULL : e;
 }
 
@@ -173,6 +174,25 @@ static pang_code known_columns(const pang_merge_task *task, const pang_merge_ite
         return PANG_OK;
     }
     return PANG_OK;
+}
+
+pang_code pang_merge_keep_columns(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+{
+    pang_merge_table table = {0};
+    const pang_content *half = &item->half[item->value_base].source;
+    if (task->base == NULL || !pang_content_exists(&item->source) ||
+        !pang_content_exists(&item->target) || same_body(&item->source, &item->target) ||
+        (columns_of(item, 0) == NULL && columns_of(item, 1) == NULL))
+        return PANG_OK;
+    item->columns_lost = are_columns_lost(item) || task->state == NULL;
+    if (item->columns_lost || !pang_content_exists(half))
+        return PANG_OK;
+    pang_code code = load(task, half, &table.source_half, err);
+    if (code == PANG_OK)
+        code = known_columns(task, item, &table, err);
+    item->columns = table.columns;
+    item->n_columns = table.n_columns;
+    return code;
 }
 
 static pang_code set_up_table(const pang_merge_task *task, const pang_merge_item *item,
@@ -406,9 +426,9 @@ pang_code pang_merge_take_value(const pang_merge_task *task, pang_merge_item *it
     if (item->body == NULL)
         return pang_fail_memory(err);
     if (task->base != NULL) { /* else it is new, made by this commit */
-        item->body->origin = pang_merge_origin(&item->source);
-        item->body->value_origin = pang_merge_value_origin(&item->source);
-        item->body->name_origin = pang_merge_name_origin(&item->source);
+        item->body->origin = pang_content_origin(&item->source);
+        item->body->value_origin = pang_content_value_origin(&item->source);
+        item->body->name_origin = pang_content_name_origin(&item->source);
     }
     if (item->body->kind == NAMESPACE && pang_content_exists(&item->target))
         item->body->asset = item->target.body->asset;
@@ -423,8 +443,10 @@ pang_code pang_merge_value(const pang_merge_task *task, pang_merge_item *item, p
 {
     const pang_content *base = &item->half[item->value_base].source;
     const pang_content *of_target = &item->half[item->value_base].target;
-    if (same_body(&item->source, base) || same_body(&item->source, &item->target))
-        return keep_value(task, item, err);
+    if (same_body(&item->source, base) || same_body(&item->source, &item->target)) {
+        pang_code code = keep_value(task, item, err);
+        return code == PANG_OK ? pang_merge_keep_columns(task, item, err) : code;
+    }
     if (same_body(&item->target, of_target) && same_body(base, of_target)) {
         item->plain = true;
         pang_code code = pang_merge_take_value(task, item, err);

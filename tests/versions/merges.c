@@ -368,12 +368,12 @@ static void settle(merging *g)
 
 /* ---- all ---- */
 
-/* Selections merge with what they are no part of: which bases are found depends on what else came
- * that way, which no side says. */
-static bool is_vague(const merging *g, int i)
+/* The source did nothing that did not come before, be it that the target did not hold it then. */
+static bool is_known(const item *source, const item *target)
 {
-    return g->source->items[i].vague || g->target->items[i].vague ||
-           ((g->source_partial || g->target_partial) && !g->one_family);
+    state_set known = target->all;
+    unite_states(&known, &target->seen);
+    return within_states(&source->all, &known);
 }
 
 static void decide(merging *g, int i)
@@ -386,7 +386,7 @@ static void decide(merging *g, int i)
         half_outcomes(g->m, source, &g->half->items[i], target, to);
         return;
     }
-    if (!to->held || source->state == 0 || within_states(&source->all, &target->all))
+    if (!to->held || source->state == 0 || is_known(source, target))
         add_outcome(to, KEPT, target);
     else if (g->decided[i] == BY_SOURCE)
         add_outcome(to, TAKEN, source);
@@ -399,20 +399,6 @@ static void decide(merging *g, int i)
         (is_renumbered(source, target) || source->renumbered || target->renumbered) &&
         g->decided[i] == BY_MERGING)
         add_outcome(to, CONFLICT, target);
-    /* It was seen by earlier merges, and was none of the selection. */
-    if (to->held && target->state == 0 && g->target_partial && source->state != 0) {
-        to->n = 0;
-        add_outcome(to, TAKEN, source);
-        add_outcome(to, KEPT, target);
-        if (g->decided[i] == BY_MERGING)
-            add_outcome(to, CONFLICT, target);
-    }
-    if (to->held && !same_text(source, target) && is_vague(g, i) && source->state != 0 &&
-        g->decided[i] == BY_MERGING) {
-        add_outcome(to, TAKEN, source);
-        add_outcome(to, KEPT, target);
-        add_outcome(to, CONFLICT, target);
-    }
 }
 
 static void finish(merging *g, int i)
@@ -456,22 +442,15 @@ static bool is_new(const state_set *source, const state_set *target, decision de
 }
 
 /* The item comes from both from now on: by a state of its own, unless one side's has it all. */
-static void join(merging *g, int i)
+static void join_states(merging *g, int i)
 {
     const item *source = &g->source->items[i], *target = &g->target->items[i];
     item *after = &g->after.items[i];
     int what = 0;
-    after->vague = is_vague(g, i);
     after->renumbered = after->renumbered || source->renumbered || target->renumbered;
-    if (source->state == 0 || within_states(&source->all, &target->all) ||
-        g->decided[i] == LEFT_OUT)
+    if (source->state == 0 || is_known(source, target) || g->decided[i] == LEFT_OUT ||
+        (!g->items[i].held && after->state == 0))
         return;
-    if (!g->items[i].held && after->state == 0) { /* seen, and left where it was */
-        unite_states(&after->all, &source->all);
-        unite_states(&after->values, &source->values);
-        unite_states(&after->names, &source->names);
-        return;
-    }
     if (within_states(&target->all, &source->all) && g->decided[i] == BY_MERGING)
         return;
     if (is_new(&source->values, &target->values, g->decided[i]))
@@ -490,12 +469,26 @@ static void join(merging *g, int i)
     model_change(g->m, after, what);
 }
 
+static void join(merging *g, int i)
+{
+    const item *source = &g->source->items[i];
+    item *after = &g->after.items[i];
+    state_set seen = g->target->items[i].seen;
+    if (g->one_family)
+        unite_states(&seen, &source->seen);
+    if (!g->items[i].held && after->state == 0)
+        unite_states(&seen, &source->all);
+    join_states(g, i);
+    after->seen = seen;
+}
+
 /* What became of it is a write of the target's own. */
 static void own(merging *g, int i)
 {
     const item *target = &g->target->items[i];
     item *after = &g->after.items[i];
     int what = 0;
+    after->seen = target->seen;
     if (after->state == target->state && same_text(after, target))
         return;
     if (!same_value(after, target) || after->exists != target->exists)

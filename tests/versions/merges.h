@@ -34,7 +34,7 @@ typedef struct {
     const content *source, *target;
     const content *half; /* not NULL: one commit is done again, or taken back: what the source is
                             compared with; the target comes from nothing of it */
-    bool source_partial, target_partial, one_family;
+    bool target_partial, one_family;
     decision decided[ITEMS];
     /* Out. */
     outcomes items[ITEMS];

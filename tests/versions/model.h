@@ -56,8 +56,9 @@ typedef struct {
     state_set all;             /* it comes from, itself among them */
     int value, name;           /* states in which value and name became so */
     state_set values, names;   /* the same of each alone */
+    state_set seen;            /* on a selection: what was merged there, or was when it was made,
+                                  while it did not hold the item */
     bool renumbered;           /* a merge gave a column another id than it had */
-    bool vague;                /* it came by a merge with a branch that holds a selection */
 } item;
 
 typedef struct {

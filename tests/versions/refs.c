@@ -116,7 +116,7 @@ static void select_item(content *to, const content *from, int i)
         to->items[space] = from->items[space];
 }
 
-/* What was selected, and nothing else; what is not there was never there. */
+/* What was selected, and nothing else; what is not there was never there, but is known. */
 static size_t select_some(world *w, const content *from, content *to, char **list)
 {
     size_t n = 0;
@@ -139,6 +139,11 @@ static size_t select_some(world *w, const content *from, content *to, char **lis
             if (from->items[k].exists && from->items[k].space == i)
                 select_item(to, from, k);
     }
+    for (int i = 0; i < ITEMS; i++)
+        if (to->items[i].state == 0) {
+            to->items[i].seen = from->items[i].seen;
+            unite_states(&to->items[i].seen, &from->items[i].all);
+        }
     return n;
 }
 

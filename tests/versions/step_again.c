@@ -130,7 +130,7 @@ static void give_back(world *w, const item *was, item *it)
     next.all = it->all;
     next.values = it->values;
     next.names = it->names;
-    next.vague = it->vague;
+    next.seen = it->seen;
     if (it->kind == NAMESPACE && it->exists)
         next.made = it->made;
     if (it->last_column > next.last_column)

@@ -212,7 +212,6 @@ static void merge(world *w, const commit *source, bool refused, merge_call *call
     g->m = w->m;
     g->source = source->after;
     g->target = model_of(w->m, target);
-    g->source_partial = w->m->branches[source->family].partial;
     g->target_partial = w->m->branches[target->family].partial;
     g->one_family = source->family == target->family;
     call->dry = model_roll(w->m, 5) == 0;

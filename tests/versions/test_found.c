@@ -26,6 +26,45 @@ static void must_merge(world *w, const char *source, const char *target)
         fail_msg("%s into %s: %s%s", source, target, w->fx->err.message, call.told);
 }
 
+static void must_conflict(world *w, const char *source, const char *target)
+{
+    merge_call call = {.source = source, .target = target};
+    real_merge(w, &call);
+    if (call.code != PANG_OK || call.n_conflicts != 1)
+        fail_msg("%s into %s: %s%s", source, target, w->fx->err.message, call.told);
+}
+
+static void shows(world *w, const char *ref, const char *text)
+{
+    assert_string_equal(real_text(w, ref), text);
+}
+
+/* Branches of main. */
+static void make_branches(world *w, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(real_create_branch(w, names[i], "main", true, NULL, 0), PANG_OK);
+}
+
+/* A selection of one table, or of all that is in a namespace. */
+static void make_partial(world *w, const char *name, const char *from, const char *selected)
+{
+    char *list[] = {(char *)(uintptr_t)selected};
+    assert_int_equal(real_create_branch(w, name, from, true, list, 1), PANG_OK);
+}
+
+static void set(world *w, const char *ref, int title, int property, int value)
+{
+    change c = {.title = title, .property = property, .value = value, .file = -1};
+    assert_int_equal(real_change_table(w, ref, &c), PANG_OK);
+}
+
+static void add_rows(world *w, const char *ref, int title, int file)
+{
+    change c = {.title = title, .property = -1, .file = file};
+    assert_int_equal(real_change_table(w, ref, &c), PANG_OK);
+}
+
 static world *open_world(void)
 {
     world *w = calloc(1, sizeof *w);
@@ -122,6 +161,162 @@ static void test_found__a_selection_is_no_base_of_what_it_lacks(void **state)
     close_world(w);
 }
 
+/* ---- columns that have other ids in the target: rows of the source must not be read by them ----
+ */
+
+static const char *const three[] = {"x", "s", "t"};
+
+/* Column 3 of x is column 4 of s. */
+static void renumber(world *w)
+{
+    item x = {0}, s = {0};
+    make_branches(w, three, 3);
+    add_column(w, "s", &s, 1, 3);
+    add_column(w, "x", &x, 2, 3);
+    must_merge(w, "x", "s");
+}
+
+static void test_found__a_rename_keeps_the_map_of_columns(void **state)
+{
+    world *w = open_world();
+    item from = {.title = 1};
+    (void)state;
+    renumber(w);
+    assert_int_equal(real_rename(w, "x", &from, 0, 3), PANG_OK);
+    must_merge(w, "x", "s");
+    add_rows(w, "x", 3, 1);
+    must_conflict(w, "x", "s");
+    close_world(w);
+}
+
+static void test_found__what_is_left_out_keeps_the_map_of_columns(void **state)
+{
+    world *w = open_world();
+    merge_call call = {.source = "x", .target = "s", .n_modes = 1};
+    (void)state;
+    renumber(w);
+    set(w, "x", 1, 1, 7);
+    call.modes[0].key = "default.t1";
+    call.modes[0].mode = "drop";
+    real_merge(w, &call);
+    assert_int_equal(call.n_conflicts, 0);
+    add_rows(w, "x", 1, 1);
+    must_conflict(w, "x", "s");
+    close_world(w);
+}
+
+static void test_found__the_map_of_columns_is_passed_on(void **state)
+{
+    world *w = open_world();
+    (void)state;
+    renumber(w);
+    must_merge(w, "s", "t");
+    set(w, "x", 1, 1, 7);
+    must_merge(w, "x", "t");
+    shows(w, "t", "space default\ntable default.t1 #1 p1=v7 c1 c2\n");
+    add_rows(w, "x", 1, 1);
+    must_conflict(w, "x", "t");
+    close_world(w);
+}
+
+/* As the last, with another table in between. */
+static void test_found__the_map_of_columns_outlives_other_merges(void **state)
+{
+    world *w = open_world();
+    (void)state;
+    assert_int_equal(real_create_table(w, "main", 0, 2, 2), PANG_OK);
+    renumber(w);
+    assert_int_equal(real_create_branch(w, "u", "s", true, NULL, 0), PANG_OK);
+    must_merge(w, "s", "t");
+    set(w, "x", 2, 1, 7);
+    must_merge(w, "x", "s");
+    must_merge(w, "s", "t");
+    must_merge(w, "s", "u");
+    add_rows(w, "x", 1, 1);
+    must_conflict(w, "x", "t");
+    must_conflict(w, "x", "u");
+    close_world(w);
+}
+
+/* ---- selections ---- */
+
+/* The target was made before the table that a selection dropped. */
+static void test_found__a_drop_on_a_selection(void **state)
+{
+    static const char *const old[] = {"old"};
+    world *w = open_world();
+    (void)state;
+    make_branches(w, old, 1);
+    assert_int_equal(real_create_table(w, "main", 0, 2, 2), PANG_OK);
+    make_partial(w, "part", "main", "default.t2");
+    assert_int_equal(real_drop_table(w, "part", 0, 2), PANG_OK);
+    must_merge(w, "part", "old");
+    must_merge(w, "main", "old");
+    shows(w, "old", "space default\ntable default.t1 #1\n");
+    close_world(w);
+}
+
+/* A namespace that was not selected is made anew on the selection. */
+static void test_found__a_namespace_of_a_selection_of_its_own(void **state)
+{
+    world *w = open_world();
+    change q = {.space = 2, .property = 3, .value = 3, .file = -1};
+    (void)state;
+    assert_int_equal(real_create_space(w, "main", 2, 1, 1), PANG_OK);
+    make_partial(w, "part", "main", "default.t1");
+    assert_int_equal(real_create_space(w, "part", 2, 2, 2), PANG_OK);
+    must_merge(w, "part", "main");
+    shows(w, "main", "space b p1=v1 p2=v2\nspace default\ntable default.t1 #1\n");
+    assert_int_equal(real_change_space(w, "main", &q), PANG_OK);
+    must_merge(w, "main", "part");
+    shows(w, "part", "space b p1=v1 p2=v2 p3=v3\nspace default\ntable default.t1 #1\n");
+    close_world(w);
+}
+
+/* What was merged into a selection is in what that is merged into, as far as it held it. */
+static void test_found__marks_of_a_selection_are_passed_on(void **state)
+{
+    static const char *const names[] = {"x"};
+    world *w = open_world();
+    change space = {.property = 2, .value = 5, .file = -1};
+    (void)state;
+    assert_int_equal(real_create_table(w, "main", 0, 2, 2), PANG_OK);
+    make_branches(w, names, 1);
+    make_partial(w, "part", "main", "default.t1");
+    set(w, "x", 1, 1, 1);
+    set(w, "x", 2, 1, 2);
+    assert_int_equal(real_change_space(w, "x", &space), PANG_OK);
+    must_merge(w, "x", "part");
+    set(w, "part", 1, 1, 3);
+    space.value = 6;
+    assert_int_equal(real_change_space(w, "part", &space), PANG_OK);
+    must_merge(w, "part", "main");
+    shows(w, "main", "space default p2=v6\ntable default.t1 #1 p1=v3\ntable default.t2 #2\n");
+    must_merge(w, "x", "main");
+    shows(w, "main", "space default p2=v6\ntable default.t1 #1 p1=v3\ntable default.t2 #2 p1=v2\n");
+    close_world(w);
+}
+
+/* A namespace that is left out comes with the next merge, as tables do. */
+static void test_found__a_namespace_that_was_left_out(void **state)
+{
+    static const char *const names[] = {"dev"};
+    world *w = open_world();
+    change space = {.property = 2, .value = 5, .file = -1};
+    merge_call call = {.source = "dev", .target = "main", .n_modes = 1};
+    (void)state;
+    make_branches(w, names, 1);
+    assert_int_equal(real_change_space(w, "dev", &space), PANG_OK);
+    call.modes[0].key = "default";
+    call.modes[0].mode = "drop";
+    real_merge(w, &call);
+    assert_int_equal(call.n_conflicts, 0);
+    shows(w, "main", "space default\ntable default.t1 #1\n");
+    must_merge(w, "dev", "main");
+    shows(w, "main", "space default p2=v5\ntable default.t1 #1\n");
+    close_world(w);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +324,14 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_found__rows_of_a_branch_without_the_column),
         cmocka_unit_test(test_found__a_history_that_begins_with_a_merge),
         cmocka_unit_test(test_found__a_selection_is_no_base_of_what_it_lacks),
+        cmocka_unit_test(test_found__a_rename_keeps_the_map_of_columns),
+        cmocka_unit_test(test_found__what_is_left_out_keeps_the_map_of_columns),
+        cmocka_unit_test(test_found__the_map_of_columns_is_passed_on),
+        cmocka_unit_test(test_found__the_map_of_columns_outlives_other_merges),
+        cmocka_unit_test(test_found__a_drop_on_a_selection),
+        cmocka_unit_test(test_found__a_namespace_of_a_selection_of_its_own),
+        cmocka_unit_test(test_found__marks_of_a_selection_are_passed_on),
+        cmocka_unit_test(test_found__a_namespace_that_was_left_out),
     };
     the_url = test_url(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
