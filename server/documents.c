@@ -84,13 +84,14 @@ static void link_newest(pang_documents *documents, entry *e)
     documents->newest = e;
 }
 
-static void release_locked(entry *e)
+/* Takes one reference away. Returns whether it was the last: then the caller frees the entry, once
+ * it has let go of the lock. */
+static bool release_locked(entry *e)
 {
     assert(e->references > 0);
-    if (--e->references == 0) {
-        assert(!e->cached);
-        free(e);
-    }
+    bool last = --e->references == 0;
+    assert(!last || !e->cached);
+    return last;
 }
 
 static size_t size_of(const entry *e)
@@ -98,7 +99,8 @@ static size_t size_of(const entry *e)
     return sizeof *e + e->len;
 }
 
-static void drop(pang_documents *documents, entry *e)
+/* The entry is out of the cache. Returns it when nobody reads it, to be freed; else NULL. */
+static entry *drop(pang_documents *documents, entry *e)
 {
     entry **at = chain_of(documents, e->id);
     while (*at != e)
@@ -108,7 +110,15 @@ static void drop(pang_documents *documents, entry *e)
     e->cached = false;
     documents->stats.documents--;
     documents->stats.bytes -= size_of(e);
-    release_locked(e);
+    return release_locked(e) ? e : NULL;
+}
+
+static void free_chain(entry *e)
+{
+    for (entry *next; e != NULL; e = next) {
+        next = e->chain;
+        free(e);
+    }
 }
 
 void pang_documents_free(pang_documents *documents)
@@ -116,7 +126,7 @@ void pang_documents_free(pang_documents *documents)
     if (documents == NULL)
         return;
     while (documents->oldest != NULL)
-        drop(documents, documents->oldest);
+        free(drop(documents, documents->oldest));
     pthread_mutex_destroy(&documents->lock);
     free(documents);
 }
@@ -126,8 +136,29 @@ static void release(void *arg)
     entry *e = arg;
     pang_documents *owner = e->owner;
     pthread_mutex_lock(&owner->lock);
-    release_locked(e);
+    bool last = release_locked(e);
     pthread_mutex_unlock(&owner->lock);
+    if (last)
+        free(e);
+}
+
+/* Returns what had to go for it, chained, to be freed. */
+static entry *add(pang_documents *documents, entry *e)
+{
+    entry **chain = chain_of(documents, e->id), *freed = NULL;
+    e->chain = *chain;
+    *chain = e;
+    link_newest(documents, e);
+    documents->stats.documents++;
+    documents->stats.bytes += size_of(e);
+    while (documents->stats.bytes > documents->max_bytes) {
+        entry *gone = drop(documents, documents->oldest);
+        if (gone != NULL) {
+            gone->chain = freed;
+            freed = gone;
+        }
+    }
+    return freed;
 }
 
 bool pang_documents_find(pang_documents *documents, pang_id id, pang_shape shape,
@@ -170,20 +201,9 @@ void pang_documents_keep(pang_documents *documents, pang_id id, pang_shape shape
     if (text.len > 0)
         memcpy(e->text, text.ptr, text.len);
     pthread_mutex_lock(&documents->lock);
-    if (find(documents, id, shape, overlay) != NULL) {
-        pthread_mutex_unlock(&documents->lock);
-        free(e);
-        return;
-    }
-    entry **chain = chain_of(documents, id);
-    e->chain = *chain;
-    *chain = e;
-    link_newest(documents, e);
-    documents->stats.documents++;
-    documents->stats.bytes += size_of(e);
-    while (documents->stats.bytes > documents->max_bytes)
-        drop(documents, documents->oldest);
+    entry *freed = find(documents, id, shape, overlay) == NULL ? add(documents, e) : e;
     pthread_mutex_unlock(&documents->lock);
+    free_chain(freed);
 }
 
 void pang_documents_get_stats(pang_documents *documents, pang_documents_stats *ret)

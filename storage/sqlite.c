@@ -656,9 +656,18 @@ static void init_locks(sqlite_store *s)
     (void)pthread_condattr_destroy(&attr);
 }
 
+/* SQLite counts the bytes of the whole process under one lock; nobody here asks for the count. In a
+ * process that has used SQLite before, it goes on counting. */
+static void stop_counting(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static pang_store_open_fn sqlite_open;
 static pang_code sqlite_open(const pang_store_config *config, pang_store **ret, pang_err *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, stop_counting);
     sqlite_store *s = calloc(1, sizeof *s);
     if (s == NULL)
         return pang_fail_memory(err);
