@@ -395,6 +395,7 @@ static pang_code open_transport(server *s, pang_err *err)
         .queues = count_queues(s),
         .message_max = (size_t)pang_config_int(s->config, PANG_OPT_MAX_BODY) + MESSAGE_SLACK,
         .call_memory = (size_t)pang_config_int(s->config, PANG_OPT_CALL_MEMORY),
+        .send_ms = PANG_RPC_SEND_MS,
     };
     return pang_rpc_open(&config, &s->rpc, err);
 }

@@ -15,6 +15,8 @@ enum {
     PANG_RPC_METADATA_MAX = 16 * 1024, /* bytes of a call's metadata, announced to the peer */
     PANG_RPC_REQUESTS = 64,            /* calls that a queue is ready to take at any time */
     PANG_RPC_SWEEP_MS = 250,           /* how often calls that never became whole are looked for */
+    PANG_RPC_SEND_MS = 30 * 1000,      /* for a message of a stream to be taken: more than the
+                                          bridge gives its client */
 };
 
 typedef struct pang_rpc pang_rpc;
@@ -27,6 +29,8 @@ typedef struct {
     unsigned queues;         /* completion queues, each with a thread */
     size_t message_max;      /* bytes of any message */
     size_t call_memory;      /* bytes of one call's arena */
+    int64_t send_ms;         /* for a message of a stream to be taken, else the call ends with
+                                DEADLINE_EXCEEDED: PANG_RPC_SEND_MS, but in tests */
 } pang_rpc_config;
 
 /* Starts the queue threads. ERRORS: RESOURCE_EXHAUSTED. */

@@ -30,11 +30,14 @@ static call *call_new(queue *q)
     if (c == NULL)
         return NULL;
     c->queue = q;
+    if (!pang_condition_open(&c->wake)) {
+        free(c);
+        return NULL;
+    }
     for (unsigned i = 0; i < TAG_KINDS; i++)
         c->tags[i] = (tag){c, (tag_kind)i};
     grpc_metadata_array_init(&c->metadata);
     (void)pthread_mutex_init(&c->lock, NULL);
-    (void)pthread_cond_init(&c->wake, NULL);
     c->request.transport = &c->transport;
     c->request.arena = pang_arena_new(q->rpc->config.call_memory);
     c->request.attempt = pang_arena_new(q->rpc->config.call_memory);

@@ -29,11 +29,13 @@ client client_open(const char *socket_path)
         {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_MAX_SEND_MESSAGE_LENGTH},
         {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS},
         {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_MAX_RECONNECT_BACKOFF_MS},
+        {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_HTTP2_BDP_PROBE},
     };
     args[0].value.integer = 1; /* each client has a connection of its own */
     args[1].value.integer = -1;
     args[2].value.integer = 100;
     args[3].value.integer = 200;
+    args[4].value.integer = 0; /* a window that does not grow: who reads nothing holds little */
     grpc_channel_args all = {sizeof args / sizeof args[0], args};
     client c = {.channel = grpc_channel_create(target, insecure, &all),
                 .queue = grpc_completion_queue_create_for_pluck(NULL)};

@@ -41,6 +41,7 @@ enum {
     TIMEOUT_MS = 400,
     MESSAGE_MAX = 2 << 20,
     PATIENCE_MS = 5000,
+    SEND_MS = 700,
 };
 
 const pang_store_ops *const pang_stores[] = {&pang_memory_ops, NULL};
@@ -178,6 +179,7 @@ static int setup(void **state)
         .queues = 2,
         .message_max = MESSAGE_MAX,
         .call_memory = 16 << 20,
+        .send_ms = SEND_MS,
     };
     MUST(pang_rpc_open(&rpc, &h->rpc, &err) == PANG_OK);
     (void)snprintf(h->folder, sizeof h->folder, "/tmp/pang-rpc-XXXXXX");
@@ -521,6 +523,28 @@ static void test_reflection__both_versions(void **state)
     check_reflection(*state, REFLECT_ALPHA);
 }
 
+/* Replies of some ten KiB each, of which nobody takes one: more than all windows hold. */
+static void test_streams__who_takes_nothing_is_ended(void **state)
+{
+    enum { ASKED = 200 };
+    host *h = *state;
+    static talk t;
+    uint8_t packed[256];
+    question asked = GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__INIT;
+    asked.message_request_case = ASKS(FILE_CONTAINING_SYMBOL);
+    asked.file_containing_symbol = (char *)(uintptr_t) "pangolin.v1.OperationsService";
+    size_t len = grpc__reflection__v1__server_reflection_request__pack(&asked, packed);
+    talk_begin(&h->client, REFLECT, NO_MS, &t);
+    for (int i = 0; i < ASKED; i++)
+        talk_send(&t, (pang_str){(char *)packed, len}, false);
+    for (int ms = 0; pang_dispatch_in_flight(h->dispatcher) > 0 && ms < PATIENCE_MS; ms++)
+        sleep_ms(1);
+    assert_int_equal(pang_dispatch_in_flight(h->dispatcher), 0);
+    reply r = talk_end(&t);
+    assert_int_equal(r.status, GRPC_STATUS_DEADLINE_EXCEEDED);
+    assert_string_equal(r.details, "nothing of the stream was taken for 700 ms");
+}
+
 /* ---- the socket ---- */
 
 static int dial(const host *h)
@@ -715,6 +739,7 @@ int main(void)
         CASE(test_check__unknown_service),
         CASE(test_streams__are_bounded),
         CASE(test_reflection__both_versions),
+        CASE(test_streams__who_takes_nothing_is_ended),
         CASE(test_socket__modes),
         CASE(test_socket__connections_are_bounded_and_come_back),
         CASE(test_socket__serves_again_after_descriptors_ran_out),
