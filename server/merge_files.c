@@ -8,6 +8,7 @@
 
 #include "server/merge_kept.h"
 #include "server/merge_steps.h"
+#include "server/metadata.h"
 #include "server/model.h"
 #include "server/model_look.h"
 
@@ -159,37 +160,21 @@ static pang_code read_list(void *arg, const pang_json *snapshot, pang_arena *are
 
 /* ---- new files ---- */
 
-typedef struct {
-    pang_objects *objects;
-    pang_location at;
-} written_file;
-
-static void remove_lost(void *arg)
+/* Of a table that is kept it belongs to the call, else to the attempt. */
+static pang_code put_file(const store *s, pang_new_file *to, pang_str bytes, pang_err *err)
 {
-    written_file *file = arg;
-    pang_err ignored;
-    /* A file that stays is an orphan, which the collector finds; there is nobody to tell. */
-    (void)!file->objects->ops->remove(file->objects, &file->at, &ignored);
-}
-
-static pang_code put_file(const store *s, written_file *to, pang_str bytes, pang_err *err)
-{
-    pang_code code = PANG_OK;
-    if (s->merge->kept != NULL)
-        code = pang_kept_table_add_file(s->merge->kept, to->objects, &to->at, err);
-    if (code == PANG_OK)
-        code = to->objects->ops->put(to->objects, &to->at, bytes, PANG_DURABLE, err);
-    if (code == PANG_OK && s->merge->kept == NULL &&
-        !pang_txn_on_lost(s->merge->txn, remove_lost, to))
-        code = pang_fail_memory(err);
-    return code;
+    if (s->merge->kept == NULL)
+        return pang_new_file_put(s->merge->txn, to, bytes, PANG_DURABLE, err);
+    pang_code code = pang_kept_table_add_file(s->merge->kept, to->objects, &to->at, err);
+    return code == PANG_OK ? to->objects->ops->put(to->objects, &to->at, bytes, PANG_DURABLE, err)
+                           : code;
 }
 
 static pang_code write_file(void *arg, pang_str name, pang_str bytes, pang_arena *arena,
                             pang_str *ret_location, pang_err *err)
 {
     store *s = arg;
-    written_file *to = pang_arena_alloc(s->merge->arena, sizeof *to);
+    pang_new_file *to = pang_arena_alloc(s->merge->arena, sizeof *to);
     pang_str location = pang_arena_printf(s->merge->arena, "%" PANG_STR_FMT "/%" PANG_STR_FMT,
                                           PANG_STR_ARG(s->metadata), PANG_STR_ARG(name));
     if (to == NULL || location.len == 0 || !pang_arena_copy(arena, location, ret_location))

@@ -155,17 +155,21 @@ pang_code pang_branch_metadata_folder(pang_view *view, const pang_json *document
     return folder.len == 0 || ret->len == 0 ? pang_fail_memory(err) : PANG_OK;
 }
 
-typedef struct {
-    pang_objects *objects;
-    pang_location at;
-} written_file;
-
 static void remove_lost(void *arg)
 {
-    written_file *file = arg;
+    pang_new_file *file = arg;
     pang_err ignored;
     /* A file that stays is an orphan, which the collector finds; there is nobody to tell. */
     (void)!file->objects->ops->remove(file->objects, &file->at, &ignored);
+}
+
+pang_code pang_new_file_put(pang_txn *txn, pang_new_file *file, pang_str bytes,
+                            pang_durability durability, pang_err *err)
+{
+    pang_code code = file->objects->ops->put(file->objects, &file->at, bytes, durability, err);
+    if (code == PANG_OK && !pang_txn_on_lost(txn, remove_lost, file))
+        code = pang_fail_memory(err);
+    return code;
 }
 
 static pang_code put_record(pang_view *view, pang_state *state, const pang_env *env,
@@ -213,17 +217,14 @@ static pang_code put_pending(pang_view *view, const pang_env *env, pang_str loca
 
 /* Where power can take what a write has not waited for, the commit says so. */
 static pang_code write_file(pang_view *view, pang_state *state, const pang_env *env,
-                            const written_file *to, pang_str metadata_key, pang_str bytes,
-                            pang_err *err)
+                            pang_new_file *to, pang_str metadata_key, pang_str bytes, pang_err *err)
 {
     if (to->objects->ops->local) {
         pang_code code = put_pending(view, env, to->at.text, metadata_key, err);
         if (code != PANG_OK)
             return code;
     }
-    pang_code code = to->objects->ops->put(to->objects, &to->at, bytes, PANG_LAZY, err);
-    if (code == PANG_OK && !pang_txn_on_lost(view->txn, remove_lost, (void *)(uintptr_t)to))
-        code = pang_fail_memory(err);
+    pang_code code = pang_new_file_put(view->txn, to, bytes, PANG_LAZY, err);
     if (code == PANG_OK && to->objects->ops->local)
         pang_state_wrote_file(state);
     return code;
@@ -233,7 +234,7 @@ pang_code pang_metadata_write(pang_view *view, pang_state *state, const pang_env
                               const pang_model_file *file, pang_str text, pang_id **ret_id,
                               pang_err *err)
 {
-    written_file *to = pang_arena_alloc(view->arena, sizeof *to);
+    pang_new_file *to = pang_arena_alloc(view->arena, sizeof *to);
     pang_str key, bytes = text;
     if (to == NULL)
         return pang_fail_memory(err);

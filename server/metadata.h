@@ -40,6 +40,15 @@ PANG_MUST_CHECK pang_code pang_metadata_stat(pang_view *view, pang_state *state,
  * table's others. The property write.metadata.path goes before it. */
 PANG_MUST_CHECK pang_code pang_branch_metadata_folder(pang_view *view, const pang_json *document,
                                                       pang_str *ret, pang_err *err);
+/* A file that belongs to a commit on its way. */
+typedef struct {
+    pang_objects *objects;
+    pang_location at;
+} pang_new_file;
+/* Writes it; it is removed again when the commit surely did not land. REQUIRES: `file` lives as
+ * long as the transaction. ERRORS: the object store's. */
+PANG_MUST_CHECK pang_code pang_new_file_put(pang_txn *txn, pang_new_file *file, pang_str bytes,
+                                            pang_durability durability, pang_err *err);
 /* Writes file and records for a document; *ret_id is the document's, in the view's arena.
  * ERRORS: INVALID_ARGUMENT (not permitted, too large), the object store's, the store's. */
 PANG_MUST_CHECK pang_code pang_metadata_write(pang_view *view, pang_state *state,
