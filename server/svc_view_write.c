@@ -113,6 +113,25 @@ static pang_code make_document(pang_call *call, const Pangolin__V1__CreateViewRe
     return code == PANG_OK ? pang_next_places(call, &c->next, err) : code;
 }
 
+/* What was asked for in short is answered so. */
+static pang_code create_reply(pang_call *call, const Pangolin__V1__CreateViewRequest *in,
+                              pang_str name, const pang_rec_content *body, pang_str text,
+                              void *reply, pang_err *err)
+{
+    Pangolin__V1__CreateViewResponse *out = reply;
+    pang_code code = pang_view_reply_Create(call, name, body, text, reply, err);
+    if (code != PANG_OK || in->_sql_case == 0)
+        return code;
+    Pangolin__V1__CreateViewResponse *whole = pang_arena_alloc(call->arena, sizeof *whole);
+    if (whole == NULL)
+        return pang_fail_memory(err);
+    *whole = *out;
+    *out = (Pangolin__V1__CreateViewResponse)PANGOLIN__V1__CREATE_VIEW_RESPONSE__INIT;
+    out->etag = whole->etag;
+    out->in_short = whole;
+    return PANG_OK;
+}
+
 pang_code pang_create_view(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     const Pangolin__V1__CreateViewRequest *in = request;
@@ -127,8 +146,8 @@ pang_code pang_create_view(pang_call *call, const void *request, void *reply, pa
         code = pang_next_write(call, &c.next, (pang_str){0}, err);
     if (code == PANG_OK)
         code = pang_creation_save(call, &c, "create", err);
-    return code == PANG_OK ? pang_view_reply_Create(call, c.table.address.spelt_name, &c.next.body,
-                                                    c.next.text, reply, err)
+    return code == PANG_OK ? create_reply(call, in, c.table.address.spelt_name, &c.next.body,
+                                          c.next.text, reply, err)
                            : code;
 }
 
@@ -141,7 +160,7 @@ pang_code pang_replay_create_view(pang_call *call, const void *request, pang_str
     pang_str said;
     pang_code code = pang_kept_document(call, in->prefix, kept, &body, &overlay, &said, err);
     return code == PANG_OK
-               ? pang_view_reply_Create(call, pang_str_from(in->name), &body, said, reply, err)
+               ? create_reply(call, in, pang_str_from(in->name), &body, said, reply, err)
                : code;
 }
 

@@ -74,7 +74,14 @@ static pang_code create_at(fixture *fx, const char *name, const char *location, 
         in._location_case = PANGOLIN__V1__CREATE_VIEW_REQUEST___LOCATION_LOCATION;
         in.location = fx_text(fx, "%s", location);
     }
-    return fx_call(fx, "CreateView", &in, out == NULL ? &ignored : out);
+    if (out == NULL)
+        out = &ignored;
+    pang_code code = fx_call(fx, "CreateView", &in, out);
+    if (code == PANG_OK) {
+        assert_non_null(out->in_short);
+        *out = *out->in_short;
+    }
+    return code;
 }
 
 static pang_code create(fixture *fx, const char *name, create_out *out)
