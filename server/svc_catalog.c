@@ -21,6 +21,7 @@
 #include "pangolin/v1/tenant.pb-c.h"
 
 #define DAY_MS (INT64_C(24) * 60 * 60 * 1000)
+#define LIFE_MAX_MS (3650 * DAY_MS) /* of what was replaced or purged */
 #define DEFAULT_NAMESPACE PANG_STR("default")
 
 enum { REFS_MAX = 2000 }; /* of a catalog that is deleted in one commit */
@@ -71,6 +72,8 @@ static pang_code show_one(pang_call *call, const pang_rec_catalog *body,
     out->name = body->name;
     out->catalog_type = (char *)(uintptr_t)(body->federated ? "Federated" : "Local");
     out->storage_location = body->storage_location;
+    out->retention_ms = body->retention_ms;
+    out->undrop_ms = body->undrop_ms;
     pang_code code = warehouse_name(call, warehouse, &out->warehouse_name, err);
     if (code == PANG_OK)
         code = show_properties(body, call->arena, out, err);
@@ -328,6 +331,18 @@ static pang_code make_default_namespace(pang_call *call, const pang_rec_catalog 
     return code == PANG_OK ? pang_edit_end(edit, PANG_STR("create catalog"), err) : code;
 }
 
+static pang_code read_life(const char *field, bool given, int64_t ms, int64_t *ret, pang_err *err)
+{
+    if (!given)
+        return PANG_OK;
+    if (ms < 0 || ms > LIFE_MAX_MS)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_INVALID_REASON,
+                         "%s must be 0 to %lld, not %lld", field, (long long)LIFE_MAX_MS,
+                         (long long)ms);
+    *ret = ms;
+    return PANG_OK;
+}
+
 /* All that must hold before anything is written. */
 static pang_code prepare(pang_call *call, const Pangolin__V1__CreateCatalogRequest *in,
                          pang_rec_catalog *body, pang_err *err)
@@ -350,6 +365,12 @@ static pang_code prepare(pang_call *call, const Pangolin__V1__CreateCatalogReque
         code = set_properties(given, in->n_properties, call->arena, body, err);
     if (code == PANG_OK)
         code = tenant_retention(call, &body->retention_ms, err);
+    if (code == PANG_OK)
+        code = read_life("retention_ms", in->_retention_ms_case != 0, in->retention_ms,
+                         &body->retention_ms, err);
+    if (code == PANG_OK)
+        code = read_life("undrop_ms", in->_undrop_ms_case != 0, in->undrop_ms, &body->undrop_ms,
+                         err);
     if (code == PANG_OK)
         code = find_warehouse(call, in->warehouse_name, &warehouse, err);
     if (code == PANG_OK)
@@ -480,6 +501,12 @@ static pang_code change(pang_call *call, const Pangolin__V1__UpdateCatalogReques
         code = rename_to(call, in->name, body, err);
     if (code == PANG_OK && (in->_warehouse_name_case != 0 || in->_storage_location_case != 0))
         code = move(call, in, body, err);
+    if (code == PANG_OK)
+        code = read_life("retention_ms", in->_retention_ms_case != 0, in->retention_ms,
+                         &body->retention_ms, err);
+    if (code == PANG_OK)
+        code = read_life("undrop_ms", in->_undrop_ms_case != 0, in->undrop_ms, &body->undrop_ms,
+                         err);
     if (code != PANG_OK || in->properties == NULL)
         return code;
     TAKE_PROPERTIES(in->properties->entries, in->properties->n_entries, call->arena, given);

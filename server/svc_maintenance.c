@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/keys_versions.h"
+#include "server/evaluate.h"
 #include "server/maintenance.h"
 #include "server/pages.h"
 #include "server/refs.h"
@@ -409,6 +410,9 @@ static pang_code judge_all(pang_call *call, pang_view *view, dropped_names *d,
         pang_code code = pang_content_get(view, d->list + from, n, err);
         for (size_t i = from; code == PANG_OK && i < from + n; i++) {
             pang_undrop judged;
+            if (pang_call_cancelled(call)) /* each asks the object store for files */
+                return pang_fail(err, PANG_DEADLINE_EXCEEDED, NULL,
+                                 "the deadline has passed: ask for smaller pages");
             code = pang_undrop_judge(view, call->server->state, &d->list[i], &judged, err);
             if (code != PANG_OK || !judged.was_dropped)
                 continue;
@@ -445,15 +449,39 @@ static pang_code list_dropped(pang_call *call, const void *request, void *reply,
                            err);
 }
 
-static pang_code check_undrop(pang_view *view, pang_levels levels, const pang_content *home,
-                              const pang_content *at, const pang_undrop *judged, pang_err *err)
+/* Whoever makes it again reads it: what reading it asked while it was there is asked now. */
+static pang_code check_may_read(pang_call *call, const pang_view *view, pang_levels levels,
+                                const pang_content *at, pang_err *err)
 {
-    pang_arena *arena = view->arena;
+    pang_code code = PANG_OK;
+    pang_grant_object object = {.kind = PANG_SCOPE_ASSET,
+                                .catalog = view->catalog,
+                                .path = at->name.path,
+                                .asset = pang_id_of(at->body->asset)};
+    if (call->permit != NULL && pang_grants_uses(call->permit->grants, view->catalog).tags)
+        code = pang_evaluate_tags(call, &object, err);
+    if (code != PANG_OK || pang_evaluate_may(call, PANG_ACT_READ, &object))
+        return code;
+    if (!pang_evaluate_may(call, PANG_ACT_LIST, &object))
+        return pang_fail_no_table(levels, at->name.name, call->arena, err);
+    return pang_fail(err, PANG_PERMISSION_DENIED, "ForbiddenException",
+                     "the dropped table %s may not be read",
+                     pang_dotted(levels, at->name.name, call->arena));
+}
+
+static pang_code check_undrop(pang_call *call, const pang_view *view, pang_levels levels,
+                              const pang_content *home, const pang_content *at,
+                              const pang_undrop *judged, pang_err *err)
+{
+    pang_arena *arena = call->arena;
     if (pang_content_exists(at))
         return pang_fail_exists(PANGOLIN__STORE__V1__KIND__KIND_TABLE, at->body, levels,
                                 at->name.name, arena, err);
     if (!judged->was_dropped)
         return pang_fail_no_table(levels, at->name.name, arena, err);
+    pang_code code = check_may_read(call, view, levels, at, err);
+    if (code != PANG_OK)
+        return code;
     if (!pang_is_namespace(home))
         return pang_fail_no_namespace(levels, arena, err);
     if (judged->reason.len > 0)
@@ -485,7 +513,7 @@ static pang_code undrop(pang_call *call, const void *request, void *reply, pang_
     if (code == PANG_OK && !pang_content_exists(&both[0]))
         code = pang_undrop_judge(&view, call->server->state, &both[0], &judged, err);
     if (code == PANG_OK)
-        code = check_undrop(&view, levels, &both[1], &both[0], &judged, err);
+        code = check_undrop(call, &view, levels, &both[1], &both[0], &judged, err);
     if (code == PANG_OK)
         code = pang_undrop_put(&view, call->server->state, call->who, &both[0],
                                pang_str_from(pang_dotted(levels, both[0].name.name, call->arena)),

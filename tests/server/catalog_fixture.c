@@ -197,7 +197,7 @@ static pang_code run_once(fixture *fx, pang_arena *arena, const pang_method *met
         .permit = fx->permit,
         .txn = pang_txn_begin(fx->db, fx->scope, PANG_NO_DEADLINE, arena),
         .arena = arena,
-        .deadline_ms = PANG_NO_DEADLINE,
+        .deadline_ms = fx->deadline_ms != 0 ? fx->deadline_ms : PANG_NO_DEADLINE,
         .client_address = fx->address,
         .commit_message = fx->message,
         .commit_properties = fx->properties,
@@ -245,6 +245,22 @@ pang_code fx_call(fixture *fx, const char *method, const void *in, void *out)
     return code;
 }
 
+void fx_become(fixture *fx, const pang_grant *grants, size_t n, pang_permit *permit)
+{
+    pang_grants_source source = {.rank = PANG_RANK_MEMBER, .grants = grants, .n_grants = n};
+    *permit = (pang_permit){.epoch = 0};
+    assert_int_equal(pang_grants_compile(&source, fx->arena, &permit->grants, &fx->err), PANG_OK);
+    fx->who.kind = PANG_PRINCIPAL_TENANT_USER;
+    fx->permit = permit;
+}
+
+void fx_unbecome(fixture *fx, pang_permit *permit)
+{
+    pang_grants_unref(permit->grants);
+    fx->permit = NULL;
+    fx->who.kind = PANG_PRINCIPAL_NONE;
+}
+
 pang_id fx_commit_of_thread(void)
 {
     return last_commit;
@@ -266,7 +282,8 @@ struct pang_stream {
 WEAK bool pang_call_cancelled(const pang_call *call)
 {
     const struct pang_stream *stream = call->rpc;
-    return stream != NULL && stream->gone;
+    return (stream != NULL && stream->gone) ||
+           pang_env_mono_ms(call->server->env) >= call->deadline_ms;
 }
 
 WEAK pang_code pang_stream_begin(pang_stream *stream, pang_err *err)

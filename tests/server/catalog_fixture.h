@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "api/service.h"
+#include "server/auth_cache.h"
 #include "server/content.h"
 #include "server/seal.h"
 #include "server/state.h"
@@ -57,6 +58,7 @@ typedef struct {
     void *between_arg;
     pang_code refuses;      /* what each piece of a stream is answered before it is looked at */
     unsigned retry_after_s; /* what the last call said */
+    int64_t deadline_ms;    /* of calls, on the mono clock; 0: none */
 } fixture;
 
 /* On a store of this url: "memory:", "faulty:memory:". */
@@ -76,6 +78,10 @@ pang_code fx_call_in(fixture *fx, pang_arena *arena, const char *method, const v
                      unsigned *ret_runs, pang_str *ret_keep, pang_err *err);
 /* The same in fx->arena, leaving the error in fx->err. */
 pang_code fx_call(fixture *fx, const char *method, const void *in, void *out);
+
+/* The caller becomes a user of the nil tenant with these grants, until fx_unbecome. */
+void fx_become(fixture *fx, const pang_grant *grants, size_t n, pang_permit *permit);
+void fx_unbecome(fixture *fx, pang_permit *permit);
 
 /* The commit of the last call that this thread made; nil: none. */
 pang_id fx_commit_of_thread(void);

@@ -302,6 +302,42 @@ static void test_svc_catalog__an_update_changes_what_it_names(void **state)
     assert_int_equal(update(fx, &in, &shown), PANG_NOT_FOUND);
 }
 
+static void test_svc_catalog__says_how_long_the_past_is_kept(void **state)
+{
+    fixture *fx = *state;
+    catalog *shown;
+    FILES(fx);
+    assert_int_equal(create(fx, "lake", "files"), PANG_OK);
+    assert_int_equal(get(fx, "lake", &shown), PANG_OK);
+    assert_int_equal(shown->retention_ms, INT64_C(30) * 24 * 3600 * 1000);
+    assert_int_equal(shown->undrop_ms, INT64_C(7) * 24 * 3600 * 1000);
+    update_in in = update_of(fx, "lake");
+    in._retention_ms_case = PANGOLIN__V1__UPDATE_CATALOG_REQUEST___RETENTION_MS_RETENTION_MS;
+    in.retention_ms = 5000;
+    assert_int_equal(update(fx, &in, &shown), PANG_OK);
+    assert_int_equal(shown->retention_ms, 5000);
+    assert_int_equal(shown->undrop_ms, INT64_C(7) * 24 * 3600 * 1000);
+    in._undrop_ms_case = PANGOLIN__V1__UPDATE_CATALOG_REQUEST___UNDROP_MS_UNDROP_MS;
+    assert_int_equal(update(fx, &in, &shown), PANG_OK);
+    assert_int_equal(shown->undrop_ms, 0);
+    in.undrop_ms = -1;
+    assert_int_equal(update(fx, &in, &shown), PANG_INVALID_ARGUMENT);
+    assert_non_null(strstr(fx->err.message, "undrop_ms must be"));
+    in.undrop_ms = 0;
+    in.retention_ms = INT64_C(3650) * 24 * 3600 * 1000 + 1;
+    assert_int_equal(update(fx, &in, &shown), PANG_INVALID_ARGUMENT);
+    Pangolin__V1__CreateCatalogRequest made = PANGOLIN__V1__CREATE_CATALOG_REQUEST__INIT;
+    Pangolin__V1__CreateCatalogResponse out;
+    made.name = fx_text(fx, "sea");
+    made.warehouse_name = fx_text(fx, "files");
+    made._undrop_ms_case = PANGOLIN__V1__CREATE_CATALOG_REQUEST___UNDROP_MS_UNDROP_MS;
+    made.undrop_ms = -1;
+    assert_int_equal(fx_call(fx, "CreateCatalog", &made, &out), PANG_INVALID_ARGUMENT);
+    made.undrop_ms = 60000;
+    assert_int_equal(fx_call(fx, "CreateCatalog", &made, &out), PANG_OK);
+    assert_int_equal(out.catalog->undrop_ms, 60000);
+}
+
 static void test_svc_catalog__a_warehouse_changes_only_without_tables(void **state)
 {
     fixture *fx = *state;
@@ -481,6 +517,7 @@ int main(void)
         TEST(a_warehouse_in_use_stays),
         TEST(a_renamed_one_keeps_its_id_and_tables),
         TEST(an_update_changes_what_it_names),
+        TEST(says_how_long_the_past_is_kept),
         TEST(a_warehouse_changes_only_without_tables),
         TEST(counts_follow_what_is_there),
         TEST(one_with_tables_goes_only_when_asked),

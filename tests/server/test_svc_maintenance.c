@@ -9,7 +9,9 @@
 
 #include "server/maintenance.h"
 
+#include "pangolin/v1/asset.pb-c.h"
 #include "pangolin/v1/branch.pb-c.h"
+#include "pangolin/v1/catalog.pb-c.h"
 #include "pangolin/v1/maintenance.pb-c.h"
 
 #define DAY_MS (INT64_C(24) * 60 * 60 * 1000)
@@ -209,6 +211,18 @@ static void test_maintenance__a_catalogs_run_waits_and_is_done(void **state)
 
 /* ---- undrop ---- */
 
+static void tag(fixture *fx, pang_id asset, const char *name)
+{
+    Pangolin__V1__SetAssetMetadataRequest in = PANGOLIN__V1__SET_ASSET_METADATA_REQUEST__INIT;
+    Pangolin__V1__SetAssetMetadataResponse out;
+    char text[PANG_ID_TEXT + 1], *tags[] = {fx_text(fx, "%s", name)};
+    pang_id_text(asset, text);
+    in.asset_id = text;
+    in.tags = tags;
+    in.n_tags = 1;
+    ok(fx, fx_call(fx, "SetAssetMetadata", &in, &out));
+}
+
 static pang_code undrop(fixture *fx, const char *branch)
 {
     undrop_in in = PANGOLIN__V1__UNDROP_REQUEST__INIT;
@@ -297,6 +311,85 @@ static void test_maintenance__a_renamed_table_was_not_dropped(void **state)
     assert_int_equal(list_dropped(fx).n_tables, 0);
 }
 
+/* Who may make a table of the name may not thereby read what was dropped. */
+static void test_maintenance__undrop_asks_what_reading_asked(void **state)
+{
+    fixture *fx = *state;
+    pang_permit permit;
+    pang_view view = fx_view(fx, fx_begin(fx));
+    pang_content at = {.name = {PANG_SPACE_ASSET, PANG_STR("ns"), PANG_STR("t")}};
+    ok(fx, pang_content_get(&view, &at, 1, &fx->err));
+    pang_id asset = pang_id_of(at.body->asset);
+    pang_scope in_ns = {
+        .kind = PANG_SCOPE_NAMESPACE, .catalog = view.catalog, .path = PANG_STR("ns")};
+    pang_grant grants[2] = {{.scope = in_ns, .actions = PANG_CAN(PANG_ACT_CREATE)}};
+    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_become(fx, grants, 1, &permit);
+    assert_int_equal(undrop(fx, ""), PANG_NOT_FOUND);
+    fx_unbecome(fx, &permit);
+    grants[1] = (pang_grant){.scope = in_ns, .actions = PANG_CAN(PANG_ACT_LIST)};
+    fx_become(fx, grants, 2, &permit);
+    assert_int_equal(undrop(fx, ""), PANG_PERMISSION_DENIED);
+    fx_unbecome(fx, &permit);
+    grants[1] = (pang_grant){.scope = {PANG_SCOPE_ASSET, view.catalog, asset, PANG_STR("ns"), {0}},
+                             .actions = PANG_CAN(PANG_ACT_READ)};
+    fx_become(fx, grants, 2, &permit);
+    ok(fx, undrop(fx, ""));
+    fx_unbecome(fx, &permit);
+    tag(fx, asset, "open");
+    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    grants[1] = (pang_grant){.scope = {.kind = PANG_SCOPE_TAG, .tag = PANG_STR("open")},
+                             .actions = PANG_CAN(PANG_ACT_READ)};
+    fx_become(fx, grants, 2, &permit);
+    ok(fx, undrop(fx, ""));
+    fx_unbecome(fx, &permit);
+}
+
+/* Each table is looked for in the object store, which may take its time. */
+static void test_maintenance__a_list_of_the_dropped_ends_with_its_deadline(void **state)
+{
+    fixture *fx = *state;
+    Pangolin__V1__ListDroppedRequest in = PANGOLIN__V1__LIST_DROPPED_REQUEST__INIT;
+    dropped_out out;
+    in.name = fx_text(fx, FX_PREFIX);
+    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx->deadline_ms = 1;
+    assert_int_equal(fx_call(fx, "ListDropped", &in, &out), PANG_DEADLINE_EXCEEDED);
+    fx->deadline_ms = 0;
+    assert_int_equal(list_dropped(fx).n_tables, 1);
+}
+
+static void set_undrop(fixture *fx, int64_t ms)
+{
+    Pangolin__V1__UpdateCatalogRequest in = PANGOLIN__V1__UPDATE_CATALOG_REQUEST__INIT;
+    Pangolin__V1__UpdateCatalogResponse out;
+    in.catalog = fx_text(fx, FX_PREFIX);
+    in._undrop_ms_case = PANGOLIN__V1__UPDATE_CATALOG_REQUEST___UNDROP_MS_UNDROP_MS;
+    in.undrop_ms = ms;
+    ok(fx, fx_call(fx, "UpdateCatalog", &in, &out));
+    assert_int_equal(out.catalog->undrop_ms, ms);
+}
+
+static void test_maintenance__a_catalog_says_how_long_the_purged_can_come_back(void **state)
+{
+    fixture *fx = *state;
+    set_undrop(fx, 2 * DAY_MS);
+    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx->ahead_ms += 2 * DAY_MS - 1000;
+    ok(fx, undrop(fx, ""));
+    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx->ahead_ms += 2 * DAY_MS + 1000;
+    assert_int_equal(undrop(fx, ""), PANG_FAILED_PRECONDITION);
+    assert_true(is_there(data(fx, "f1")));
+    pang_state_work(fx->state, &fx->err);
+    assert_false(is_there(data(fx, "f1")));
+    /* Not at all. */
+    set_undrop(fx, 0);
+    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    assert_int_equal(undrop(fx, ""), PANG_FAILED_PRECONDITION);
+}
+
 /* ---- what is chosen ---- */
 
 static size_t chosen(fixture *fx, const char *document, int64_t older_than, int64_t retain_last)
@@ -346,6 +439,9 @@ int main(void)
         TEST(what_keeps_a_table_from_coming_back),
         TEST(a_branch_undrops_its_own),
         TEST(a_renamed_table_was_not_dropped),
+        TEST(undrop_asks_what_reading_asked),
+        TEST(a_list_of_the_dropped_ends_with_its_deadline),
+        TEST(a_catalog_says_how_long_the_purged_can_come_back),
         TEST(refs_and_counts_keep_snapshots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

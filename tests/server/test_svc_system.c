@@ -221,23 +221,6 @@ static void test_svc_system__search_of_assets(void **state)
 
 /* ---- what grants let through ---- */
 
-/* The caller becomes a user of the nil tenant with these grants. */
-static void become(fixture *fx, const pang_grant *grants, size_t n, pang_permit *permit)
-{
-    pang_grants_source source = {.rank = PANG_RANK_MEMBER, .grants = grants, .n_grants = n};
-    *permit = (pang_permit){.epoch = 0};
-    assert_int_equal(pang_grants_compile(&source, fx->arena, &permit->grants, &fx->err), PANG_OK);
-    fx->who.kind = PANG_PRINCIPAL_TENANT_USER;
-    fx->permit = permit;
-}
-
-static void unbecome(fixture *fx, pang_permit *permit)
-{
-    pang_grants_unref(permit->grants);
-    fx->permit = NULL;
-    fx->who.kind = PANG_PRINCIPAL_NONE;
-}
-
 static pang_id id_of_asset(fixture *fx, const char *name)
 {
     Pangolin__V1__SearchAssetsResponse out;
@@ -280,31 +263,31 @@ static void test_svc_system__search_shows_what_was_granted(void **state)
     const pang_grant by_place = {
         .scope = {.kind = PANG_SCOPE_NAMESPACE, .catalog = catalog, .path = PANG_STR("b")},
         .actions = PANG_CAN(PANG_ACT_READ)};
-    become(fx, NULL, 0, &permit);
+    fx_become(fx, NULL, 0, &permit);
     assert_int_equal(search_assets(fx, "e", "", 0, 0, &out), PANG_OK);
     assert_int_equal(out.n_results, 0);
     assert_int_equal(count(fx).tables_count, 0);
-    unbecome(fx, &permit);
-    become(fx, &by_asset, 1, &permit);
+    fx_unbecome(fx, &permit);
+    fx_become(fx, &by_asset, 1, &permit);
     assert_int_equal(search_assets(fx, "e", "", 0, 0, &out), PANG_OK);
     assert_int_equal(out.n_results, 1);
     assert_string_equal(out.results[0]->name, "other");
     assert_false(out.results[0]->has_access);
     assert_int_equal(count(fx).tables_count, 1);
-    unbecome(fx, &permit);
-    become(fx, &by_tag, 1, &permit);
+    fx_unbecome(fx, &permit);
+    fx_become(fx, &by_tag, 1, &permit);
     assert_int_equal(search_assets(fx, "e", "", 0, 0, &out), PANG_OK);
     assert_int_equal(out.n_results, 1);
     assert_string_equal(out.results[0]->name, "secret");
     assert_true(out.results[0]->has_access);
-    unbecome(fx, &permit);
-    become(fx, &by_place, 1, &permit);
+    fx_unbecome(fx, &permit);
+    fx_become(fx, &by_place, 1, &permit);
     assert_int_equal(search(fx, "e", 0, &all), PANG_OK);
     assert_int_equal(all.n_results, 2); /* the catalog that leads there, and the table */
     assert_string_equal(all.results[1]->name, "secret");
     assert_int_equal(count(fx).tables_count, 1);
     assert_int_equal(count(fx).namespaces_count, 1);
-    unbecome(fx, &permit);
+    fx_unbecome(fx, &permit);
 }
 
 /* ---- names ---- */
