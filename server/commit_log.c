@@ -75,8 +75,7 @@ bool pang_commit_matches(const pang_commit_filter *filter, const pang_commit_row
 {
     if (filter->author.len > 0 && !is_by(filter, row->body))
         return false;
-    if (row->time_ms < filter->from_ms ||
-        (filter->until_ms != 0 && row->time_ms >= filter->until_ms))
+    if (row->time_ms < filter->from_ms || row->time_ms >= filter->until_ms)
         return false;
     return !filter->by_name || touches(row->body, filter->name);
 }
@@ -277,7 +276,7 @@ static pang_code read_by_name(reading *r, pang_err *err)
 static pang_code begin_at_time(reading *r, pang_err *err)
 {
     pang_commit_row row;
-    if (r->filter->until_ms == 0 || r->place->before != 0)
+    if (r->filter->until_ms == PANG_NO_END || r->place->before != 0)
         return PANG_OK;
     pang_code code = pang_commit_at_time(r->view, r->filter->until_ms - 1, &row, err);
     if (code == PANG_OK)

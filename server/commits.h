@@ -20,11 +20,13 @@ enum {
 
 /* ---- the log ---- */
 
+#define PANG_NO_END INT64_MAX
+
 /* Which commits are meant. What is empty or nil asks nothing. */
 typedef struct {
     pang_str author; /* a name */
     pang_id author_id;
-    int64_t from_ms, until_ms; /* until_ms 0: no end */
+    int64_t from_ms, until_ms; /* of then or later, and before; PANG_NO_END: no end */
     bool by_name;
     pang_name name; /* only those that changed it */
 } pang_commit_filter;

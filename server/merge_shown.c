@@ -110,8 +110,10 @@ static pang_code show_conflict(pang_call *call, const pang_rec_merge_conflict *c
     if (out == NULL)
         return pang_fail_memory(err);
     *out = (shown_conflict)PANGOLIN__V1__MERGE_CONFLICT__INIT;
-    out->id = pang_manage_id_text(pang_id_of(c->id), arena);
-    out->merge_operation_id = pang_manage_id_text(pang_id_of(c->operation), arena);
+    if (c->id.len > 0) { /* else of a dry run, which nobody can ask for again */
+        out->id = pang_manage_id_text(pang_id_of(c->id), arena);
+        out->merge_operation_id = pang_manage_id_text(pang_id_of(c->operation), arena);
+    }
     out->conflict_type = literal(types[c->type]);
     out->asset_id = id_or_null(c->asset, arena);
     out->asset_name = c->key;

@@ -30,7 +30,7 @@ static pang_code read_time(const char *field, const char *text, int64_t *ret, pa
 pang_code pang_commit_filter_read(pang_keys *keys, const char *author, const char *table,
                                   pang_commit_filter *ret, pang_err *err)
 {
-    *ret = (pang_commit_filter){.author = pang_str_from(author)};
+    *ret = (pang_commit_filter){.author = pang_str_from(author), .until_ms = PANG_NO_END};
     (void)pang_id_parse(ret->author, &ret->author_id);
     if (table[0] == '\0')
         return PANG_OK;

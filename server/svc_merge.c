@@ -72,13 +72,21 @@ static pang_code read_modes(const pang_merge_said *in, pang_arena *arena,
     return code;
 }
 
+pang_code pang_merge_read_commit(const char *field, const char *text, pang_id *ret, pang_err *err)
+{
+    return pang_id_parse(pang_str_from(text), ret)
+               ? PANG_OK
+               : pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                           "%s \"%.100s\" is no commit's id", field, text);
+}
+
 static pang_code check_head(pang_view *branch, const char *expected, pang_err *err)
 {
     pang_commit_row head = {0};
     pang_id id;
     if (expected[0] == '\0')
         return PANG_OK;
-    pang_code code = pang_manage_id("expected_head", expected, &id, err);
+    pang_code code = pang_merge_read_commit("expected_head", expected, &id, err);
     if (code == PANG_OK)
         code = pang_commit_head(branch, &head, err);
     if (code == PANG_OK && (head.body == NULL || !pang_id_equal(pang_id_of(head.body->id), id)))

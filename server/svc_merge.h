@@ -56,7 +56,8 @@ PANG_MUST_CHECK pang_code pang_merge_run_begin(pang_merge_run *m, const char *so
 PANG_MUST_CHECK pang_code pang_merge_run_new(pang_merge_run *m, const char *source,
                                              const char *target, pang_point at, pang_err *err);
 /* Plans it: finds the base of what the operation does, then what changed since, then what becomes
- * of each. ERRORS: FAILED_PRECONDITION, the store's. */
+ * of each. ERRORS: INVALID_ARGUMENT (a mode's key names nothing, of a new operation),
+ * FAILED_PRECONDITION, the store's. */
 PANG_MUST_CHECK pang_code pang_merge_run_plan(pang_merge_run *m, pang_err *err);
 /* Fails when something cannot come back, and names it; `instead` says what to do. ERRORS:
  * FAILED_PRECONDITION. */
@@ -78,6 +79,9 @@ typedef struct {
  * FAILED_PRECONDITION (it has another head). */
 PANG_MUST_CHECK pang_code pang_merge_run_read(pang_merge_run *m, const pang_merge_said *said,
                                               pang_view *branch, pang_err *err);
+/* The id of a commit that a request names in a field. ERRORS: INVALID_ARGUMENT. */
+PANG_MUST_CHECK pang_code pang_merge_read_commit(const char *field, const char *text, pang_id *ret,
+                                                 pang_err *err);
 /* The operation with what was done, or (`dry`) would be, which nobody can ask for again. */
 PANG_MUST_CHECK pang_code pang_merge_run_show(pang_merge_run *m, bool dry,
                                               Pangolin__V1__MergeOperation **ret, pang_err *err);

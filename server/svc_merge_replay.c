@@ -55,6 +55,22 @@ static pang_code switch_to(pang_view *view, pang_id branch, const char *shown, p
     return code;
 }
 
+static pang_code fail_no_commit(pang_str branch, pang_err *err)
+{
+    return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                     "\"%" PANG_STR_FMT "\" has no commit of that time or before",
+                     PANG_STR_ARG(branch));
+}
+
+/* A time of before the first commit shows an empty catalog, on which nothing can stand. */
+static pang_code switch_onto(pang_view *view, pang_str onto, pang_err *err)
+{
+    pang_code code = pang_view_switch(view, onto, PANG_NOT_FOUND_REASON, err);
+    if (code == PANG_OK && pang_ref_form_of(onto) == PANG_REF_TIME && view->levels[0].at == 0)
+        code = fail_no_commit(PANG_MAIN_REF, err);
+    return code;
+}
+
 /* What the branch was made from, where nothing else is said. */
 static pang_code open_onto(pang_merge_run *m, const char *onto, pang_err *err)
 {
@@ -62,7 +78,7 @@ static pang_code open_onto(pang_merge_run *m, const char *onto, pang_err *err)
     pang_rec_point **from = ref->n_forks > 0 ? ref->forks : ref->bases;
     m->onto = m->old;
     if (onto[0] != '\0')
-        return pang_view_switch(&m->onto, pang_str_from(onto), PANG_NOT_FOUND_REASON, err);
+        return switch_onto(&m->onto, pang_str_from(onto), err);
     if (ref->n_forks == 0 && ref->n_bases == 0)
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                          "\"%" PANG_STR_FMT "\" was made from nothing",
@@ -227,7 +243,7 @@ static pang_code begin_commit(pang_merge_run *m, const asked *in, work which, pa
     pang_code code = open_branch(m, in->branch, "work on another branch and merge it", &m->target,
                                  err);
     if (code == PANG_OK)
-        code = pang_manage_id("commit", in->commit, id, err);
+        code = pang_merge_read_commit("commit", in->commit, id, err);
     if (code == PANG_OK)
         code = pang_commit_by_id(&m->target, *id, &row, err);
     if (code == PANG_OK && row.body == NULL)
@@ -315,9 +331,7 @@ static pang_code find_point(const pang_view *branch, const char *to, pang_point 
         if (code == PANG_OK)
             code = pang_commit_at_time(&view, time_ms, &row, err);
         if (code == PANG_OK && row.body == NULL)
-            return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
-                             "\"%" PANG_STR_FMT "\" has no commit of that time or before",
-                             PANG_STR_ARG(branch->ref_name));
+            return fail_no_commit(branch->ref_name, err);
         if (code == PANG_OK)
             *ret = (pang_point){pang_id_of(row.body->branch), row.sequence};
         return code;

@@ -264,6 +264,8 @@ static void test_commits__a_log_by_time_and_author(void **state)
     assert_string_equal(log_of(fx, in), "m2 m1");
     in.until = TEXT("1");
     assert_string_equal(log_of(fx, in), "");
+    in.until = TEXT("0");
+    assert_string_equal(log_of(fx, in), "");
     in.until = TEXT("yesterday");
     assert_int_equal(fx_call(fx, "ListCommits", &in, &out), PANG_INVALID_ARGUMENT);
 }

@@ -2,7 +2,7 @@
  * server/retain*.c: what goes, and what stays for whom; that histories read the same before and
  * after is held against a model in tests/versions. server/care.c and server/erase.c.
  */
-#include "tests/server/ref_fixture.h"
+#include "tests/server/merge_words.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -233,6 +233,66 @@ static void test_retain__documents_go_with_the_last_state_that_names_them(void *
                      "[{\"action\":\"set-properties\",\"updates\":{\"p\":\"9\"}}]", NULL));
 }
 
+/* ---- merges ---- */
+
+/* Who stands between two merges merges by the first of them: its mark stays, and with it what both
+ * sides were there. */
+static void test_retain__marks_of_before_stay_for_who_stands_there(void **state)
+{
+    fixture *fx = *state;
+    mfx_do(fx, FX_PREFIX, "put:ns.t=0 put:ns.u=0");
+    ok(fx, make_branch(fx, "dev", "main"));
+    mfx_do(fx, FX_PREFIX "@dev", "put:ns.t=1");
+    assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX), "");
+    make_tag(fx, "between", "main");
+    mfx_do(fx, FX_PREFIX "@dev", "put:ns.t=2");
+    assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX), "");
+    mfx_do(fx, FX_PREFIX "@dev", "put:ns.u=1");
+    age(fx, 100);
+    mfx_do(fx, FX_PREFIX, "put:ns.w=1");
+    assert_true(all_of(retain(fx, false).removed) > 0);
+    /* Of the time between t came from dev, as 1: what was done to it here is a change of ours. */
+    ok(fx, make_branch(fx, "two", "between"));
+    mfx_do(fx, FX_PREFIX "@two", "put:ns.u=7 drop:ns.u");
+    mfx_do(fx, FX_PREFIX "@two", "put:ns.x=1");
+    assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX "@two"), "deletion:ns.u");
+    mfx_merge m = {.source = FX_PREFIX "@dev", .target = FX_PREFIX "@two", .modes = "ns.u=target"};
+    assert_true(mfx_run(fx, &m));
+    assert_string_equal(mfx_show(fx, FX_PREFIX "@two"), "ns ns.t=2 ns.x=1");
+}
+
+/* On a branch that is hidden, but a base of two others: it had renamed what it dropped. The name of
+ * then hides nothing and goes, but the asset, which its base shows under another one, stays
+ * dropped.
+ */
+static void test_retain__an_asset_that_the_base_shows_stays_dropped(void **state)
+{
+    fixture *fx = *state;
+    pang_asset_at at = {0};
+    mfx_do(fx, FX_PREFIX, "put:ns.t=1 put:ns.u=1");
+    pang_id asset = mfx_asset(fx, FX_PREFIX, "ns.t");
+    ok(fx, make_branch(fx, "dev", "main"));
+    mfx_do(fx, FX_PREFIX "@dev", "mv:ns.t>ns.w drop:ns.w");
+    pang_view view = rfx_view(fx, FX_PREFIX "@dev");
+    pang_id dev = view.levels[0].branch;
+    uint64_t dropped = 0;
+    ok(fx, pang_view_sequence(&view, &dropped, &fx->err));
+    mfx_do(fx, FX_PREFIX, "put:ns.u=2"); /* all refs that stay stand above what dev did */
+    ok(fx, make_branch(fx, "two", "main"));
+    assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX), "");
+    assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX "@two"), "");
+    delete_branch(fx, "dev");
+    age(fx, 100);
+    mfx_do(fx, FX_PREFIX, "put:ns.x=1");
+    pang_retain_outcome out = retain(fx, false);
+    assert_int_equal(out.removed[PANG_RETAIN_BRANCHES], 0);
+    assert_int_equal(out.removed[PANG_RETAIN_CONTENT], 1); /* ns.w */
+    view = rfx_view(fx, FX_PREFIX);
+    ok(fx, pang_view_at_point(&view, dev, dropped, &fx->err));
+    ok(fx, pang_asset_find(&view, &asset, 1, &at, &fx->err));
+    assert_true(at.body != NULL && at.body->dropped);
+}
+
 /* ---- commits ---- */
 
 static void test_retain__who_follows_from_too_far_back_is_told(void **state)
@@ -323,6 +383,7 @@ static void test_retain__a_time_or_commit_of_before_is_unknown(void **state)
 typedef struct {
     fixture *fx;
     int calls;
+    uint64_t at;
 } meddling;
 
 static bool meddle(void *arg)
@@ -343,11 +404,39 @@ static void test_retain__a_ref_that_is_made_meanwhile_reads_all(void **state)
     (void)rfx_put(fx, FX_PREFIX, "t", "2");
     age(fx, 40);
     (void)rfx_put(fx, FX_PREFIX, "t", "3");
-    meddling m = {fx, 0};
+    meddling m = {.fx = fx};
     pang_retain_outcome out;
     pang_retain_plan plan = {.scope = FX_SCOPE, .catalog = rfx_view(fx, FX_PREFIX).catalog};
     ok(fx, pang_retain_run(fx->state, &plan, meddle, &m, &out, &fx->err));
     assert_true(m.calls > 2);
+    assert_string_equal(rfx_location(fx, FX_PREFIX "@late", "t"), "1");
+}
+
+static bool tag_first(void *arg)
+{
+    meddling *m = arg;
+    fixture *fx = m->fx;
+    if (m->calls++ != 0)
+        return true;
+    rfx_tag(fx, "late", FX_PREFIX, m->at);
+    pang_view view = rfx_view(fx, FX_PREFIX);
+    pang_txn_add(view.txn, pang_key_epoch(&view.keys, view.catalog, (pang_str){0}), 1);
+    ok(fx, pang_txn_commit(view.txn, &fx->err));
+    return true;
+}
+
+/* A ref that came after the refs were read is seen, wherever it stands: nothing is removed by what
+ * was read before. */
+static void test_retain__refs_are_those_of_the_removal(void **state)
+{
+    fixture *fx = *state;
+    meddling m = {.fx = fx, .at = rfx_put(fx, FX_PREFIX, "t", "1")};
+    (void)rfx_put(fx, FX_PREFIX, "t", "2");
+    age(fx, 40);
+    (void)rfx_put(fx, FX_PREFIX, "t", "3");
+    pang_retain_outcome out;
+    pang_retain_plan plan = {.scope = FX_SCOPE, .catalog = rfx_view(fx, FX_PREFIX).catalog};
+    ok(fx, pang_retain_run(fx->state, &plan, tag_first, &m, &out, &fx->err));
     assert_string_equal(rfx_location(fx, FX_PREFIX "@late", "t"), "1");
 }
 
@@ -496,10 +585,13 @@ int main(void)
         TEST(retain__a_tombstone_goes_when_it_hides_nothing),
         TEST(retain__a_tombstone_waits_for_its_places),
         TEST(retain__documents_go_with_the_last_state_that_names_them),
+        TEST(retain__marks_of_before_stay_for_who_stands_there),
+        TEST(retain__an_asset_that_the_base_shows_stays_dropped),
         TEST(retain__who_follows_from_too_far_back_is_told),
         TEST(retain__logs_end_and_differences_stay),
         TEST(retain__a_time_or_commit_of_before_is_unknown),
         TEST(retain__a_ref_that_is_made_meanwhile_reads_all),
+        TEST(retain__refs_are_those_of_the_removal),
         TEST(retain__a_run_that_is_cut_short_is_done_again),
         TEST(care__comes_daily_and_says_what_it_did),
         TEST(erase__nothing_is_left_of_a_deleted_catalog),
