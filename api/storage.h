@@ -37,8 +37,8 @@ enum {
     PANG_BODY_MAX = 12 << 20,         /* bytes of one record's body */
     PANG_GET_MAX = 1024,              /* refs in one get */
     PANG_SCAN_MAX = 10000,            /* rows of one scan call; more are read by resuming */
-    PANG_COMMIT_OPS_MAX = 8192,       /* checks + puts + deletes + appends + adds of one commit */
-    PANG_COMMIT_BYTES_MAX = 32 << 20, /* keys and bodies of one commit */
+    PANG_COMMIT_OPS_MAX = 1 << 18,    /* checks + puts + deletes + appends + adds of one commit */
+    PANG_COMMIT_BYTES_MAX = 64 << 20, /* keys and bodies of one commit */
     PANG_APPENDS_MAX = 4,             /* sequences one commit appends to */
     PANG_COMMIT_ID_LIFE_MS = 24 * 60 * 60 * 1000, /* how long an id that is not kept is known */
 };

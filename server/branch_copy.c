@@ -7,24 +7,35 @@
 
 #include <string.h>
 
+#include "server/index.h"
+
 #define NOT_FOUND_REASON "NotFoundException"
+
+enum { LISTED_AT_ONCE = 256 };
 
 /* What is copied, each name once. */
 typedef struct {
     pang_view *source;
     const pang_branch_options *options;
-    pang_content *list; /* of the source; PANG_CHANGES_MAX */
+    pang_content **list; /* of the source; PANG_CHANGES_MAX */
     size_t n;
+    pang_index names; /* of the list */
     pang_code code;
     pang_err *err;
 } copies;
 
+static uint64_t hash_of(pang_name name)
+{
+    return (pang_str_hash(name.path) * 31 + pang_str_hash(name.name)) * 31 + (uint64_t)name.space;
+}
+
 static bool has(const copies *c, pang_name name)
 {
-    for (size_t i = 0; i < c->n; i++)
-        if (c->list[i].name.space == name.space &&
-            pang_str_equal(c->list[i].name.path, name.path) &&
-            pang_str_equal(c->list[i].name.name, name.name))
+    pang_index_walk it = pang_index_of(&c->names, hash_of(name));
+    const pang_content *content;
+    while ((content = pang_index_next(&it)) != NULL)
+        if (content->name.space == name.space && pang_str_equal(content->name.path, name.path) &&
+            pang_str_equal(content->name.name, name.name))
             return true;
     return false;
 }
@@ -35,11 +46,18 @@ static bool add(copies *c, const pang_content *content)
         return c->code == PANG_OK;
     if (c->n == PANG_CHANGES_MAX) {
         c->code = pang_fail(c->err, PANG_INVALID_ARGUMENT, "BadRequestException",
-                            "assets: more than %d are selected, with their namespaces",
+                            "assets: more than %d are selected, with their namespaces; make a "
+                            "branch of everything, which copies nothing",
                             PANG_CHANGES_MAX);
         return false;
     }
-    c->list[c->n++] = *content;
+    pang_content *kept = pang_arena_alloc(c->source->arena, sizeof *kept);
+    if (kept == NULL || !pang_index_add(&c->names, hash_of(content->name), kept)) {
+        c->code = pang_fail_memory(c->err);
+        return false;
+    }
+    *kept = *content;
+    c->list[c->n++] = kept;
     return true;
 }
 
@@ -82,7 +100,7 @@ static pang_code add_namespaces(copies *c, pang_levels levels, const char *as, p
 /* Rows of a list, for later: nothing may be read from within it. They live in the view's arena, but
  * for their names' path, which is the query's. */
 typedef struct {
-    pang_content *list; /* PANG_CHANGES_MAX + 1 */
+    pang_content list[LISTED_AT_ONCE];
     size_t n;
 } listed;
 
@@ -93,31 +111,42 @@ static bool keep_row(void *arg, const pang_content *row)
     return true;
 }
 
+static pang_code add_listed(copies *c, pang_str path, const listed *l, pang_err *err)
+{
+    bool may = false;
+    pang_code code = PANG_OK;
+    for (size_t i = 0; code == PANG_OK && i < l->n; i++) {
+        code = may_select(c, path, l->list[i].body, &may, err);
+        if (code == PANG_OK && may)
+            (void)add(c, &l->list[i]);
+        code = code == PANG_OK ? c->code : code;
+    }
+    return code;
+}
+
 static pang_code add_all(copies *c, pang_levels levels, const char *as, pang_err *err)
 {
     bool may = false;
-    pang_str after;
-    listed l = {.list = pang_arena_alloc_n(c->source->arena, PANG_CHANGES_MAX + 1, sizeof *l.list)};
-    if (l.list == NULL)
+    listed *l = pang_arena_alloc(c->source->arena, sizeof *l);
+    if (l == NULL)
         return pang_fail_memory(err);
     pang_content_query query = {
         .space = PANG_SPACE_ASSET,
         .path = pang_key_path(&c->source->keys, levels.names, levels.n),
-        .limit = PANG_CHANGES_MAX + 1,
+        .limit = LISTED_AT_ONCE,
     };
     pang_code code = pang_keys_status(&c->source->keys, err);
     if (code == PANG_OK)
         code = may_select(c, query.path, NULL, &may, err);
     if (code == PANG_OK && !may)
         return fail_absent(as, err);
-    if (code == PANG_OK)
-        code = pang_content_list(c->source, &query, keep_row, &l, &after, err);
-    for (size_t i = 0; code == PANG_OK && i < l.n; i++) {
-        code = may_select(c, query.path, l.list[i].body, &may, err);
-        if (code == PANG_OK && may)
-            (void)add(c, &l.list[i]);
+    for (bool more = true; code == PANG_OK && more; more = query.after.len > 0) {
+        l->n = 0;
+        code = pang_content_list(c->source, &query, keep_row, l, &query.after, err);
+        if (code == PANG_OK)
+            code = add_listed(c, query.path, l, err);
     }
-    return code == PANG_OK ? c->code : code;
+    return code;
 }
 
 static pang_code add_one(copies *c, const pang_selected *selected, const char *as, pang_err *err)
@@ -202,8 +231,8 @@ pang_code pang_branch_copy(pang_view *source, const pang_env *env, const pang_pr
 {
     pang_edit *edit;
     pang_view target = view_of(source, branch, options->name);
-    copies c = {.source = source, .options = options, .err = err};
-    c.list = pang_arena_alloc_n(source->arena, PANG_CHANGES_MAX, sizeof *c.list);
+    copies c = {.source = source, .options = options, .names.arena = source->arena, .err = err};
+    c.list = pang_arena_alloc_n(source->arena, PANG_CHANGES_MAX, sizeof(pang_content *));
     if (c.list == NULL)
         return pang_fail_memory(err);
     pang_code code = gather(&c, err);
@@ -212,7 +241,7 @@ pang_code pang_branch_copy(pang_view *source, const pang_env *env, const pang_pr
     if (code == PANG_OK)
         edit->takes_over = true;
     for (size_t i = 0; code == PANG_OK && i < c.n; i++)
-        code = copy(edit, &c.list[i], err);
+        code = copy(edit, c.list[i], err);
     if (code != PANG_OK)
         return code;
     *ret_commit = edit->id;

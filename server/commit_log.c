@@ -88,6 +88,7 @@ typedef struct {
     pang_log_place *place;
     pang_point *points;
     size_t n, max, skip, looked;
+    size_t listed;        /* changes of commits that are in memory */
     uint64_t floor, last; /* commits below `floor` need not all be there; the last looked at */
     bool full;            /* the page ended before the log did */
 } reading;
@@ -100,18 +101,19 @@ static bool look_at(reading *r, const pang_commit_row *row)
     bool below = r->last != 0 && r->last <= r->floor;
     if (row->time_ms < r->filter->from_ms || below)
         return false;
-    if (r->n == r->max || r->looked == PANG_LOG_LOOKED_MAX) {
+    if (r->n == r->max || r->looked == PANG_LOG_LOOKED_MAX || r->listed >= PANG_LOG_LISTED_MAX) {
         r->full = true;
         return false;
     }
     r->looked++;
     r->place->before = r->last = row->sequence;
-    if (!pang_commit_matches(&own, row))
-        return true;
-    if (r->skip > 0)
-        r->skip--;
-    else
+    bool taken = pang_commit_matches(&own, row) && r->skip == 0;
+    if (taken)
         r->points[r->n++] = (pang_point){pang_id_of(row->body->branch), row->sequence};
+    else if (r->skip > 0 && pang_commit_matches(&own, row))
+        r->skip--;
+    if (taken || r->filter->by_name)
+        r->listed += row->body->n_changes;
     return true;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "server/assets.h"
+#include "server/index.h"
 #include "server/svc_manage.h"
 
 typedef Pangolin__V1__Commit commit_out;
@@ -108,29 +109,49 @@ static pang_code read_states(const pang_view *of, const pang_commit_row *row, si
 
 /* ---- changes ---- */
 
-/* The change by which a new name's asset lost the one it had; NULL: it had none. */
-static const pang_rec_change *renamed_from(const pang_rec_commit *commit, const pang_rec_change *to)
+static ProtobufCBinaryData bytes_of_asset(const pang_rec_change *change)
 {
-    if (to->old_asset.len > 0 || to->new_asset.len == 0)
-        return NULL;
-    for (size_t i = 0; i < commit->n_changes; i++) {
-        const pang_rec_change *from = commit->changes[i];
-        if (from->new_asset.len == 0 && from->space == to->space &&
-            pang_str_equal(pang_str_of(from->old_asset), pang_str_of(to->new_asset)))
-            return from;
-    }
-    return NULL;
+    return change->new_asset.len > 0 ? change->new_asset : change->old_asset;
 }
 
-/* Whether what the name stood for has another name by the same commit: that one tells. */
-static bool renamed_away(const pang_rec_commit *commit, const pang_rec_change *from)
+static pang_str asset_of(const pang_rec_change *change)
 {
-    if (from->new_asset.len > 0)
-        return false;
-    for (size_t i = 0; i < commit->n_changes; i++)
-        if (renamed_from(commit, commit->changes[i]) == from)
-            return true;
-    return false;
+    return pang_str_of(bytes_of_asset(change));
+}
+
+static bool loses_name(const pang_rec_change *change)
+{
+    return change->old_asset.len > 0 && change->new_asset.len == 0;
+}
+
+static bool gets_name(const pang_rec_change *change)
+{
+    return change->old_asset.len == 0 && change->new_asset.len > 0;
+}
+
+/* The changes that may be halves of renames, by their asset. */
+static pang_code index_renames(const pang_rec_commit *commit, pang_index *ret, pang_err *err)
+{
+    for (size_t i = 0; i < commit->n_changes; i++) {
+        pang_rec_change *change = commit->changes[i];
+        if ((loses_name(change) || gets_name(change)) &&
+            !pang_index_add(ret, pang_str_hash(asset_of(change)), change))
+            return pang_fail_memory(err);
+    }
+    return PANG_OK;
+}
+
+/* The other half of a rename: by which a new name's asset lost the one it had, or an asset that
+ * lost its name got another; NULL: there is none. */
+static const pang_rec_change *other_half(const pang_index *renames, const pang_rec_change *change)
+{
+    pang_index_walk it = pang_index_of(renames, pang_str_hash(asset_of(change)));
+    const pang_rec_change *other;
+    while ((other = pang_index_next(&it)) != NULL)
+        if (other->space == change->space && pang_str_equal(asset_of(other), asset_of(change)) &&
+            (gets_name(change) ? loses_name(other) : loses_name(change) && gets_name(other)))
+            return other;
+    return NULL;
 }
 
 static const char *what_happened(const pang_rec_change *change)
@@ -140,19 +161,18 @@ static const char *what_happened(const pang_rec_change *change)
     return change->old_asset.len == 0 ? "created" : "updated";
 }
 
-static pang_code show_change(pang_view *view, const pang_rec_commit *commit,
-                             const pang_rec_change *change, change_out **ret, pang_err *err)
+/* `from`: of a rename, what tells the old name; else NULL. */
+static pang_code show_change(pang_view *view, const pang_rec_change *change,
+                             const pang_rec_change *from, change_out **ret, pang_err *err)
 {
     change_out *to = pang_arena_alloc(view->arena, sizeof *to);
     if (to == NULL)
         return pang_fail_memory(err);
     *to = (change_out)PANGOLIN__V1__COMMIT_CHANGE__INIT;
-    const pang_rec_change *from = renamed_from(commit, change);
     to->change = (char *)(uintptr_t)(from != NULL ? "renamed" : what_happened(change));
     to->kind = pang_kind_text(change->kind);
     to->name = change->name;
-    pang_id asset = pang_id_of(change->new_asset.len > 0 ? change->new_asset : change->old_asset);
-    to->asset_id = pang_manage_id_text(asset, view->arena);
+    to->asset_id = pang_manage_id_text(pang_id_of(bytes_of_asset(change)), view->arena);
     pang_code code = pang_path_levels(pang_str_from(change->path), view->arena, &to->namespace_,
                                       &to->n_namespace_, err);
     if (code == PANG_OK && from != NULL) {
@@ -227,7 +247,10 @@ static pang_code show_changes(pang_view *view, const pang_commit_row *row, size_
     if (after == NULL || earlier == NULL || to->changes == NULL || to->operations == NULL)
         return pang_fail_memory(err);
     pang_floor floor;
-    pang_code code = pang_floor_of(view, &floor, err);
+    pang_index renames = {.arena = view->arena};
+    pang_code code = index_renames(commit, &renames, err);
+    if (code == PANG_OK)
+        code = pang_floor_of(view, &floor, err);
     if (code == PANG_OK)
         code = read_states(view, row, n, row->sequence, true, after, err);
     before = before && row->sequence > floor.number;
@@ -235,13 +258,14 @@ static pang_code show_changes(pang_view *view, const pang_commit_row *row, size_
         code = read_states(view, row, n, row->sequence - 1, false, earlier, err);
     for (size_t i = 0; code == PANG_OK && i < n; i++) {
         const pang_rec_change *change = commit->changes[i];
+        const pang_rec_change *half = other_half(&renames, change);
         change_out *shown = NULL;
-        code = show_change(view, commit, change, &shown, err);
+        code = show_change(view, change, gets_name(change) ? half : NULL, &shown, err);
         if (code == PANG_OK && change->space == PANG_SPACE_ASSET)
             code = show_operation(view, change, shown, &after[i],
                                   &to->operations[to->n_operations++], err);
-        if (code != PANG_OK || renamed_away(commit, change))
-            continue;
+        if (code != PANG_OK || (half != NULL && loses_name(change)))
+            continue; /* the new name tells */
         to->changes[to->n_changes++] = shown;
         if (after[i].sequence == row->sequence)
             code = pang_state_show(&after[i], view->arena, &shown->after, err);

@@ -16,6 +16,7 @@ enum {
     PANG_LOG_LOOKED_MAX = 20000,  /* commits looked at for one page */
     PANG_LOG_CHANGES_MAX = 100,   /* changes shown of one commit in a list */
     PANG_LOG_DETAILS_MAX = 10000, /* changes shown on one page */
+    PANG_LOG_LISTED_MAX = 100000, /* changes that its commits list: a page ends once it has these */
 };
 
 /* ---- the log ---- */

@@ -23,7 +23,8 @@
 
 enum {
     PANG_LEVELS_MAX = 17,         /* of branches read through: the branch and 16 bases */
-    PANG_CHANGES_MAX = 4096,      /* names changed by one commit */
+    PANG_CHANGES_MAX = 16384,     /* names that one request may change */
+    PANG_LISTED_MAX = 32768,      /* changes listed in a commit: a renamed one is two */
     PANG_NAMES_AT_ONCE_MAX = 256, /* names read by one pang_content_get */
 };
 
@@ -155,6 +156,7 @@ typedef struct {
     int slot;
     pang_rec_change **changes; /* grows */
     size_t n, room;
+    size_t bytes;     /* of the list, about */
     bool takes_over;  /* bodies say themselves which commits made them: of merges and copies */
     pang_str message; /* what the client said of it; empty: nothing */
     /* What else the commit says, set before pang_edit_end; borrowed from the arena. */

@@ -15,6 +15,11 @@
 #define VIEW PANGOLIN__STORE__V1__KIND__KIND_VIEW
 #define GENERIC PANGOLIN__STORE__V1__KIND__KIND_GENERIC
 
+enum {
+    CHANGE_BYTES = 112,   /* of a listed change beside its name */
+    LIST_SLACK = 1 << 20, /* what a commit's record says besides */
+};
+
 static void put(pang_edit *edit, uint32_t kind, pang_str key, const ProtobufCMessage *body)
 {
     pang_put put = {
@@ -71,7 +76,7 @@ pang_code pang_edit_begin(pang_view *view, const pang_env *env, const pang_princ
         return pang_fail_memory(err);
     edit->view = view;
     edit->who = who;
-    edit->n = edit->room = edit->n_properties = edit->n_parents = edit->n_seen = 0;
+    edit->n = edit->room = edit->bytes = edit->n_properties = edit->n_parents = edit->n_seen = 0;
     edit->message = (pang_str){0};
     edit->id = pang_id_v7(env);
     edit->takes_over = false;
@@ -84,12 +89,15 @@ pang_code pang_edit_begin(pang_view *view, const pang_env *env, const pang_princ
     return code;
 }
 
-/* Room for one more change. */
-static pang_code make_room(pang_edit *edit, pang_err *err)
+/* Room for one more change: the list is one record. */
+static pang_code make_room(pang_edit *edit, const pang_name *name, pang_err *err)
 {
-    if (edit->n == PANG_CHANGES_MAX)
+    edit->bytes += name->path.len + name->name.len + CHANGE_BYTES;
+    if (edit->n == PANG_LISTED_MAX || edit->bytes > PANG_BODY_MAX - LIST_SLACK)
         return pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
-                         "too many changes in one commit, at most %d", PANG_CHANGES_MAX);
+                         "one commit changes too many names: %zu, at most %d and %d MiB with what "
+                         "they are called; do it in parts",
+                         edit->n + 1, PANG_LISTED_MAX, PANG_BODY_MAX >> 20);
     if (edit->n < edit->room)
         return PANG_OK;
     size_t room = edit->room == 0 ? 16 : edit->room * 2;
@@ -109,7 +117,7 @@ static pang_code add_change(pang_edit *edit, const pang_content *at, const pang_
     pang_rec_change *change = pang_arena_alloc(edit->view->arena, sizeof *change);
     if (change == NULL)
         return pang_fail_memory(err);
-    pang_code code = make_room(edit, err);
+    pang_code code = make_room(edit, &at->name, err);
     if (code != PANG_OK)
         return code;
     *change = (pang_rec_change)PANGOLIN__STORE__V1__CHANGE__INIT;

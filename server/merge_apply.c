@@ -11,6 +11,8 @@
 #include "server/metadata.h"
 #include "server/shared.h"
 
+enum { DOCUMENT_BYTES = 256 << 20 }; /* memory for one document as a tree */
+
 static bool changes(const pang_merge_item *item)
 {
     return item->fate == PANG_FATE_TAKEN || item->fate == PANG_FATE_MERGED;
@@ -55,27 +57,29 @@ static pang_code check_place(void *arg, pang_model_place kind, const char *what,
     return code;
 }
 
-static pang_code write_document(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+/* `own`: memory for the document as a tree. */
+static pang_code write_tree(const pang_merge_task *task, pang_merge_item *item, pang_arena *own,
+                            pang_err *err)
 {
     pang_model_facts facts;
     pang_model_file file = {0};
-    pang_str text;
+    pang_json *tree = NULL;
     pang_id *document;
     pang_view *view = task->target;
     pang_rec_content *body = item->body;
-    written to = {view->arena, body};
-    pang_code code = pang_model_places(item->document, PANG_MODEL_PLACE_ROOT, check_place, &to,
-                                       err);
+    written to = {own, body};
+    pang_code code = pang_json_parse(item->document, own, &tree, err);
     if (code == PANG_OK)
-        code = pang_json_print(item->document, view->arena, &text, err);
+        code = pang_model_places(tree, PANG_MODEL_PLACE_ROOT, check_place, &to, err);
     if (code == PANG_OK)
-        code = pang_model_file_name(item->document, item->document_base, (pang_str){0}, task->env,
+        code = pang_model_file_name(tree, item->document_base, (pang_str){0}, task->env,
                                     view->arena, &file, err);
     if (code == PANG_OK)
-        code = pang_metadata_write(view, task->state, task->env, &file, text, &document, err);
+        code = pang_metadata_write(view, task->state, task->env, &file, item->document, &document,
+                                   err);
     if (code != PANG_OK)
         return code;
-    pang_model_facts_of(item->document, &facts);
+    pang_model_facts_of(tree, &facts);
     body->metadata_location = pang_arena_cstr(view->arena, file.location);
     body->uuid = pang_arena_cstr(view->arena, facts.table_uuid);
     if (body->metadata_location == NULL || body->uuid == NULL)
@@ -84,6 +88,14 @@ static pang_code write_document(const pang_merge_task *task, pang_merge_item *it
     body->schema_id = (int32_t)facts.schema_id;
     body->snapshot_id = facts.has_snapshot ? facts.snapshot_id : -1;
     return PANG_OK;
+}
+
+static pang_code write_document(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+{
+    pang_arena *own = pang_arena_new(DOCUMENT_BYTES);
+    pang_code code = own == NULL ? pang_fail_memory(err) : write_tree(task, item, own, err);
+    pang_arena_free(own);
+    return code;
 }
 
 /* ---- places ---- */
@@ -134,11 +146,24 @@ static pang_code end_places(const pang_merge_task *task, pang_merge_item *item, 
 
 /* ---- names ---- */
 
-static bool is_filled(const pang_merge_plan *plan, pang_name name)
+/* Items by the names that they will have. */
+static pang_code index_names(const pang_merge_plan *plan, pang_index *ret, pang_err *err)
 {
-    for (size_t i = 0; i < plan->n; i++)
-        if (changes(plan->items[i]) && plan->items[i]->stands &&
-            pang_merge_same_name(plan->items[i]->to, name))
+    for (size_t i = 0; i < plan->n; i++) {
+        pang_merge_item *item = plan->items[i];
+        if (changes(item) && item->stands &&
+            !pang_index_add(ret, pang_merge_hash_name(item->to), item))
+            return pang_fail_memory(err);
+    }
+    return PANG_OK;
+}
+
+static bool is_filled(const pang_index *names, pang_name name)
+{
+    pang_index_walk it = pang_index_of(names, pang_merge_hash_name(name));
+    const pang_merge_item *item;
+    while ((item = pang_index_next(&it)) != NULL)
+        if (pang_merge_same_name(item->to, name))
             return true;
     return false;
 }
@@ -155,13 +180,13 @@ static const pang_rec_content *tombstone(const pang_merge_task *task, const pang
     return gone;
 }
 
-static pang_code set_names(const pang_merge_task *task, pang_edit *edit,
-                           const pang_merge_plan *plan, pang_merge_item *item, pang_err *err)
+static pang_code set_names(const pang_merge_task *task, pang_edit *edit, const pang_index *names,
+                           pang_merge_item *item, pang_err *err)
 {
     pang_code code = PANG_OK;
     if (item->stands)
         code = pang_edit_set(edit, &item->at, item->body, err);
-    if (code == PANG_OK && (moves(item) || ends(item)) && !is_filled(plan, item->target.name))
+    if (code == PANG_OK && (moves(item) || ends(item)) && !is_filled(names, item->target.name))
         code = pang_edit_set(edit, &item->target, ends(item) ? tombstone(task, item) : NULL, err);
     return code;
 }
@@ -178,20 +203,20 @@ static pang_code place(const pang_merge_task *task, pang_edit *edit, pang_merge_
     return PANG_OK;
 }
 
-static pang_code apply_item(const pang_merge_task *task, const pang_merge_plan *plan,
-                            pang_edit *edit, pang_merge_item *item, pang_err *err)
+static pang_code apply_item(const pang_merge_task *task, const pang_index *names, pang_edit *edit,
+                            pang_merge_item *item, pang_err *err)
 {
     pang_code code = PANG_OK;
     if (!changes(item) || (!item->stands && !ends(item)))
         return PANG_OK;
-    if (item->stands && item->document != NULL)
+    if (item->stands && item->document.len > 0)
         code = write_document(task, item, err);
     if (code == PANG_OK && item->stands && !pang_content_exists(&item->target))
         code = bring_places(task, edit, item, err);
     if (code == PANG_OK && ends(item))
         code = end_places(task, item, err);
     if (code == PANG_OK)
-        code = set_names(task, edit, plan, item, err);
+        code = set_names(task, edit, names, item, err);
     return code == PANG_OK ? place(task, edit, item, err) : code;
 }
 
@@ -278,8 +303,10 @@ pang_code pang_merge_apply_plan(const pang_merge_task *task, const pang_merge_pl
         return code;
     edit->id = task->commit;
     edit->takes_over = true;
+    pang_index names = {.arena = task->target->arena};
+    code = index_names(plan, &names, err);
     for (size_t i = 0; code == PANG_OK && i < plan->n; i++)
-        code = apply_item(task, plan, edit, plan->items[i], err);
+        code = apply_item(task, &names, edit, plan->items[i], err);
     if (code == PANG_OK)
         code = add_parent(edit, &how->parent, err);
     if (code == PANG_OK && how->marks)

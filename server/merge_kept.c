@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "server/index.h"
+
 enum { OUTCOMES_BYTES = 32 << 20 };
 
 typedef struct kept_file {
@@ -32,6 +34,7 @@ struct pang_kept_table {
 struct pang_merge_kept {
     pang_arena *lasting, *outcomes;
     pang_kept_table *tables;
+    pang_index by_key;
 };
 
 /* ---- the end of the call ---- */
@@ -58,7 +61,7 @@ pang_merge_kept *pang_merge_kept_new(pang_arena *lasting)
     pang_merge_kept *kept = pang_arena_alloc(lasting, sizeof *kept);
     if (kept == NULL)
         return NULL;
-    kept->lasting = lasting;
+    kept->lasting = kept->by_key.arena = lasting;
     kept->outcomes = pang_arena_new(OUTCOMES_BYTES);
     if (kept->outcomes == NULL || !pang_arena_on_reset(lasting, end_call, kept))
         return NULL;
@@ -83,7 +86,8 @@ pang_code pang_kept_table_begin(pang_merge_kept *kept, pang_str key, pang_txn *t
                                 pang_kept_table **ret, pang_err *err)
 {
     pang_kept_table *table = pang_arena_alloc(kept->lasting, sizeof *table);
-    if (table == NULL || !pang_arena_copy(kept->lasting, key, &table->key))
+    if (table == NULL || !pang_arena_copy(kept->lasting, key, &table->key) ||
+        !pang_index_add(&kept->by_key, pang_str_hash(key), table))
         return pang_fail_memory(err);
     table->of = kept;
     table->next = kept->tables;
@@ -123,8 +127,8 @@ static bool copy_conflicts(const pang_merge_outcome *from, pang_arena *arena,
     return done;
 }
 
-/* All but the document. */
-static bool copy_outcome(const pang_merge_outcome *from, pang_arena *arena, pang_merge_outcome *to)
+bool pang_merge_outcome_copy(const pang_merge_outcome *from, pang_arena *arena,
+                             pang_merge_outcome *to)
 {
     int32_t *columns = pang_arena_alloc_n(arena, from->n_columns, sizeof *columns);
     if (columns == NULL)
@@ -140,7 +144,7 @@ void pang_kept_table_end(pang_kept_table *table, pang_id commit, const pang_merg
     pang_arena *arena = table->of->outcomes;
     pang_err ignored;
     table->commit = commit;
-    table->whole = copy_outcome(outcome, arena, &table->outcome) &&
+    table->whole = pang_merge_outcome_copy(outcome, arena, &table->outcome) &&
                    (outcome->document == NULL ||
                     pang_json_print(outcome->document, arena, &table->document, &ignored) ==
                         PANG_OK);
@@ -168,7 +172,7 @@ static bool name_commit(pang_json *document, pang_id was, pang_id is, pang_arena
 static pang_code give(const pang_kept_table *table, pang_id commit, pang_arena *arena,
                       pang_merge_outcome *ret, pang_err *err)
 {
-    if (!copy_outcome(&table->outcome, arena, ret))
+    if (!pang_merge_outcome_copy(&table->outcome, arena, ret))
         return pang_fail_memory(err);
     if (table->document.len == 0)
         return PANG_OK;
@@ -182,9 +186,11 @@ pang_code pang_merge_kept_find(pang_merge_kept *kept, pang_str key, pang_id comm
                                pang_arena *arena, bool *ret_found, pang_merge_outcome *ret,
                                pang_err *err)
 {
-    pang_kept_table *table = kept->tables;
-    while (table != NULL && !(table->whole && pang_str_equal(table->key, key)))
-        table = table->next;
+    pang_index_walk it = pang_index_of(&kept->by_key, pang_str_hash(key));
+    pang_kept_table *table;
+    do
+        table = pang_index_next(&it);
+    while (table != NULL && !(table->whole && pang_str_equal(table->key, key)));
     *ret_found = table != NULL;
     if (table == NULL)
         return PANG_OK;

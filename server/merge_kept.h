@@ -28,6 +28,10 @@ PANG_MUST_CHECK pang_code pang_kept_table_add_file(pang_kept_table *table, pang_
 /* Keeps what came of it. What there is no room for is merged again when it is asked for. */
 void pang_kept_table_end(pang_kept_table *table, pang_id commit, const pang_merge_outcome *outcome);
 
+/* All of an outcome but its document, made in another arena. False without memory. */
+bool pang_merge_outcome_copy(const pang_merge_outcome *from, pang_arena *arena,
+                             pang_merge_outcome *to);
+
 /* The outcome of an earlier attempt, made in the arena, which the transaction now uses; its
  * snapshot names `commit`. *ret_found is false when there is none. ERRORS: RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_merge_kept_find(pang_merge_kept *kept, pang_str key, pang_id commit,

@@ -32,12 +32,8 @@ typedef struct {
 static const pang_merge_item *find_item(const marking *m, const exception *one)
 {
     pang_merge_thing thing = pang_merge_excepted(one);
-    for (size_t i = 0; i < m->plan->n; i++) {
-        pang_merge_thing other = pang_merge_thing_of(m->plan->items[i]);
-        if (pang_merge_same_thing(&thing, &other))
-            return m->plan->items[i];
-    }
-    return NULL;
+    return pang_id_is_nil(thing.asset) ? pang_merge_find_space(m->plan, thing.name)
+                                       : pang_merge_find_asset(m->plan, thing.asset);
 }
 
 static const exception *find_exception(const pang_rec_merge_mark *mark, const exception *like)
@@ -91,7 +87,7 @@ static exception left_out(const exception *about, const pang_rec_merge_mark *old
 /* Whether it is not said how columns of a merged table read in the target. */
 static bool lacks_columns(const pang_merge_item *item)
 {
-    return item->columns_lost || (item->fate == PANG_FATE_KEPT && item->document != NULL);
+    return item->columns_lost || (item->fate == PANG_FATE_KEPT && item->document.len > 0);
 }
 
 /* How much of `from` this merge brought of an item; number 0: nothing, or it must be asked anew how

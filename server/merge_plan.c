@@ -30,6 +30,11 @@ bool pang_merge_same_name(pang_name a, pang_name b)
     return a.space == b.space && pang_str_equal(a.path, b.path) && pang_str_equal(a.name, b.name);
 }
 
+uint64_t pang_merge_hash_name(pang_name name)
+{
+    return (pang_str_hash(name.path) * 31 + pang_str_hash(name.name)) * 31 + (uint64_t)name.space;
+}
+
 static bool has_property(const pang_rec_content *in, const pang_rec_property *p)
 {
     for (size_t i = 0; i < in->n_properties; i++)
@@ -231,9 +236,46 @@ static pang_code read_items(const pang_merge_task *task, pang_merge_plan *plan, 
     return code;
 }
 
-static pang_merge_item *new_item(const pang_merge_task *task, pang_merge_plan *plan, size_t room)
+/* Lists grow by doubling: full when their length is a power of two from 16 on, or nothing. */
+static size_t room_of(size_t n)
+{
+    size_t room = 16;
+    while (room < n)
+        room *= 2;
+    return n == 0 ? 0 : room;
+}
+
+static uint64_t hash_asset(pang_id asset)
+{
+    return pang_str_hash((pang_str){(const char *)asset.bytes, sizeof asset.bytes});
+}
+
+pang_merge_item *pang_merge_find_asset(const pang_merge_plan *plan, pang_id asset)
+{
+    pang_index_walk it = pang_index_of(&plan->index, hash_asset(asset));
+    pang_merge_item *item;
+    while ((item = pang_index_next(&it)) != NULL)
+        if (pang_id_equal(item->asset, asset))
+            return item;
+    return NULL;
+}
+
+pang_merge_item *pang_merge_find_space(const pang_merge_plan *plan, pang_name name)
+{
+    pang_index_walk it = pang_index_of(&plan->index, pang_merge_hash_name(name));
+    pang_merge_item *item;
+    while ((item = pang_index_next(&it)) != NULL)
+        if (pang_id_is_nil(item->asset) && pang_merge_same_name(item->to, name))
+            return item;
+    return NULL;
+}
+
+/* Of an asset, or (nil) of the namespace `to`. NULL without memory. */
+static pang_merge_item *new_item(const pang_merge_task *task, pang_merge_plan *plan, pang_id asset,
+                                 pang_name to)
 {
     pang_arena *arena = task->target->arena;
+    size_t room = room_of(plan->n);
     if (plan->n == room) {
         pang_merge_item **items = pang_arena_alloc_n(arena, room == 0 ? 16 : room * 2,
                                                      sizeof(pang_merge_item *));
@@ -244,32 +286,25 @@ static pang_merge_item *new_item(const pang_merge_task *task, pang_merge_plan *p
         plan->items = items;
     }
     pang_merge_item *item = pang_arena_alloc(arena, sizeof *item);
-    if (item != NULL)
-        plan->items[plan->n++] = item;
-    return item;
-}
-
-/* Lists grow by doubling: full when their length is a power of two from 16 on, or nothing. */
-static size_t room_of(size_t n)
-{
-    size_t room = 16;
-    while (room < n)
-        room *= 2;
-    return n == 0 ? 0 : room;
+    if (item == NULL)
+        return NULL;
+    item->asset = asset;
+    item->to = to;
+    find_pairs(task, item);
+    plan->items[plan->n++] = item;
+    uint64_t hash = pang_id_is_nil(asset) ? pang_merge_hash_name(to) : hash_asset(asset);
+    return pang_index_add(&plan->index, hash, item) ? item : NULL;
 }
 
 static pang_code list_items(const pang_merge_task *task, pang_merge_plan *plan, pang_err *err)
 {
     const pang_merge_changes *changes = task->changes;
     for (size_t i = 0; i < changes->n_spaces + changes->n_assets; i++) {
-        pang_merge_item *item = new_item(task, plan, room_of(plan->n));
-        if (item == NULL)
+        bool space = i < changes->n_spaces;
+        pang_id asset = space ? (pang_id){{0}} : changes->assets[i - changes->n_spaces];
+        pang_name to = space ? changes->spaces[i] : (pang_name){0};
+        if (new_item(task, plan, asset, to) == NULL)
             return pang_fail_memory(err);
-        if (i < changes->n_spaces)
-            item->to = changes->spaces[i];
-        else
-            item->asset = changes->assets[i - changes->n_spaces];
-        find_pairs(task, item);
     }
     return PANG_OK;
 }
@@ -290,22 +325,42 @@ const pang_merge_choice *pang_merge_choice_of(const pang_merge_task *task,
     return NULL;
 }
 
-static bool is_called(const pang_merge_task *task, const pang_content *content, pang_str key)
+typedef Pangolin__Store__V1__MergeOperation__Mode *const *said_mode; /* its place in the task's */
+
+static pang_code index_modes(const pang_merge_task *task, pang_merge_plan *plan, pang_err *err)
 {
-    return pang_content_exists(content) &&
-           pang_str_equal(pang_merge_key_text(task->target->arena, content->name), key);
+    for (size_t i = 0; i < task->n_modes; i++) {
+        said_mode said = &task->modes[i];
+        if (!pang_index_add(&plan->modes, pang_str_hash(pang_str_from((*said)->key)),
+                            (void *)(uintptr_t)said))
+            return pang_fail_memory(err);
+    }
+    return PANG_OK;
+}
+
+/* The place of what was said of a key, if it is below `best`. */
+static size_t first_said(const pang_merge_task *task, const pang_merge_plan *plan, pang_str key,
+                         size_t best)
+{
+    pang_index_walk it = pang_index_of(&plan->modes, pang_str_hash(key));
+    said_mode said;
+    while ((said = pang_index_next(&it)) != NULL)
+        if ((size_t)(said - task->modes) < best && pang_str_equal(pang_str_from((*said)->key), key))
+            best = (size_t)(said - task->modes);
+    return best;
 }
 
 /* A key names an asset by any name that it has on a side. */
-static pang_merge_mode mode_of(const pang_merge_task *task, const pang_merge_item *item)
+static pang_merge_mode mode_of(const pang_merge_task *task, const pang_merge_plan *plan,
+                               const pang_merge_item *item)
 {
-    for (size_t i = 0; i < task->n_modes; i++) {
-        pang_str key = pang_str_from(task->modes[i]->key);
-        if (pang_str_equal(key, item->key) || is_called(task, &item->source, key) ||
-            is_called(task, &item->target, key))
-            return task->modes[i]->kind;
-    }
-    return task->default_mode;
+    const pang_content *const sides[] = {&item->source, &item->target};
+    size_t best = first_said(task, plan, item->key, task->n_modes);
+    for (size_t i = 0; task->n_modes > 0 && i < 2; i++)
+        if (pang_content_exists(sides[i]))
+            best = first_said(task, plan, pang_merge_key_text(task->target->arena, sides[i]->name),
+                              best);
+    return best < task->n_modes ? task->modes[best]->kind : task->default_mode;
 }
 
 /* ---- conflicts ---- */
@@ -499,7 +554,8 @@ static pang_code three_way(const pang_merge_task *task, pang_merge_item *item, p
     return code == PANG_OK && !named ? two_names(task, item, err) : code;
 }
 
-static pang_code decide(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+static pang_code decide(const pang_merge_task *task, const pang_merge_plan *plan,
+                        pang_merge_item *item, pang_err *err)
 {
     const pang_merge_choice *choice = pang_merge_choice_of(task, item);
     pang_strategy strategy = choice == NULL ? PANGOLIN__STORE__V1__STRATEGY__STRATEGY_UNSPECIFIED
@@ -511,7 +567,7 @@ static pang_code decide(const pang_merge_task *task, pang_merge_item *item, pang
     item->not_held = is_not_held(task, item);
     if (source_is_old(item) || same_state(&item->source, &item->target) || item->not_held)
         return pang_merge_keep_columns(task, item, err);
-    pang_merge_mode mode = mode_of(task, item);
+    pang_merge_mode mode = mode_of(task, plan, item);
     if (strategy == PANGOLIN__STORE__V1__STRATEGY__STRATEGY_TAKE_TARGET ||
         (choice == NULL && mode == PANG_MODE_TAKE_TARGET)) {
         item->fate = PANG_FATE_KEPT;
@@ -544,12 +600,9 @@ static pang_code add_item(const pang_merge_task *task, pang_merge_plan *plan, pa
                          "the merge changes more than %d tables and namespaces, which one commit "
                          "does not hold: merge it in parts, an earlier commit of the source first",
                          PANG_CHANGES_MAX);
-    pang_merge_item *item = new_item(task, plan, room_of(plan->n));
+    pang_merge_item *item = new_item(task, plan, asset, name);
     if (item == NULL)
         return pang_fail_memory(err);
-    item->asset = asset;
-    item->to = name;
-    find_pairs(task, item);
     *ret = item;
     return read_items(task, plan, plan->n - 1, err);
 }
@@ -589,12 +642,15 @@ static int by_key(const void *a, const void *b)
 
 pang_code pang_merge_plan_make(const pang_merge_task *task, pang_merge_plan *ret, pang_err *err)
 {
-    *ret = (pang_merge_plan){0};
-    pang_code code = list_items(task, ret, err);
+    *ret = (pang_merge_plan){.index.arena = task->target->arena,
+                             .modes.arena = task->target->arena};
+    pang_code code = index_modes(task, ret, err);
+    if (code == PANG_OK)
+        code = list_items(task, ret, err);
     if (code == PANG_OK)
         code = read_items(task, ret, 0, err);
     for (size_t i = 0; code == PANG_OK && i < ret->n; i++)
-        code = decide(task, ret->items[i], err);
+        code = decide(task, ret, ret->items[i], err);
     if (code == PANG_OK)
         code = pang_merge_settle(task, ret, err);
     if (code != PANG_OK)

@@ -20,6 +20,7 @@
 #ifndef PANG_SERVER_MERGE_PLAN_H
 #define PANG_SERVER_MERGE_PLAN_H
 
+#include "server/index.h"
 #include "server/merge_changes.h"
 #include "server/merge_table.h"
 
@@ -93,7 +94,7 @@ typedef struct {
     pang_name to;
     pang_rec_content *body;
     pang_content at;        /* what the target has at `to` now */
-    pang_json *document;    /* of a merged table: to be written; NULL: the body names it */
+    pang_str document;      /* of a merged table: to be written; empty: the body names it */
     pang_str document_base; /* the file that it follows */
     const pang_conflict *conflicts;
     size_t n_conflicts;
@@ -111,6 +112,8 @@ typedef struct {
     bool fast_forward;  /* nothing had to be merged, kept or left out */
     size_t n_changes;   /* items that change the target */
     size_t n_lost;      /* items that should be what cannot come back */
+    /* Inside: items by asset, or by a namespace's name; what was asked for by key. */
+    pang_index index, modes;
 } pang_merge_plan;
 
 /* ERRORS: INVALID_ARGUMENT (too much for one commit), the stores'. */
@@ -123,6 +126,10 @@ PANG_MUST_CHECK pang_code pang_merge_plan_make(const pang_merge_task *task, pang
 pang_str pang_merge_key_text(pang_arena *arena, pang_name name);
 pang_merge_thing pang_merge_thing_of(const pang_merge_item *item);
 bool pang_merge_same_name(pang_name a, pang_name b);
+uint64_t pang_merge_hash_name(pang_name name);
+/* The item of an asset, or of a namespace; NULL: there is none (yet). */
+pang_merge_item *pang_merge_find_asset(const pang_merge_plan *plan, pang_id asset);
+pang_merge_item *pang_merge_find_space(const pang_merge_plan *plan, pang_name name);
 /* The same document, or the same fields. */
 bool pang_merge_same_value(const pang_rec_content *a, const pang_rec_content *b);
 /* How the item's conflicts were decided; NULL: they were not. */

@@ -32,22 +32,6 @@ static bool will_stand(const pang_merge_item *item)
     return changes(item) ? item->stands : pang_content_exists(&item->target);
 }
 
-static pang_merge_item *find_space(const pang_merge_plan *plan, pang_name name)
-{
-    for (size_t i = 0; i < plan->n; i++)
-        if (is_space(plan->items[i]) && pang_merge_same_name(plan->items[i]->to, name))
-            return plan->items[i];
-    return NULL;
-}
-
-static pang_merge_item *find_asset(const pang_merge_plan *plan, pang_id asset)
-{
-    for (size_t i = 0; i < plan->n; i++)
-        if (pang_id_equal(plan->items[i]->asset, asset))
-            return plan->items[i];
-    return NULL;
-}
-
 /* It is at the target's `at` now, and will not be. */
 static bool leaves(const pang_merge_item *item, pang_name at)
 {
@@ -114,7 +98,7 @@ static pang_code settle_space(const settling *s, pang_merge_item *item)
     pang_code code = space_of(s, item->to.path, &name);
     if (code != PANG_OK)
         return code;
-    pang_merge_item *space = find_space(s->plan, name);
+    pang_merge_item *space = pang_merge_find_space(s->plan, name);
     if (space == NULL)
         code = pang_merge_add_space(s->task, s->plan, name, &space, s->err);
     if (code == PANG_OK && !will_stand(space))
@@ -220,7 +204,8 @@ static pang_code settle_name(const settling *s, pang_merge_item *item, bool *ret
         pang_id_equal(pang_id_of(item->at.body->asset), item->asset))
         return PANG_OK;
     pang_merge_fate before = item->fate;
-    pang_code code = want_name(s, item, find_asset(s->plan, pang_id_of(item->at.body->asset)));
+    pang_code code = want_name(s, item,
+                               pang_merge_find_asset(s->plan, pang_id_of(item->at.body->asset)));
     *ret_again = *ret_again || item->fate != before;
     return code;
 }
@@ -239,8 +224,11 @@ static pang_code settle_names(const settling *s)
 
 /* ---- namespaces that go ---- */
 
+enum { CHILDREN_AT_ONCE = 64 };
+
+/* Some of what the target has directly in a namespace. */
 typedef struct {
-    pang_content *list;
+    pang_content list[CHILDREN_AT_ONCE];
     size_t n;
     const settling *s;
     bool failed;
@@ -258,31 +246,18 @@ static bool take_child(void *arg, const pang_content *row)
     return !c->failed;
 }
 
-/* All that the target has directly in a namespace, at most `most`; and that stays so until the
- * commit. */
-static pang_code list_children(const settling *s, pang_str path, size_t most, children *c)
+/* What is in the namespace stays so until the commit. */
+static pang_code hold_children(const settling *s, pang_str path)
 {
-    static const pang_space spaces[] = {PANG_SPACE_ASSET, PANG_SPACE_NAMESPACE};
-    pang_view now = *s->task->target;
-    pang_str ignored;
+    pang_view *target = s->task->target;
     pang_record epoch;
-    pang_ref ref = {.key = pang_key_epoch(&now.keys, now.levels[0].branch, path)};
-    *c = (children){.s = s};
-    c->list = pang_arena_alloc_n(now.arena, 2 * most, sizeof *c->list);
-    if (c->list == NULL)
-        return pang_fail_memory(s->err);
-    pang_code code = pang_keys_status(&now.keys, s->err);
+    pang_ref ref = {.key = pang_key_epoch(&target->keys, target->levels[0].branch, path)};
+    pang_code code = pang_keys_status(&target->keys, s->err);
     if (code == PANG_OK)
-        code = pang_txn_get(now.txn, &ref, 1, PANG_READ_UNCHECKED, &epoch, s->err);
-    if (code != PANG_OK)
-        return code;
-    pang_txn_check_counter(now.txn, ref.key, epoch.value);
-    now.levels[0].at = PANG_NOW - 1;
-    for (size_t i = 0; code == PANG_OK && i < 2; i++) {
-        pang_content_query query = {.space = spaces[i], .path = path, .limit = most};
-        code = pang_content_list(&now, &query, take_child, c, &ignored, s->err);
-    }
-    return code == PANG_OK && c->failed ? pang_fail_memory(s->err) : code;
+        code = pang_txn_get(target->txn, &ref, 1, PANG_READ_UNCHECKED, &epoch, s->err);
+    if (code == PANG_OK)
+        pang_txn_check_counter(target->txn, ref.key, epoch.value);
+    return code;
 }
 
 static pang_str path_below(const settling *s, pang_name space)
@@ -299,8 +274,8 @@ static pang_str path_below(const settling *s, pang_name space)
 static pang_merge_item *item_of(const settling *s, const pang_content *child)
 {
     return child->name.space == PANG_SPACE_NAMESPACE
-               ? find_space(s->plan, child->name)
-               : find_asset(s->plan, pang_id_of(child->body->asset));
+               ? pang_merge_find_space(s->plan, child->name)
+               : pang_merge_find_asset(s->plan, pang_id_of(child->body->asset));
 }
 
 static pang_code settle_going(const settling *s, pang_merge_item *space);
@@ -321,25 +296,53 @@ static pang_code end_child(const settling *s, const pang_content *child, pang_me
     return space ? settle_going(s, item) : PANG_OK;
 }
 
+/* *ret_done: nothing else of what is in the namespace matters. */
+static pang_code settle_child(const settling *s, pang_merge_item *space, const pang_content *child,
+                              bool *ret_done)
+{
+    pang_merge_item *item = item_of(s, child);
+    if (leaves(item, child->name) || (item != NULL && item->fate == PANG_FATE_CONFLICT))
+        return PANG_OK;
+    *ret_done = true;
+    if (item != NULL && (item->fate == PANG_FATE_KEPT || item->fate == PANG_FATE_LEFT_OUT))
+        return follow(space, item);
+    if (!space->forced)
+        return pang_merge_deletion_conflict(s->task, space, true, "used", s->err);
+    *ret_done = false;
+    return end_child(s, child, item);
+}
+
+static pang_code settle_children(const settling *s, pang_merge_item *space,
+                                 pang_content_query query, bool *ret_done)
+{
+    pang_view now = *s->task->target;
+    children *c = pang_arena_alloc(now.arena, sizeof *c);
+    pang_code code = c == NULL ? pang_fail_memory(s->err) : PANG_OK;
+    now.levels[0].at = PANG_NOW - 1;
+    query.limit = CHILDREN_AT_ONCE;
+    for (bool more = true; code == PANG_OK && more && !*ret_done;) {
+        *c = (children){.s = s};
+        code = pang_content_list(&now, &query, take_child, c, &query.after, s->err);
+        if (code == PANG_OK && c->failed)
+            code = pang_fail_memory(s->err);
+        for (size_t i = 0; code == PANG_OK && !*ret_done && i < c->n; i++)
+            code = settle_child(s, space, &c->list[i], ret_done);
+        more = query.after.len > 0;
+    }
+    return code;
+}
+
 static pang_code settle_going(const settling *s, pang_merge_item *space)
 {
-    children c;
+    static const pang_space spaces[] = {PANG_SPACE_ASSET, PANG_SPACE_NAMESPACE};
+    bool done = false;
     pang_str path = path_below(s, space->to);
     if (path.len == 0)
         return pang_fail_memory(s->err);
-    pang_code code = list_children(s, path, PANG_CHANGES_MAX, &c);
-    for (size_t i = 0; code == PANG_OK && i < c.n; i++) {
-        pang_merge_item *item = item_of(s, &c.list[i]);
-        if (leaves(item, c.list[i].name))
-            continue;
-        if (item != NULL && (item->fate == PANG_FATE_KEPT || item->fate == PANG_FATE_LEFT_OUT))
-            return follow(space, item);
-        if (item != NULL && item->fate == PANG_FATE_CONFLICT)
-            continue;
-        if (!space->forced)
-            return pang_merge_deletion_conflict(s->task, space, true, "used", s->err);
-        code = end_child(s, &c.list[i], item);
-    }
+    pang_code code = hold_children(s, path);
+    for (size_t i = 0; code == PANG_OK && !done && i < 2; i++)
+        code = settle_children(s, space, (pang_content_query){.space = spaces[i], .path = path},
+                               &done);
     return code;
 }
 

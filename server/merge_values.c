@@ -10,6 +10,8 @@
 #include "server/metadata.h"
 #include "server/metrics.h"
 
+enum { TABLE_BYTES = 256 << 20 }; /* memory for merging one table */
+
 #define NAMESPACE PANGOLIN__STORE__V1__KIND__KIND_NAMESPACE
 #define TABLE PANGOLIN__STORE__V1__KIND__KIND_TABLE
 #define VIEW PANGOLIN__STORE__V1__KIND__KIND_VIEW
@@ -377,13 +379,51 @@ static pang_code find_outcome(const pang_merge_task *task, const pang_merge_item
     return code;
 }
 
+/* The source's content as the target's next document, where the target's own went on meanwhile. */
+static pang_code take_source(const pang_merge_task *task, const pang_merge_item *item,
+                             pang_merge_outcome *ret, pang_err *err)
+{
+    pang_merge_table table;
+    pang_code code = set_up_table(task, item, &table, err);
+    return code == PANG_OK ? pang_merge_table_take_source(&table, &ret->document, err) : code;
+}
+
+typedef pang_code outcome_fn(const pang_merge_task *task, const pang_merge_item *item,
+                             pang_merge_outcome *ret, pang_err *err);
+
+/* Documents are read and joined in memory of their own, and only what comes of them is kept: so
+ * many tables need hardly more of the call's memory than one. Where files hang on the transaction
+ * they need the call's. */
+static pang_code in_own_memory(const pang_merge_task *task, pang_merge_item *item, outcome_fn *fn,
+                               pang_merge_outcome *ret, pang_err *err)
+{
+    pang_arena *arena = task->target->arena;
+    pang_arena *own = task->kept == NULL ? NULL : pang_arena_new(TABLE_BYTES);
+    pang_merge_outcome outcome = {0};
+    pang_view view = *task->target;
+    pang_merge_task small = *task;
+    if (task->kept != NULL && own == NULL)
+        return pang_fail_memory(err);
+    if (own != NULL) {
+        view.arena = view.keys.arena = own;
+        small.target = &view;
+    }
+    pang_code code = fn(&small, item, &outcome, err);
+    if (code == PANG_OK && !pang_merge_outcome_copy(&outcome, arena, ret))
+        code = pang_fail_memory(err);
+    if (code == PANG_OK && outcome.document != NULL)
+        code = pang_json_print(outcome.document, arena, &item->document, err);
+    pang_arena_free(own);
+    return code;
+}
+
 static pang_code merge_table(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
-    pang_merge_outcome outcome = {0};
+    pang_merge_outcome outcome;
     if (task->state == NULL || !pang_content_exists(&item->half[item->value_base].source) ||
         !pang_content_exists(&item->half[item->value_base].target) || are_columns_lost(item))
         return no_base(task, item, err);
-    pang_code code = find_outcome(task, item, &outcome, err);
+    pang_code code = in_own_memory(task, item, find_outcome, &outcome, err);
     if (code != PANG_OK)
         return code;
     if (outcome.n_conflicts > 0)
@@ -391,24 +431,20 @@ static pang_code merge_table(const pang_merge_task *task, pang_merge_item *item,
     item->columns = outcome.columns;
     item->n_columns = outcome.n_columns;
     item->report = outcome.report;
-    item->document = outcome.document;
     item->document_base = pang_str_from(item->target.body->metadata_location);
     return unite_reserved(task, item, err);
 }
 
-/* The source's content as the target's next document, where the target's own went on meanwhile. */
 static pang_code take_table(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
-    pang_merge_table table;
+    pang_merge_outcome outcome;
     if (task->state == NULL || !pang_content_exists(&item->half[item->value_base].source) ||
         !pang_content_exists(&item->half[item->value_base].target))
         return PANG_OK; /* nothing in common: the source's own document */
-    pang_code code = set_up_table(task, item, &table, err);
-    if (code == PANG_OK)
-        code = pang_merge_table_take_source(&table, &item->document, err);
+    pang_code code = in_own_memory(task, item, take_source, &outcome, err);
     if (code != PANG_OK)
         return code;
-    item->document_base = table.target.location;
+    item->document_base = pang_str_from(item->target.body->metadata_location);
     item->body->origin = item->body->value_origin = 0;
     if (task->back) /* its own past, unless it was read through: as shared as it was */
         item->body->shared = item->source.body->shared || item->target.body->shared ||

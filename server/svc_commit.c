@@ -170,7 +170,7 @@ static pang_code get(pang_call *call, const void *request, void *reply, pang_err
     const Pangolin__V1__GetCommitRequest *in = request;
     Pangolin__V1__GetCommitResponse *out = reply;
     pang_commit_shape shape = {
-        .changes_max = PANG_CHANGES_MAX, .details_left = PANG_CHANGES_MAX, .before = true};
+        .changes_max = PANG_LISTED_MAX, .details_left = PANG_LISTED_MAX, .before = true};
     pang_view view;
     pang_commit_row row = {0}, whole = {0};
     pang_id id;

@@ -38,16 +38,19 @@ static pang_code read_mode(const char *text, pang_merge_mode *ret, pang_err *err
 
 typedef Pangolin__Store__V1__MergeOperation__Mode mode;
 
-static pang_code check_key(const mode *list, size_t i, pang_err *err)
+static pang_code check_key(pang_index *keys, mode *list, size_t i, pang_err *err)
 {
+    uint64_t hash = pang_str_hash(pang_str_from(list[i].key));
+    pang_index_walk it = pang_index_of(keys, hash);
+    const mode *other;
     if (list[i].key[0] == '\0')
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST, "modes[%zu] names no key",
                          i);
-    for (size_t j = 0; j < i; j++)
-        if (strcmp(list[i].key, list[j].key) == 0)
+    while ((other = pang_index_next(&it)) != NULL)
+        if (strcmp(list[i].key, other->key) == 0)
             return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                              "modes[%zu] names \"%.200s\" again", i, list[i].key);
-    return PANG_OK;
+    return pang_index_add(keys, hash, &list[i]) ? PANG_OK : pang_fail_memory(err);
 }
 
 static pang_code read_modes(const pang_merge_said *in, pang_arena *arena,
@@ -58,6 +61,7 @@ static pang_code read_modes(const pang_merge_said *in, pang_arena *arena,
                          "too many modes: %zu, at most %d", in->n_modes, PANG_CHANGES_MAX);
     op->modes = pang_arena_alloc_n(arena, in->n_modes, sizeof *op->modes);
     mode *list = pang_arena_alloc_n(arena, in->n_modes, sizeof *list);
+    pang_index keys = {.arena = arena};
     if (op->modes == NULL || list == NULL)
         return pang_fail_memory(err);
     pang_code code = read_mode(in->default_mode, &op->default_mode, err);
@@ -65,7 +69,7 @@ static pang_code read_modes(const pang_merge_said *in, pang_arena *arena,
         list[i] = (mode)PANGOLIN__STORE__V1__MERGE_OPERATION__MODE__INIT;
         list[i].key = in->modes[i]->key;
         op->modes[op->n_modes++] = &list[i];
-        code = check_key(list, i, err);
+        code = check_key(&keys, list, i, err);
         if (code == PANG_OK)
             code = read_mode(in->modes[i]->mode, &list[i].kind, err);
     }

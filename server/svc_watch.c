@@ -94,9 +94,12 @@ static pang_code check_floor(const follower *f, pang_view *view, pang_err *err)
     return code;
 }
 
+/* Of large commits as many as fit. *ret_n: how many points were looked at. */
 static pang_code show_points(follower *f, pang_view *view, const pang_point *points, size_t n,
-                             pang_err *err)
+                             size_t *ret_n, pang_err *err)
 {
+    size_t listed = 0;
+
     pang_commit_filter filter;
     pang_commit_shape shape = {.changes_max = PANG_LOG_CHANGES_MAX,
                                .details_left = PANG_LOG_DETAILS_MAX};
@@ -106,10 +109,14 @@ static pang_code show_points(follower *f, pang_view *view, const pang_point *poi
     f->commits = pang_arena_alloc_n(view->arena, n, sizeof *f->commits);
     if (f->commits == NULL)
         return pang_fail_memory(err);
-    for (size_t i = 0; code == PANG_OK && i < n; i++) {
+    *ret_n = 0;
+    while (code == PANG_OK && *ret_n < n && listed < PANG_LOG_LISTED_MAX) {
         pang_commit_row row;
-        code = pang_commit_at(view, points[i], &row, err);
-        if (code == PANG_OK && row.body != NULL && pang_commit_matches(&filter, &row))
+        code = pang_commit_at(view, points[(*ret_n)++], &row, err);
+        if (code != PANG_OK || row.body == NULL)
+            continue;
+        listed += row.body->n_changes;
+        if (pang_commit_matches(&filter, &row))
             code = pang_commit_show(view, &row, &shape, &f->commits[f->n++], err);
     }
     return code;
@@ -148,8 +155,10 @@ static pang_code look(pang_call *call, follower *f, size_t most, pang_err *err)
     code = pang_feed_read(&view, f->in.branch[0] == '\0', f->after, last, points, most, &n, err);
     if (code != PANG_OK)
         return code;
-    f->seen = n == most ? points[n - 1].sequence : last;
-    code = show_points(f, &view, points, n, err);
+    size_t looked = 0;
+    code = show_points(f, &view, points, n, &looked, err);
+    if (code == PANG_OK)
+        f->seen = looked == most || looked < n ? points[looked - 1].sequence : last;
     return code == PANG_OK ? check_floor(f, &view, err) : code;
 }
 

@@ -52,9 +52,13 @@ void pang_group_done(pang_group *group)
     pthread_mutex_destroy(&group->lock);
 }
 
+/* What a commit costs: its bytes, and some for each record, so that a group of many small ones has
+ * no more records than one commit may have. */
 static size_t bytes_of(const pang_commit *c)
 {
-    size_t bytes = c->id_key.len + c->id_body.len;
+    enum { OF_A_RECORD = 64 };
+    size_t n = c->n_checks + c->n_puts + c->n_deletes + c->n_appends + c->n_adds;
+    size_t bytes = c->id_key.len + c->id_body.len + n * OF_A_RECORD;
     for (size_t i = 0; i < c->n_checks; i++)
         bytes += c->checks[i].key.len;
     for (size_t i = 0; i < c->n_puts; i++)

@@ -18,6 +18,7 @@
 enum {
     MONGO_TAIL_MAX = 1024,                /* entries of log in memory; derived long before */
     MONGO_DERIVE_AT = 32,                 /* entries that make a writer derive records */
+    MONGO_DERIVE_CHANGES = 8192,          /* changes in fewer entries that do */
     MONGO_INDEX_BITS = 20,                /* of a version: the place within its group */
     MONGO_ID_MAX = 2 * PANG_KEY_MAX + 64, /* bytes of an _id */
     MONGO_BODY_INLINE = 64 << 10,         /* longer bodies are documents of their own */

@@ -364,12 +364,20 @@ void pang_mongo_forget(mongodb_store *s, uint64_t derived)
     (void)pthread_mutex_unlock(&s->lock);
 }
 
+/* The tail lies in memory, so large entries do not wait until there are many. */
+static bool is_long(const mongo_snapshot *tail)
+{
+    size_t changes = 0;
+    for (size_t i = 0; i < tail->n; i++)
+        changes += tail->entries[i]->n;
+    return tail->n >= (size_t)MONGO_DERIVE_AT || changes >= (size_t)MONGO_DERIVE_CHANGES;
+}
+
 void pang_mongo_derive(mongodb_store *s, mongo_session *c)
 {
-    static const size_t few = MONGO_DERIVE_AT;
     mongo_snapshot *snapshot = bson_malloc0(sizeof *snapshot);
     pang_mongo_snapshot(s, snapshot);
-    bool done = snapshot->n >= few;
+    bool done = is_long(snapshot);
     for (size_t i = 0; i < snapshot->n && done; i++)
         done = derive_entry(c, snapshot->entries[i]);
     if (done) {

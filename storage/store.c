@@ -185,8 +185,10 @@ static const char *breach_of_keys(const pang_commit *c, size_t *bytes)
     return NULL;
 }
 
-_Static_assert(PANG_COMMIT_OPS_MAX == 8192, "what too_many says");
-static const char too_many[] = "number of records of one commit (8192 at most: do it in parts)";
+_Static_assert(PANG_COMMIT_OPS_MAX == 262144, "what too_many says");
+_Static_assert(PANG_COMMIT_BYTES_MAX == 64 << 20, "what too_big says");
+static const char too_many[] = "number of records of one commit (262144 at most: do it in parts)";
+static const char too_big[] = "size of one commit (64 MiB at most: do it in parts)";
 
 /* What of the commit is out of bounds; NULL: nothing. */
 static const char *breach_of(const pang_commit *c)
@@ -208,7 +210,7 @@ static const char *breach_of(const pang_commit *c)
     for (size_t i = 0; i < c->n_puts && breach == NULL; i++)
         breach = breach_of_put(c, &c->puts[i], &bytes);
     if (breach == NULL && bytes > PANG_COMMIT_BYTES_MAX)
-        breach = "size of a commit";
+        breach = too_big;
     return breach;
 }
 

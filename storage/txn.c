@@ -187,14 +187,12 @@ int pang_txn_append(pang_txn *txn, pang_str sequence)
 
 void pang_txn_add(pang_txn *txn, pang_str counter, int64_t amount)
 {
-    pang_list_add *kept = pang_arena_alloc(txn->arena, sizeof *kept);
-    if (kept == NULL) {
-        fail_write(txn, PANG_RESOURCE_EXHAUSTED);
+    pang_touch *t = touch_for_write(txn, counter);
+    if (t == NULL)
         return;
-    }
-    *kept = (pang_list_add){txn->adds, {counter, amount}};
-    txn->adds = kept;
-    txn->n_adds++;
+    txn->n_adds += !t->adds;
+    t->adds = true;
+    t->added += amount;
 }
 
 static void add_check(pang_txn *txn, const pang_check *check)
@@ -317,11 +315,11 @@ static void fill_writes(const pang_txn *txn, pang_put *puts, pang_str *deletes, 
             *puts++ = *t->put;
         if (t->deleted)
             *deletes++ = t->key;
+        if (t->adds)
+            *adds++ = (pang_add){t->key, t->added};
     }
     for (const pang_list_put *p = txn->slotted; p != NULL; p = p->next)
         *puts++ = p->put;
-    for (const pang_list_add *a = txn->adds; a != NULL; a = a->next)
-        *adds++ = a->add;
 }
 
 static pang_code choose_id(pang_txn *txn, pang_commit *c, pang_err *err)

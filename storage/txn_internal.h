@@ -17,10 +17,12 @@ typedef struct pang_touch {
     uint64_t hash;
     pang_record read;    /* when has_read */
     const pang_put *put; /* own write, or NULL */
+    int64_t added;       /* to a counter, when `adds` */
     bool has_read;
     bool checked; /* the commit checks the version that was read */
     bool guess;   /* a cache answered, and nothing has validated it yet */
     bool deleted; /* own delete; then put is NULL */
+    bool adds;
 } pang_touch;
 
 /* What is only handed on: kept in lists, in the arena, until commit makes arrays of them. */
@@ -33,11 +35,6 @@ typedef struct pang_list_check {
     struct pang_list_check *next;
     pang_check check;
 } pang_list_check;
-
-typedef struct pang_list_add {
-    struct pang_list_add *next;
-    pang_add add;
-} pang_list_add;
 
 /* Run once, newest first, when it is certain that nothing landed. */
 typedef struct pang_lost_hook {
@@ -58,13 +55,12 @@ struct pang_txn {
     size_t table_size, n_touches;
     pang_touch *first, **last;
     pang_touch *guesses;
-    size_t n_guesses, n_puts, n_deletes, n_checked; /* among the touches */
+    size_t n_guesses, n_puts, n_deletes, n_adds, n_checked; /* among the touches */
 
     /* Puts whose key holds a number to come: nothing can be read or replaced under it. */
     pang_list_put *slotted, **slotted_last;
     pang_list_check *checks; /* those asked for by name; what was read is in the touches */
-    pang_list_add *adds;
-    size_t n_slotted, n_checks, n_adds;
+    size_t n_slotted, n_checks;
     pang_str appends[PANG_APPENDS_MAX];
     size_t n_appends;
 

@@ -14,7 +14,7 @@
 
 #define FX_SEAL_KEY "k1:3q2+7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs="
 
-enum { ARENA_BYTES = 256 << 20, TRIES = 200 };
+enum { ARENA_BYTES = 256 << 20, TRIES = 200, URL_MAX = 1024 };
 
 /* Weak: a test on another backend brings a list of its own. */
 __attribute__((weak)) const pang_store_ops *const pang_stores[] = {
@@ -139,9 +139,33 @@ fixture *fx_open_in(const char *url, const char *folder)
     return fx;
 }
 
+static void fill_hole(char url[URL_MAX], const char *hole, const char *with)
+{
+    char rest[URL_MAX];
+    char *at = strstr(url, hole);
+    if (at == NULL)
+        return;
+    (void)snprintf(rest, sizeof rest, "%s", at + strlen(hole));
+    (void)snprintf(at, (size_t)(url + URL_MAX - at), "%s%s", with, rest);
+}
+
+/* What fx_setup opens. */
+static void make_url(char to[URL_MAX])
+{
+    static int last;
+    char number[16];
+    const char *given = getenv("PANG_TEST_URL"), *folder = getenv("TEST_TMPDIR");
+    (void)snprintf(number, sizeof number, "%d", ++last);
+    (void)snprintf(to, URL_MAX, "%s", given == NULL ? "memory:" : given);
+    fill_hole(to, "%t", folder == NULL ? "." : folder);
+    fill_hole(to, "%n", number);
+}
+
 int fx_setup(void **state)
 {
-    *state = fx_open("memory:");
+    char url[URL_MAX];
+    make_url(url);
+    *state = fx_open(url);
     return 0;
 }
 

@@ -67,7 +67,8 @@ fixture *fx_open(const char *url);
  * each other. fx_close removes it; who leaves by _exit does not. */
 fixture *fx_open_in(const char *url, const char *folder);
 void fx_close(fixture *fx);
-/* cmocka's setup (in memory) and teardown; *state is a fixture. */
+/* cmocka's setup and teardown; *state is a fixture: in memory, or on the store that PANG_TEST_URL
+ * names, with the test's temporary folder for "%t" and another number each time for "%n". */
 int fx_setup(void **state);
 int fx_teardown(void **state);
 /* Stops everything but the store and starts again on it, as after a crash. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The storage conformance suite on the backends that need a server, commits over connections that
-# break (tests/storage/test_flaky.c), and branches against their model (tests/versions):
+# break (tests/storage/test_flaky.c), branches against their model (tests/versions), and what follows
+# commits, ends the past and merges as much as one commit holds (tests/server):
 #     tests/servers/run_conformance.sh [postgres] [mongo-java] [ferretdb]
 # Without names: postgres and mongo-java; ferretdb takes most of an hour, and PANG_TEST_LIMIT_S=3000
 # (seconds for one test). Starts each server, prints cmocka's lines, and at the end
@@ -34,6 +35,16 @@ flaky() { # BACKEND TARGET URL, with PORT in it, GROUPS
         '"$0" "${1/PORT/$PANG_FLAKY_PORT}" "$2" "$3"' \
         "$PANG_BIN/tests/storage/flaky_$1" "$3" "$PANG_TEST_URL" "$4"
 }
+# Each test of these has an empty store: a database, or a schema, of its own.
+services() { # BACKEND URL, with %n for a number, PROGRAM...
+    local backend=$1 url=$2 status=0 program
+    shift 2
+    for program in "$@"; do
+        PANG_TEST_URL=${url/PROGRAM/$program} timeout 300 \
+            "$PANG_BIN/tests/server/${program}_$backend" || status=1
+    done
+    return "$status"
+}
 case $1 in
 --postgres)
     "$PANG_BIN/tests/storage/conformance_postgres"
@@ -43,6 +54,11 @@ case $1 in
     psql -qd "$PANG_TEST_URL" -c 'DROP SCHEMA public CASCADE; CREATE SCHEMA public' 2>"$PANG_BIN/psql" ||
         cat "$PANG_BIN/psql"
     timeout 300 "$PANG_BIN/tests/versions/together_postgres" || status=1
+    for program in watch retain merge_many; do
+        psql -qAtd "$PANG_TEST_URL" -c "SELECT 'CREATE SCHEMA $program' || n FROM generate_series(1, 40) AS n" |
+            sed 's/$/;/' | psql -qd "$PANG_TEST_URL"
+    done
+    services postgres "$PANG_TEST_URL&options=-csearch_path%3DPROGRAM%n" watch retain merge_many || status=1
     folder=${PANG_TEST_URL#*host=}
     flaky postgres "unix:${folder%%&*}/.s.PGSQL.5432" \
         postgres://pangolin@127.0.0.1:PORT/postgres 300 || status=1
@@ -53,6 +69,7 @@ case $1 in
     status=$?
     PANG_SEEDS=1 PANG_STEPS=50 timeout 300 "$PANG_BIN/tests/versions/versions_mongodb" \
         "${PANG_TEST_URL}versions" || status=1
+    services mongodb "${PANG_TEST_URL}PROGRAM%n" watch retain || status=1
     port=${PANG_TEST_URL##*127.0.0.1:}
     # The driver waits half a second and more before it looks at a server again that it lost.
     flaky mongodb "tcp:127.0.0.1:${port%%/*}" mongodb://127.0.0.1:PORT/pangolin 80 || status=1
@@ -67,13 +84,16 @@ if [ -z "${PANG_BIN:-}" ]; then
     # shellcheck disable=SC2086
     bazel ${PANG_BAZEL_STARTUP:-} build \
         //tests/storage:{conformance,flaky}_{postgres,mongodb} \
+        //tests/server:{watch,retain}_{postgres,mongodb} //tests/server:merge_many_postgres \
         //tests/versions:{versions,together}_{postgres,mongodb} || exit 1
     PANG_BIN=bazel-bin
 fi
 # Copied, since the next build of whomever moves bazel-bin.
-mkdir -p "$work"/tests/{storage,versions}
+mkdir -p "$work"/tests/{server,storage,versions}
 cp "$PANG_BIN"/tests/storage/{conformance,flaky}_{postgres,mongodb} "$work/tests/storage/" || exit 1
 cp "$PANG_BIN"/tests/versions/{versions,together}_{postgres,mongodb} "$work/tests/versions/" || exit 1
+cp "$PANG_BIN"/tests/server/{watch,retain}_{postgres,mongodb} "$PANG_BIN/tests/server/merge_many_postgres" \
+    "$work/tests/server/" || exit 1
 touch "$log"
 broken=0
 export PANG_BIN=$work

@@ -77,6 +77,21 @@ static void store_apply__bodies_of_all_sizes_come_back(void **state)
             pang_str_equal(get_one(w, 1, key_of(w, "b/%zu", i)).body, noise(w, sizes[i], i)));
 }
 
+/* All keys of a range, however many. */
+static size_t count_keys(world *w, pang_str prefix)
+{
+    size_t n = 0;
+    pang_query q = {.prefix = prefix, .limit = PANG_SCAN_MAX, .keys_only = true};
+    for (bool more = true; more;) {
+        row_list rows = scan_rows(w, 1, q);
+        n += rows.n;
+        more = rows.n == PANG_SCAN_MAX;
+        if (more)
+            q.after = rows.rows[rows.n - 1].key;
+    }
+    return n;
+}
+
 static void store_apply__the_most_changes_of_a_commit_land(void **state)
 {
     world *w = *state;
@@ -94,11 +109,12 @@ static void store_apply__the_most_changes_of_a_commit_land(void **state)
     d->c.checks = checks;
     d->c.n_checks = N;
     must_send(w, 0, d, PANG_COMMIT_OK);
-    pang_query q = {.prefix = key_of(w, "m/"), .limit = PANG_SCAN_MAX, .keys_only = true};
-    assert_int_equal(scan_rows(w, 1, q).n, N);
+    assert_int_equal(count_keys(w, key_of(w, "m/")), N);
+    /* A few: a stand-in for MongoDB looks through all records for each piece of them. */
+    enum { AGAIN = 1024 };
     draft *again = draft_new(w);
-    again->c.checks = checks;
-    again->c.n_checks = N;
+    again->c.checks = checks + N - AGAIN;
+    again->c.n_checks = AGAIN;
     must_send(w, 1, again, PANG_COMMIT_ABORTED);
 }
 
@@ -156,8 +172,8 @@ static void spoil(world *w, draft *d, int way)
     case 14:
         d->puts[0].expires_ms = -1;
         break;
-    default: /* three bodies that fit alone */
-        for (int i = 0; i < 3; i++)
+    default: /* bodies that fit alone */
+        for (int i = 0; i <= PANG_COMMIT_BYTES_MAX / PANG_BODY_MAX; i++)
             draft_put(d, key_of(w, "sum/%d", i), noise(w, PANG_BODY_MAX, 4));
     }
 }
