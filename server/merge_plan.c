@@ -640,6 +640,19 @@ static int by_key(const void *a, const void *b)
     return order != 0 ? order : memcmp(x->asset.bytes, y->asset.bytes, sizeof x->asset.bytes);
 }
 
+bool pang_merge_has_key(const pang_merge_plan *plan, pang_str key)
+{
+    size_t low = 0, high = plan->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (pang_str_compare(plan->items[middle]->key, key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < plan->n && pang_str_equal(plan->items[low]->key, key);
+}
+
 pang_code pang_merge_plan_make(const pang_merge_task *task, pang_merge_plan *ret, pang_err *err)
 {
     *ret = (pang_merge_plan){.index.arena = task->target->arena,

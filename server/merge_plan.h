@@ -130,6 +130,8 @@ uint64_t pang_merge_hash_name(pang_name name);
 /* The item of an asset, or of a namespace; NULL: there is none (yet). */
 pang_merge_item *pang_merge_find_asset(const pang_merge_plan *plan, pang_id asset);
 pang_merge_item *pang_merge_find_space(const pang_merge_plan *plan, pang_name name);
+/* Whether an item is called so. REQUIRES: the plan is made. */
+bool pang_merge_has_key(const pang_merge_plan *plan, pang_str key);
 /* The same document, or the same fields. */
 bool pang_merge_same_value(const pang_rec_content *a, const pang_rec_content *b);
 /* How the item's conflicts were decided; NULL: they were not. */

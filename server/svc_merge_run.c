@@ -285,9 +285,7 @@ static pang_code check_modes(pang_merge_run *m, pang_err *err)
     pang_code code = PANG_OK;
     for (size_t i = 0; code == PANG_OK && i < m->op->n_modes; i++) {
         const char *key = m->op->modes[i]->key;
-        bool known = false;
-        for (size_t k = 0; !known && k < m->plan.n; k++)
-            known = pang_str_equal(m->plan.items[k]->key, pang_str_from(key));
+        bool known = pang_merge_has_key(&m->plan, pang_str_from(key));
         if (!known)
             code = stands_for(&m->source, key, &known, err);
         if (code == PANG_OK && !known)
