@@ -311,22 +311,31 @@ static bool is_whole(const pang_chain *chain, pang_id branch)
     return false;
 }
 
-/* Where a side came to have what it has of a branch, as far as it is a selection: by a merge into
- * it, or when the selection was made, which the first mark of what it was made from says. */
-static pang_point held_since(const pang_chain *chain, const pang_merge_mark *marks, size_t n,
-                             pang_id branch, const pang_merge_has *has)
+pang_point pang_merge_made(const pang_chain *chain, const pang_merge_mark *marks, size_t n)
 {
     pang_point made = {.sequence = 0};
-    if (!chain->partial || (has->mark == NULL && is_whole(chain, branch)))
-        return made;
-    if (has->mark != NULL && is_whole(chain, has->mark->into))
-        return has->since;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; chain->partial && i < n; i++)
         if (pang_id_equal(marks[i].from, chain->points[chain->n_whole].branch) &&
             is_whole(chain, marks[i].into) &&
             (made.sequence == 0 || marks[i].into_sequence < made.sequence))
             made = (pang_point){marks[i].into, marks[i].into_sequence};
     return made;
+}
+
+bool pang_merge_is_joined(const pang_merge_has *has, const pang_merge_thing *thing)
+{
+    const exception *e = has->mark == NULL ? NULL : pang_merge_exception(has->mark->body, thing);
+    return e != NULL && e->left_out;
+}
+
+/* Where a side, if it is a selection, has to have held a namespace for the base to speak of it. */
+static pang_point held_at(const pang_chain *chain, const pang_merge_mark *marks, size_t n,
+                          pang_id branch, const pang_merge_has *has, const pang_merge_thing *thing)
+{
+    if ((has->mark == NULL && is_whole(chain, branch)) ||
+        (thing != NULL && pang_merge_is_joined(has, thing)))
+        return (pang_point){.sequence = 0};
+    return pang_merge_made(chain, marks, n);
 }
 
 /* The base that a branch gives which both have some of: for one thing, or for all. */
@@ -339,8 +348,8 @@ static bool make_pair(const pang_merge_base *base, pang_id branch, const pang_me
                                             branch, thing);
     pang_point at = {branch, x.sequence < y.sequence ? x.sequence : y.sequence};
     *ret = (pang_merge_pair){.source = at, .target = at, .one = true, .marks = {x.mark, y.mark}};
-    ret->held[0] = held_since(&base->source, base->of_source, base->n_of_source, branch, &x);
-    ret->held[1] = held_since(&base->target, base->of_target, base->n_of_target, branch, &y);
+    ret->held[0] = held_at(&base->source, base->of_source, base->n_of_source, branch, &x, thing);
+    ret->held[1] = held_at(&base->target, base->of_target, base->n_of_target, branch, &y, thing);
     if (at.sequence > 0 && y.mark != NULL && y.sequence <= stands_at(&base->source, branch)) {
         ret->one = false;
         ret->target = y.since;

@@ -15,7 +15,8 @@
  *     asset they may hold states of which one comes from another: the newest is its base.
  *  5. A mark does not speak for its exceptions: each has last common points of its own.
  *  6. What a branch with a selection has of what it was made from, and of what was merged there, it
- *     has of what it held by then: of a namespace that was made there later the base is nothing.
+ *     has of what it holds. A namespace that was not selected and is made there has nothing in
+ *     common with one of that name, until a merge joins the two: the mark then has an exception.
  */
 #ifndef PANG_SERVER_MERGE_BASE_H
 #define PANG_SERVER_MERGE_BASE_H
@@ -45,7 +46,8 @@ typedef struct {
     pang_point source, target;
     bool one;                        /* one point is both halves */
     const pang_merge_mark *marks[2]; /* what it rests on: the source's, the target's; NULL: none */
-    pang_point held[2]; /* where a side that shows a selection came to have it; number 0: whole */
+    pang_point held[2]; /* where a side is made a selection, which must hold a namespace there for
+                           the pair to speak of it; number 0: it does in any case */
 } pang_merge_pair;
 
 typedef struct {
@@ -88,6 +90,11 @@ typedef struct {
  * chain's branches. */
 pang_merge_has pang_merge_contained(const pang_chain *chain, const pang_merge_mark *marks,
                                     size_t n_marks, pang_id branch, const pang_merge_thing *thing);
+/* Where a selection was made; number 0: it is none, or that is not known. `marks` are of what the
+ * chain has of what it was made from, at least. */
+pang_point pang_merge_made(const pang_chain *chain, const pang_merge_mark *marks, size_t n);
+/* Whether it is said of the thing by itself. */
+bool pang_merge_is_joined(const pang_merge_has *has, const pang_merge_thing *thing);
 /* The marks (older ones too) of merges of `from` into the branches of a chain. */
 PANG_MUST_CHECK pang_code pang_merge_marks_read(pang_view *view, const pang_chain *into,
                                                 const pang_id *from, size_t n_from,

@@ -190,7 +190,8 @@ pang_code pang_merge_changes_since(pang_merge_changes *c, pang_view *source,
         code = w.code;
     const pang_rec_merge_mark *mark = base->since_mark == NULL ? NULL : base->since_mark->body;
     for (size_t i = 0; code == PANG_OK && mark != NULL && i < mark->n_exceptions; i++)
-        if (mark->exceptions[i]->left_out)
+        if (mark->exceptions[i]->left_out &&
+            mark->exceptions[i]->from_sequence < mark->from_sequence)
             code = add_excepted(c, mark->exceptions[i], err);
     return code;
 }

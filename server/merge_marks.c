@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "server/merge_apply.h"
+#include "server/places.h"
 #include "server/shared.h"
 
 enum { PASSED_MAX = 64 }; /* marks that are passed on by one merge */
@@ -25,6 +26,7 @@ typedef struct {
     const pang_merge_mark *of_target;
     size_t n_of_target;
     const pang_rec_merge_mark *direct; /* what the target has of the source from now on */
+    bool *foreign; /* of each item: a namespace that the source has by its own making; NULL: none */
 } marking;
 
 /* ---- exceptions ---- */
@@ -250,6 +252,21 @@ static bool is_held(const pang_merge_item *item)
            (!pang_id_is_nil(item->asset) && item->source.name.name.len > 0);
 }
 
+/* It was not there, or not any more: what the target is said to have had of it has come now. */
+static bool comes_back(const pang_merge_item *item)
+{
+    bool changes = item->fate == PANG_FATE_TAKEN || item->fate == PANG_FATE_MERGED;
+    return changes && item->stands && !pang_content_exists(&item->target);
+}
+
+/* A namespace of a selection that is one with the source's from now on. */
+static bool is_joined(const marking *m, const pang_merge_item *item)
+{
+    return m->task->base->target.partial && pang_id_is_nil(item->asset) &&
+           (item->fate == PANG_FATE_TAKEN || item->fate == PANG_FATE_MERGED ||
+            item->fate == PANG_FATE_KEPT);
+}
+
 /* Of things of which this merge brought more than the target has, and more than the mark says: they
  * are there up to that point since this commit. REQUIRES: room for all of the plan. */
 static pang_code raise_things(const marking *m, pang_point from, pang_rec_merge_mark *mark,
@@ -265,8 +282,13 @@ static pang_code raise_things(const marking *m, pang_point from, pang_rec_merge_
         pang_merge_has had = pang_merge_contained(&m->task->base->target, m->of_target,
                                                   m->n_of_target, from.branch, &thing);
         const exception *said = pang_merge_exception(mark, &thing);
-        if (!is_held(item) || now.sequence <= had.sequence ||
-            (now.sequence <= mark->from_sequence && (said == NULL || !said->left_out)))
+        bool more = now.sequence > had.sequence &&
+                    (now.sequence > mark->from_sequence || (said != NULL && said->left_out));
+        bool again = now.sequence == had.sequence && comes_back(item);
+        bool foreign = !direct && m->foreign != NULL && m->foreign[i] &&
+                       !pang_merge_is_joined(&now, &thing);
+        if (now.sequence == 0 || !is_held(item) || foreign ||
+            (!more && !again && !is_joined(m, item)))
             continue;
         const exception *of = now.mark == NULL ? NULL
                                                : pang_merge_exception(now.mark->body, &thing);
@@ -333,7 +355,7 @@ static pang_code put_mark(const marking *m, pang_point from, const pang_rec_merg
     *ret = mark;
     mark->from_sequence = from.sequence;
     code = fill_exceptions(m, from, mark, old, also, direct);
-    if (code == PANG_OK && !direct)
+    if (code == PANG_OK)
         code = raise_things(m, from, mark, direct, &changed);
     if (code == PANG_OK)
         code = fill_older(m, mark, old);
@@ -399,6 +421,14 @@ static bool has_exceptions(const pang_merge_mark *marks, size_t n, pang_id from)
     return false;
 }
 
+static bool brings_back(const marking *m)
+{
+    for (size_t i = 0; i < m->plan->n; i++)
+        if (comes_back(m->plan->items[i]))
+            return true;
+    return false;
+}
+
 static pang_code pass_branch(const marking *m, pang_id branch)
 {
     const pang_rec_merge_mark *ignored;
@@ -412,12 +442,40 @@ static pang_code pass_branch(const marking *m, pang_id branch)
     if (!in_part && has.sequence > had.sequence)
         return put_mark(m, (pang_point){branch, has.sequence},
                         has.mark == NULL ? NULL : has.mark->body, false, &ignored);
-    if (!in_part && !has_exceptions(m->of_source, m->n_of_source, branch) &&
+    if (!in_part && !base->target.partial && !brings_back(m) &&
+        !has_exceptions(m->of_source, m->n_of_source, branch) &&
         !has_exceptions(m->of_target, m->n_of_target, branch))
         return PANG_OK;
     pang_str key = key_of(m, branch);
     pang_code code = read_mark(m, key, &old);
     return code == PANG_OK ? put_things(m, key, old, (pang_point){.branch = branch}, false) : code;
+}
+
+/* Which namespaces a selection did not hold when it was made. */
+static pang_code find_foreign(marking *m)
+{
+    pang_view view = *m->task->source;
+    const pang_merge_base *base = m->task->base;
+    pang_point made = pang_merge_made(&base->source, base->of_source, base->n_of_source);
+    size_t n = m->plan->n;
+    if (made.sequence == 0)
+        return PANG_OK;
+    pang_content *at = pang_arena_alloc_n(view.arena, n, sizeof *at);
+    m->foreign = pang_arena_alloc_n(view.arena, n, sizeof *m->foreign);
+    if (at == NULL || m->foreign == NULL)
+        return pang_fail_memory(m->err);
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++)
+        if (pang_id_is_nil(m->plan->items[i]->asset))
+            at[k++] = (pang_content){.name = m->plan->items[i]->to};
+    pang_code code = pang_view_at_point(&view, made.branch, made.sequence, m->err);
+    if (code == PANG_OK)
+        code = pang_places_names(&view, at, k, m->err);
+    k = 0;
+    for (size_t i = 0; code == PANG_OK && i < n; i++)
+        if (pang_id_is_nil(m->plan->items[i]->asset))
+            m->foreign[i] = at[k++].body == NULL;
+    return code;
 }
 
 static pang_code pass_on(marking *m)
@@ -428,6 +486,9 @@ static pang_code pass_on(marking *m)
     pang_merge_mark *of_source = NULL, *of_target = NULL;
     pang_code code = list_others(m, &l);
     if (code != PANG_OK || l.n == 0)
+        return code;
+    code = find_foreign(m);
+    if (code != PANG_OK)
         return code;
     code = pang_merge_marks_read(view, &base->source, l.branches, l.n, &of_source, &m->n_of_source,
                                  m->err);

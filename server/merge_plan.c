@@ -148,7 +148,7 @@ static pang_code read_at(const pang_merge_task *task, pang_point at, pang_merge_
 }
 
 /* Halves of namespaces say nothing where a side is a selection that did not hold the name by then:
- * what it has by that name is not that. */
+ * what it has by that name is not that. But a source that did nothing since brings nothing. */
 static pang_code forget_not_held(const pang_merge_task *task, pang_merge_item *const *items,
                                  size_t n, size_t k, pang_content *scratch, pang_err *err)
 {
@@ -160,7 +160,8 @@ static pang_code forget_not_held(const pang_merge_task *task, pang_merge_item *c
         if (code != PANG_OK)
             return code;
         for (size_t i = 0; i < n; i++)
-            if (scratch[i].body == NULL)
+            if (scratch[i].body == NULL &&
+                (side == 0 || !same_state(&items[i]->source, &items[i]->half[k].source)))
                 items[i]->half[k].source = items[i]->half[k].target = scratch[i];
     }
     return PANG_OK;
@@ -481,11 +482,20 @@ static bool target_is_base(const pang_merge_item *item)
            same_body(&item->target, &item->half[item->value_base].source);
 }
 
-/* The target shows no more than a selection of where the two met, and this is none of it. */
+static bool never_was(const pang_merge_item *item, const pang_content *side)
+{
+    return side->body == NULL && (pang_id_is_nil(item->asset) || side->name.name.len == 0);
+}
+
+/* A side shows no more than a selection, and this is none of it: of the target, of where the two
+ * met. */
 static bool is_not_held(const pang_merge_task *task, const pang_merge_item *item)
 {
-    if (task->base == NULL || !task->base->target.partial || item->target.body != NULL ||
-        (!pang_id_is_nil(item->asset) && item->target.name.name.len > 0))
+    if (task->base == NULL)
+        return false;
+    if (task->base->source.partial && never_was(item, &item->source))
+        return true;
+    if (!task->base->target.partial || !never_was(item, &item->target))
         return false;
     for (size_t i = 0; i < task->target->n_levels; i++)
         if (pang_id_equal(task->target->levels[i].branch, task->base->fork.at.branch))

@@ -86,7 +86,7 @@ typedef struct {
     size_t base, value_base, name_base;
     pang_merge_fate fate;
     bool forced;   /* taken because somebody said so, whatever the target has */
-    bool not_held; /* the target shows a selection, and this is none of it */
+    bool not_held; /* a side shows a selection, and this is none of it */
     bool plain;    /* taken because the target had not changed it */
     /* What the target shall have: `body` at `to`, where it stands; else nothing. Meaningful for
      * what is taken or merged. */

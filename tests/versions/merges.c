@@ -69,6 +69,15 @@ static int column_at(const item *it, int number)
     return -1;
 }
 
+/* An id that was given out when both were last the same, and came to nothing: no rows have it. */
+static bool is_free_again(const item *half, const item *after, int id)
+{
+    for (int i = 0; i < after->n_columns; i++)
+        if (after->columns[i].id == id)
+            return false;
+    return id <= half->last_column;
+}
+
 /* Adds the source's new columns; false: they conflict. */
 static bool merge_columns(const model *m, const item *source, const item *half, item *after)
 {
@@ -78,7 +87,7 @@ static bool merge_columns(const model *m, const item *source, const item *half, 
         int number = source->columns[i].number, id = source->columns[i].id;
         if (column_at(half, number) >= 0 || column_at(after, number) >= 0)
             continue;
-        if (id <= given) {
+        if (id <= given && !is_free_again(half, after, id)) {
             if (wrote_with(m, source, half, number))
                 return false;
             id = ++last;
@@ -161,6 +170,17 @@ static bool merge_value(const model *m, const item *source, const item *source_h
     return true;
 }
 
+/* A column came to both sides, to one of them by a pick: they may not be one. */
+static bool came_twice(const item *source, const item *half, const item *target)
+{
+    for (int i = 0; i < source->n_columns; i++) {
+        int number = source->columns[i].number;
+        if (column_at(half, number) < 0 && column_at(target, number) >= 0)
+            return true;
+    }
+    return false;
+}
+
 static bool has_new_files(const model *m, const item *source, const item *half)
 {
     for (int i = 0; i < m->n_files; i++)
@@ -216,10 +236,9 @@ static void copy_value(item *to, const item *from)
 }
 
 /* With the name decided: all that may become of the value. */
-static void value_outcomes(model *m, const item *source, const item *target, const item *named,
-                           bool name_fits, outcomes *to)
+static void value_outcomes(model *m, const item *source, const item *target, bases found,
+                           const item *named, bool name_fits, outcomes *to)
 {
-    bases found = find_bases(m, source, target, values_of);
     item after = *named;
     fate good = name_fits ? MERGED : CONFLICT;
     if (within_states(&source->values, &target->values)) {
@@ -233,6 +252,10 @@ static void value_outcomes(model *m, const item *source, const item *target, con
     }
     if (same_value(source, target)) {
         add_outcome(to, good, &after);
+        /* Files that both took away may have been others' to read. */
+        for (int i = 0; i < found.n; i++)
+            if (takes_back(m, source, &m->states[found.list[i]]))
+                add_outcome(to, CONFLICT, &after);
         return;
     }
     for (int i = 0; i < found.n; i++) {
@@ -250,6 +273,7 @@ static void value_outcomes(model *m, const item *source, const item *target, con
             }
         if ((is_renumbered(source, target) && has_new_files(m, source, half)) ||
             takes_back(m, source, half) || takes_back(m, target, half) || found.n > 1 ||
+            came_twice(source, half, target) ||
             (source->kind == TABLE && found.list[0] == 0)) /* it came by a pick */
             add_outcome(to, CONFLICT, target);
     }
@@ -323,6 +347,26 @@ static void half_outcomes(model *m, const item *source, const item *half, const 
     }
 }
 
+/* A namespace that was gone when both were last the same is made anew: its values come from
+ * nothing.
+ */
+static void anew_outcomes(model *m, const item *source, const item *target, const item *named,
+                          bool name_fits, outcomes *to)
+{
+    static const bases nothing = {.n = 1};
+    bases found = find_bases(m, source, target, all_of);
+    bool gone = false, there = source->kind != NAMESPACE;
+    for (int i = 0; i < found.n; i++) {
+        gone = gone || !m->states[found.list[i]].exists;
+        there = there || m->states[found.list[i]].exists;
+    }
+    if (gone && source->kind == NAMESPACE)
+        value_outcomes(m, source, target, nothing, named, name_fits, to);
+    if (there)
+        value_outcomes(m, source, target, find_bases(m, source, target, values_of), named,
+                       name_fits, to);
+}
+
 static void item_outcomes(model *m, const item *source, const item *target, outcomes *to)
 {
     bases found;
@@ -336,7 +380,7 @@ static void item_outcomes(model *m, const item *source, const item *target, outc
     for (int i = 0; i < found.n; i++) {
         item named = *target;
         bool fits = merge_name(source, &m->states[found.list[i]], &named);
-        value_outcomes(m, source, target, &named, fits, to);
+        anew_outcomes(m, source, target, &named, fits, to);
     }
 }
 
@@ -381,7 +425,7 @@ static void decide(merging *g, int i)
     const item *source = &g->source->items[i], *target = &g->target->items[i];
     outcomes *to = &g->items[i];
     *to = (outcomes){.n = 0};
-    to->held = !g->target_partial || target->state != 0 || g->one_family || g->half != NULL;
+    to->held = !g->target_partial || target->state != 0 || g->is_below || g->half != NULL;
     if (g->half != NULL) {
         half_outcomes(g->m, source, &g->half->items[i], target, to);
         return;
@@ -474,7 +518,7 @@ static void join(merging *g, int i)
     const item *source = &g->source->items[i];
     item *after = &g->after.items[i];
     state_set seen = g->target->items[i].seen;
-    if (g->one_family)
+    if (g->is_above)
         unite_states(&seen, &source->seen);
     if (!g->items[i].held && after->state == 0)
         unite_states(&seen, &source->all);

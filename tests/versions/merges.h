@@ -34,7 +34,9 @@ typedef struct {
     const content *source, *target;
     const content *half; /* not NULL: one commit is done again, or taken back: what the source is
                             compared with; the target comes from nothing of it */
-    bool target_partial, one_family;
+    bool target_partial;
+    bool is_below, is_above; /* the source was made, if only as a selection, of what the target
+                                shows, or the other way round */
     decision decided[ITEMS];
     /* Out. */
     outcomes items[ITEMS];

@@ -82,6 +82,7 @@ typedef struct {
     int head;   /* a commit; 0: none */
     int depth;  /* how many it is read through */
     int family; /* the branch that all that is read through ends at */
+    int above;  /* of one that holds a selection: the family of what that was made of */
     int since;  /* its own commits come behind this one */
 } branch;
 

@@ -164,6 +164,7 @@ static void make_partial(world *w)
     branch *b = add_branch(w, name, &from);
     b->partial = b->ingest = true;
     b->depth = 1;
+    b->above = b->family;
     b->family = w->m->n_branches - 1;
     step_landed(w, b, &chosen, PANG_OK, PANG_OK);
 }

@@ -49,7 +49,7 @@ static merging *new_merging(world *w, const content *source, const content *targ
     g->m = w->m;
     g->source = source;
     g->target = target;
-    g->one_family = true;
+    g->is_below = g->is_above = true;
     return g;
 }
 

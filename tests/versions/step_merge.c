@@ -205,6 +205,14 @@ bool merge_is_refused(const world *w, const commit *source, const branch *target
     return !from->ingest && target->ingest;
 }
 
+/* By selections of selections. */
+static bool is_made_of(const model *m, int family, int of)
+{
+    while (family != of && m->branches[family].partial)
+        family = m->branches[family].above;
+    return family == of;
+}
+
 static void merge(world *w, const commit *source, bool refused, merge_call *call, branch *target)
 {
     merging *g = calloc(1, sizeof *g);
@@ -213,7 +221,8 @@ static void merge(world *w, const commit *source, bool refused, merge_call *call
     g->source = source->after;
     g->target = model_of(w->m, target);
     g->target_partial = w->m->branches[target->family].partial;
-    g->one_family = source->family == target->family;
+    g->is_below = is_made_of(w->m, source->family, target->family);
+    g->is_above = is_made_of(w->m, target->family, source->family);
     call->dry = model_roll(w->m, 5) == 0;
     step_tell(w, fx_text(w->fx, "%s %s into %s", call->dry ? "try" : "merge", call->source,
                          call->target));

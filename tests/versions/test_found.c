@@ -65,6 +65,17 @@ static void add_rows(world *w, const char *ref, int title, int file)
     assert_int_equal(real_change_table(w, ref, &c), PANG_OK);
 }
 
+static void merge_by(world *w, const char *source, const char *target, const char *key,
+                     const char *mode)
+{
+    merge_call call = {.source = source, .target = target, .n_modes = 1};
+    call.modes[0].key = key;
+    call.modes[0].mode = mode;
+    real_merge(w, &call);
+    if (call.code != PANG_OK || call.n_conflicts > 0)
+        fail_msg("%s into %s: %s%s", source, target, w->fx->err.message, call.told);
+}
+
 static world *open_world(void)
 {
     world *w = calloc(1, sizeof *w);
@@ -192,14 +203,10 @@ static void test_found__a_rename_keeps_the_map_of_columns(void **state)
 static void test_found__what_is_left_out_keeps_the_map_of_columns(void **state)
 {
     world *w = open_world();
-    merge_call call = {.source = "x", .target = "s", .n_modes = 1};
     (void)state;
     renumber(w);
     set(w, "x", 1, 1, 7);
-    call.modes[0].key = "default.t1";
-    call.modes[0].mode = "drop";
-    real_merge(w, &call);
-    assert_int_equal(call.n_conflicts, 0);
+    merge_by(w, "x", "s", "default.t1", "drop");
     add_rows(w, "x", 1, 1);
     must_conflict(w, "x", "s");
     close_world(w);
@@ -303,17 +310,52 @@ static void test_found__a_namespace_that_was_left_out(void **state)
     static const char *const names[] = {"dev"};
     world *w = open_world();
     change space = {.property = 2, .value = 5, .file = -1};
-    merge_call call = {.source = "dev", .target = "main", .n_modes = 1};
     (void)state;
     make_branches(w, names, 1);
     assert_int_equal(real_change_space(w, "dev", &space), PANG_OK);
-    call.modes[0].key = "default";
-    call.modes[0].mode = "drop";
-    real_merge(w, &call);
-    assert_int_equal(call.n_conflicts, 0);
+    merge_by(w, "dev", "main", "default", "drop");
     shows(w, "main", "space default\ntable default.t1 #1\n");
     must_merge(w, "dev", "main");
     shows(w, "main", "space default p2=v5\ntable default.t1 #1\n");
+    close_world(w);
+}
+
+/* Gone when both were last the same, and made anew by both: what it was before counts for nothing.
+ */
+static void test_found__a_namespace_made_anew_by_both(void **state)
+{
+    static const char *const names[] = {"dev"};
+    world *w = open_world();
+    (void)state;
+    assert_int_equal(real_create_space(w, "main", 2, 1, 1), PANG_OK);
+    make_branches(w, names, 1);
+    assert_int_equal(real_drop_space(w, "main", 2), PANG_OK);
+    must_merge(w, "main", "dev");
+    assert_int_equal(real_create_space(w, "main", 2, 1, 2), PANG_OK);
+    assert_int_equal(real_create_space(w, "dev", 2, 2, 3), PANG_OK);
+    must_merge(w, "main", "dev");
+    shows(w, "dev", "space b p1=v2 p2=v3\nspace default\ntable default.t1 #1\n");
+    close_world(w);
+}
+
+/* The target's drop was kept, and then the table was taken after all: what the target has of third
+ * branches it has since then. */
+static void test_found__taken_after_all(void **state)
+{
+    static const char *const names[] = {"dev", "old"};
+    world *w = open_world();
+    (void)state;
+    make_branches(w, names, 2);
+    set(w, "dev", 1, 1, 1);
+    must_merge(w, "dev", "main");
+    assert_int_equal(real_drop_table(w, "old", 0, 1), PANG_OK);
+    merge_by(w, "main", "old", "default.t1", "take_target");
+    set(w, "main", 1, 2, 2);
+    merge_by(w, "main", "old", "default.t1", "take_source");
+    set(w, "old", 1, 3, 3);
+    set(w, "dev", 1, 4, 4);
+    must_merge(w, "dev", "old");
+    shows(w, "old", "space default\ntable default.t1 #1 p1=v1 p2=v2 p3=v3 p4=v4\n");
     close_world(w);
 }
 
@@ -332,6 +374,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_found__a_namespace_of_a_selection_of_its_own),
         cmocka_unit_test(test_found__marks_of_a_selection_are_passed_on),
         cmocka_unit_test(test_found__a_namespace_that_was_left_out),
+        cmocka_unit_test(test_found__a_namespace_made_anew_by_both),
+        cmocka_unit_test(test_found__taken_after_all),
     };
     the_url = test_url(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
