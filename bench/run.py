@@ -36,6 +36,7 @@ STARTS = 3 if QUICK else 10
 CONNECTIONS = 64
 HOT_TABLES = 8
 COMMIT_TABLES = 64
+SLOW_SYNC_MS = 2  # an ordinary disk without a cache that outlives power
 MANY_CONNECTIONS = 1000
 ROUNDS = 1 if QUICK else 5
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -429,10 +430,12 @@ def commits(report):
                 COMMIT_TABLES)
     commits_on(report, "one core", ONE_CORE, OTHER_CORE)
     commits_on(report, "all cores, the generator's too", [], [])
+    commits_on(report, "the same, each sync %g ms longer" % SLOW_SYNC_MS, [], [],
+               {"LD_PRELOAD": tool("slow_sync.so"), "SLOW_SYNC_US": str(int(SLOW_SYNC_MS * 1000))})
 
 
-def commits_on(report, where, cores, generator):
-    with Pangolin("bench-commits", prefix=cores) as server:
+def commits_on(report, where, cores, generator, environment=None):
+    with Pangolin("bench-commits", prefix=cores, environment=environment) as server:
         targets = make_tables(server, "commits", COMMIT_TABLES)
         with Meter(server=server.pid("server"), bridge=server.pid("bridge")) as meter:
             single = http_load(server.port, targets, connections=1, writes=100, body=PROPERTY,
