@@ -99,12 +99,13 @@ pang_code pang_kept_table_begin(pang_merge_kept *kept, pang_str key, pang_txn *t
 pang_code pang_kept_table_add_file(pang_kept_table *table, pang_objects *objects,
                                    const pang_location *at, pang_err *err)
 {
+    pang_str text; /* a location points into its text, and the caller's goes with its table */
     kept_file *file = pang_arena_alloc(table->of->lasting, sizeof *file);
-    if (file == NULL)
+    if (file == NULL || !pang_arena_copy(table->of->lasting, at->text, &text))
         return pang_fail_memory(err);
     file->objects = objects;
     file->next = table->files;
-    pang_code code = pang_location_parse(at->text, "file", table->of->lasting, &file->at, err);
+    pang_code code = pang_location_parse(text, "file", table->of->lasting, &file->at, err);
     if (code == PANG_OK)
         table->files = file;
     return code;

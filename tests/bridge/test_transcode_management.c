@@ -369,7 +369,8 @@ static void test_management__twins_and_nulls(void **state)
     expect_text(r.body,
                 "{\"id\":\"c\",\"name\":\"c\",\"catalog_type\":\"Local\",\"type\":\"Local\","
                 "\"warehouse_name\":null,\"storage_location\":null,"
-                "\"federated_config\":null,\"properties\":{}}");
+                "\"federated_config\":null,\"properties\":{},"
+                "\"retention_ms\":0,\"undrop_ms\":0}");
 }
 
 static void test_management__a_service_users_end_is_one_name_only(void **state)
