@@ -15,6 +15,8 @@
 #include "storage/faulty.h"
 #include "tests/server/catalog_fixture.h"
 
+#include "pangolin/v1/branch.pb-c.h"
+
 enum { CATALOG = 2, NAMESPACE = 3, TABLE = 4, ASSET = 13 };
 enum { SERVERS = 2, IDS = 64 };
 
@@ -459,6 +461,62 @@ static void test_evaluate__tags(void **state)
     EXPECT(1, READ, ASSET, text, "allowed");
 }
 
+static void put_branch(world *w, const char *name)
+{
+    Pangolin__V1__CreateBranchRequest in = PANGOLIN__V1__CREATE_BRANCH_REQUEST__INIT;
+    Pangolin__V1__CreateBranchResponse out;
+    in.catalog = fx_text(w->fx, FX_PREFIX);
+    in.name = fx_text(w->fx, "%s", name);
+    assert_int_equal(fx_call(w->fx, "CreateBranch", &in, &out), PANG_OK);
+}
+
+static void rename_on(world *w, const char *prefix, const char *from, const char *to)
+{
+    Pangolin__V1__RenameTableRequest in = PANGOLIN__V1__RENAME_TABLE_REQUEST__INIT;
+    Pangolin__V1__RenameTableResponse out;
+    Pangolin__V1__TableIdentifier source = PANGOLIN__V1__TABLE_IDENTIFIER__INIT, target = source;
+    source.namespace_ = target.namespace_ = fx_levels(w->fx, "z", &source.n_namespace_);
+    target.n_namespace_ = source.n_namespace_;
+    source.name = fx_text(w->fx, "%s", from);
+    target.name = fx_text(w->fx, "%s", to);
+    in.prefix = fx_text(w->fx, "%s", prefix);
+    in.source = &source;
+    in.destination = &target;
+    assert_int_equal(fx_call(w->fx, "RenameTable", &in, &out), PANG_OK);
+}
+
+/* What is granted of a tag or of one asset follows the asset to its name on the branch. */
+static void test_evaluate__grants_follow_assets_on_branches(void **state)
+{
+    static const int kinds[] = {PANG_SCOPE_TAG, PANG_SCOPE_ASSET};
+    world *w = *state;
+    pang_id asset = asset_of(w, "z", "t4");
+    put_branch(w, "dev");
+    rename_on(w, FX_PREFIX "@dev", "t4", "moved");
+    assert_int_equal(fx_create_table(w->fx, "z", "moved", NULL),
+                     PANG_OK); /* another one, on main */
+    tag(w, &asset, "pii");
+    put_member(w);
+    for (int i = 0; i < 2; i++) {
+        scope *s = scope_of(w, kinds[i], "");
+        if (kinds[i] == PANG_SCOPE_TAG)
+            s->tag = fx_text(w->fx, "pii");
+        else
+            s->asset = pang_bytes_of_id(&asset);
+        grant(w, 1 + i, s, PANG_CAN(PANG_ACT_READ));
+        EXPECT(1, READ, TABLE, "demo@dev/z/moved", "allowed");
+        EXPECT(1, READ, TABLE, "demo/z@dev/moved", "allowed");
+        EXPECT(1, READ, TABLE, "demo/z/moved@dev", "allowed");
+        EXPECT(1, WRITE, TABLE, "demo@dev/z/moved", "denied");
+        EXPECT(1, READ, TABLE, "demo@dev/z/t4", "hidden");
+        EXPECT(1, READ, TABLE, "demo/z/t4", "allowed");
+        EXPECT(1, READ, TABLE, "demo/z/moved", "hidden");
+        EXPECT(1, READ, TABLE, "demo@none/z/moved", "hidden");
+        revoke(w, 1 + i);
+        EXPECT(1, READ, TABLE, "demo@dev/z/moved", "hidden");
+    }
+}
+
 /* ---- the cost ---- */
 
 /* A warm call: the epoch's get takes along all that the caches answered. */
@@ -715,6 +773,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_evaluate__single_assets_keep_their_grants, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_evaluate__tags, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_evaluate__grants_follow_assets_on_branches, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_stand__costs_one_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stand__a_change_before_the_commit_undoes_it, setup,
                                         teardown),

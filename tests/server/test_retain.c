@@ -249,25 +249,27 @@ static void test_retain__documents_go_with_the_last_state_that_names_them(void *
 static void test_retain__marks_of_before_stay_for_who_stands_there(void **state)
 {
     fixture *fx = *state;
-    mfx_do(fx, FX_PREFIX, "put:ns.t=0 put:ns.u=0");
+    mfx_do(fx, FX_PREFIX, "put:ns.t=0 put:ns.u=0 gen:ns.g.k=0");
     ok(fx, make_branch(fx, "dev", "main"));
-    mfx_do(fx, FX_PREFIX "@dev", "put:ns.t=1");
+    mfx_do(fx, FX_PREFIX "@dev", "put:ns.t=1 gen:ns.g.k=1");
+    mfx_do(fx, FX_PREFIX, "gen:ns.g.z=1"); /* so that both sides' states differ after a merge */
     assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX), "");
     make_tag(fx, "between", "main");
-    mfx_do(fx, FX_PREFIX "@dev", "put:ns.t=2");
+    mfx_do(fx, FX_PREFIX "@dev", "put:ns.t=2 gen:ns.g.m=2");
     assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX), "");
     mfx_do(fx, FX_PREFIX "@dev", "put:ns.u=1");
     age(fx, 100);
     mfx_do(fx, FX_PREFIX, "put:ns.w=1");
     assert_true(all_of(retain(fx, false).removed) > 0);
-    /* Of the time between t came from dev, as 1: what was done to it here is a change of ours. */
+    /* There t and g.k had come from dev, as 1: dev alone changed t since, and did not change g.k.
+     */
     ok(fx, make_branch(fx, "two", "between"));
-    mfx_do(fx, FX_PREFIX "@two", "put:ns.u=7 drop:ns.u");
-    mfx_do(fx, FX_PREFIX "@two", "put:ns.x=1");
+    mfx_do(fx, FX_PREFIX "@two", "gen:ns.g.k=9 drop:ns.u put:ns.x=1");
     assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX "@two"), "deletion:ns.u");
     mfx_merge m = {.source = FX_PREFIX "@dev", .target = FX_PREFIX "@two", .modes = "ns.u=target"};
     assert_true(mfx_run(fx, &m));
-    assert_string_equal(mfx_show(fx, FX_PREFIX "@two"), "ns ns.t=2 ns.x=1");
+    assert_string_equal(mfx_show(fx, FX_PREFIX "@two"),
+                        "ns ns.g ns.g.k=9 ns.g.m=2 ns.g.z=1 ns.t=2 ns.x=1");
 }
 
 /* On a branch that is hidden, but a base of two others: it had renamed what it dropped. The name of
