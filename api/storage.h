@@ -61,6 +61,14 @@ typedef struct {
     uint32_t kind;
 } pang_record;
 
+/* A record that outlives what lent it: key and body in the arena. False without memory. */
+static inline bool pang_record_copy(const pang_record *from, pang_arena *arena, pang_record *ret)
+{
+    *ret = *from;
+    return pang_arena_copy(arena, from->key, &ret->key) &&
+           pang_arena_copy(arena, from->body, &ret->body);
+}
+
 /* ---- reading ---- */
 
 typedef enum {

@@ -57,10 +57,7 @@ typedef struct {
 static bool keep_row(void *arg, const pang_record *row)
 {
     piece *p = arg;
-    pang_record *to = &p->rows[p->n];
-    *to = *row;
-    p->failed = !pang_arena_copy(p->arena, row->key, &to->key) ||
-                !pang_arena_copy(p->arena, row->body, &to->body);
+    p->failed = !pang_record_copy(row, p->arena, &p->rows[p->n]);
     if (p->failed)
         return false;
     p->n++;

@@ -43,13 +43,8 @@ static bool keep_row(void *arg, const pang_record *row)
 {
     keeping *k = arg;
     cursor *c = k->cursor;
-    pang_record *to = &c->rows[c->n];
-    *to = *row;
-    c->failed = !pang_arena_copy(k->arena, row->key, &to->key) ||
-                !pang_arena_copy(k->arena, row->body, &to->body);
-    if (c->failed)
-        return false;
-    return ++c->n < c->limit;
+    c->failed = !pang_record_copy(row, k->arena, &c->rows[c->n]);
+    return !c->failed && ++c->n < c->limit;
 }
 
 static pang_code scan_piece(layers *m, cursor *c, pang_err *err)

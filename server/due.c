@@ -34,9 +34,8 @@ typedef struct {
 static bool take_row(void *arg, const pang_record *row)
 {
     round *r = arg;
-    pang_record kept = *row;
-    if (!pang_arena_copy(r->arena, row->key, &kept.key) ||
-        !pang_arena_copy(r->arena, row->body, &kept.body))
+    pang_record kept;
+    if (!pang_record_copy(row, r->arena, &kept))
         r->code = pang_fail_memory(r->err);
     else
         r->code = pang_record_unpack(&pangolin__store__v1__due__descriptor, &kept, r->arena,

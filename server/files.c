@@ -30,9 +30,8 @@ typedef struct {
 static bool take_row(void *arg, const pang_record *row)
 {
     batch *b = arg;
-    pang_record kept = *row;
-    if (!pang_arena_copy(b->arena, row->key, &kept.key) ||
-        !pang_arena_copy(b->arena, row->body, &kept.body))
+    pang_record kept;
+    if (!pang_record_copy(row, b->arena, &kept))
         b->code = pang_fail_memory(b->err);
     else
         b->code = pang_record_unpack(&pangolin__store__v1__pending_file__descriptor, &kept,

@@ -22,10 +22,7 @@ typedef struct {
 static bool keep_row(void *arg, const pang_record *row)
 {
     piece *p = arg;
-    pang_record *to = &p->rows[p->n];
-    *to = *row;
-    p->failed = !pang_arena_copy(p->arena, row->key, &to->key) ||
-                !pang_arena_copy(p->arena, row->body, &to->body);
+    p->failed = !pang_record_copy(row, p->arena, &p->rows[p->n]);
     return !p->failed && ++p->n < PIECE_ROWS && pang_arena_used(p->arena) < PIECE_SOFT_BYTES;
 }
 

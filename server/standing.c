@@ -117,10 +117,7 @@ typedef struct {
 static bool keep_row(void *arg, const pang_record *row)
 {
     range *r = arg;
-    pang_record *to = &r->rows[r->n];
-    *to = *row;
-    r->failed = !pang_arena_copy(r->arena, row->key, &to->key) ||
-                !pang_arena_copy(r->arena, row->body, &to->body);
+    r->failed = !pang_record_copy(row, r->arena, &r->rows[r->n]);
     return !r->failed && ++r->n < r->room;
 }
 

@@ -189,10 +189,7 @@ typedef struct {
 static bool gather(void *arg, const pang_record *row)
 {
     gathering *g = arg;
-    pang_record *to = &g->rows[g->n];
-    *to = *row;
-    g->failed = !pang_arena_copy(g->arena, row->key, &to->key) ||
-                !pang_arena_copy(g->arena, row->body, &to->body);
+    g->failed = !pang_record_copy(row, g->arena, &g->rows[g->n]);
     return !g->failed && ++g->n < g->most;
 }
 

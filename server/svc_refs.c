@@ -91,11 +91,10 @@ static bool is_shown(const gathering *g, const pang_rec_ref *ref)
 
 static pang_code take(gathering *g, const pang_record *row, pang_err *err)
 {
-    pang_record kept = *row;
+    pang_record kept;
     pang_rec_ref *ref;
     pang_arena *arena = g->view->arena;
-    if (!pang_arena_copy(arena, row->key, &kept.key) ||
-        !pang_arena_copy(arena, row->body, &kept.body))
+    if (!pang_record_copy(row, arena, &kept))
         return pang_fail_memory(err);
     pang_code code = pang_record_unpack(&pangolin__store__v1__ref__descriptor, &kept, arena, &ref,
                                         err);

@@ -237,13 +237,6 @@ static const node *find_ref(const memory_store *m, const pang_ref *ref, int64_t 
     return n != NULL && pang_str_starts(n->rec.key, prefix) ? n : NULL;
 }
 
-static bool copy_record(const node *n, pang_arena *arena, pang_record *ret)
-{
-    *ret = n->rec;
-    return pang_arena_copy(arena, n->rec.key, &ret->key) &&
-           pang_arena_copy(arena, n->rec.body, &ret->body);
-}
-
 static pang_store_get_fn memory_get;
 static pang_code memory_get(pang_store *store, const pang_ref *refs, size_t n, int64_t deadline_ms,
                             pang_arena *arena, pang_record *records, pang_err *err)
@@ -256,7 +249,7 @@ static pang_code memory_get(pang_store *store, const pang_ref *refs, size_t n, i
     for (size_t i = 0; i < n && fits; i++) {
         const node *found = find_ref(m, &refs[i], now);
         if (found != NULL)
-            fits = copy_record(found, arena, &records[i]);
+            fits = pang_record_copy(&found->rec, arena, &records[i]);
         else
             records[i] = (pang_record){.key = refs[i].key};
     }

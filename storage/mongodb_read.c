@@ -461,9 +461,7 @@ static pang_row_fn take_first;
 static bool take_first(void *arg, const pang_record *row)
 {
     first_row *to = arg;
-    *to->ret = *row;
-    to->failed = !pang_arena_copy(to->arena, row->key, &to->ret->key) ||
-                 !pang_arena_copy(to->arena, row->body, &to->ret->body);
+    to->failed = !pang_record_copy(row, to->arena, to->ret);
     return false;
 }
 

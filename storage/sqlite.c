@@ -302,13 +302,6 @@ static pang_record read_row(sqlite3_stmt *st, bool with_body)
 
 /* ---- reading ---- */
 
-static bool copy_record(const pang_record *from, pang_arena *arena, pang_record *ret)
-{
-    *ret = *from;
-    return pang_arena_copy(arena, from->key, &ret->key) &&
-           pang_arena_copy(arena, from->body, &ret->body);
-}
-
 /* SQLITE_OK, or what went wrong; memory that the arena lacks is SQLITE_NOMEM. */
 static int get_one(connection *c, const pang_ref *ref, int64_t now, pang_range *range,
                    pang_arena *arena, pang_record *ret)
@@ -332,7 +325,7 @@ static int get_one(connection *c, const pang_ref *ref, int64_t now, pang_range *
         pang_record row = read_row(st, true);
         /* A blob that SQLite had no memory for reads as NULL. */
         fits = (row.body.ptr != NULL || sqlite3_errcode(c->db) != SQLITE_NOMEM) &&
-               copy_record(&row, arena, ret);
+               pang_record_copy(&row, arena, ret);
     }
     int reset = sqlite3_reset(st);
     return !fits ? SQLITE_NOMEM : rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : reset;
