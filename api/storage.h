@@ -27,6 +27,7 @@
 #include "api/arena.h"
 #include "api/env.h"
 #include "api/id.h"
+#include "api/record.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -50,24 +51,6 @@ typedef enum {
     PANG_KIND_FIRST = 16,    /* the catalog's from here on: api/keys.h */
 } pang_kind;
 enum { PANG_ID_VOID = 1 }; /* value of the id record that a void commit inserted; body empty */
-
-typedef struct {
-    pang_str key, body;
-    uint64_t version;   /* 0: there is no such record, all else is then zero but for key */
-    uint64_t sequence;  /* the number its commit got, where it was put with a slot; else 0 */
-    int64_t time_ms;    /* the time of that number; without a slot the store's clock at apply */
-    int64_t expires_ms; /* 0: never */
-    int64_t value;      /* counters and sequences; of a COMMIT_ID: PANG_ID_VOID or 0 */
-    uint32_t kind;
-} pang_record;
-
-/* A record that outlives what lent it: key and body in the arena. False without memory. */
-static inline bool pang_record_copy(const pang_record *from, pang_arena *arena, pang_record *ret)
-{
-    *ret = *from;
-    return pang_arena_copy(arena, from->key, &ret->key) &&
-           pang_arena_copy(arena, from->body, &ret->body);
-}
 
 /* ---- reading ---- */
 
