@@ -137,27 +137,34 @@ static pang_id asset_of(pang_retaining *r, const pang_record *row)
     return pang_id_of(body->asset);
 }
 
+/* What is read stays, whatever the name stands for now: most of it, so only of the others that is
+ * asked. */
 static bool look_at_history(pang_retaining *r, const pang_record *rows, size_t n,
                             pang_removals *removals)
 {
     content_row *list = pang_arena_alloc_n(r->step, n, sizeof *list);
     pang_ref *refs = pang_arena_alloc_n(r->step, n, sizeof *refs);
     pang_record *current = pang_arena_alloc_n(r->step, n, sizeof *current);
+    size_t n_asked = 0;
     if (list == NULL || refs == NULL || current == NULL) {
         r->code = pang_fail_memory(r->err);
         return false;
     }
     for (size_t i = 0; i < n; i++) {
-        if (!read_content(r, &rows[i], &list[i]))
+        content_row *c = &list[n_asked];
+        if (!read_content(r, &rows[i], c))
             return false;
-        pang_name name = list[i].name;
-        refs[i] = (pang_ref){
-            .key = pang_key_content(&r->keys, r->branch.id, name.space, name.path, name.name)};
+        pang_name name = c->name;
+        if (is_read(r, c->body->written_at, rows[i].sequence))
+            pang_removals_judge(r, removals, PANG_RETAIN_HISTORY, &rows[i], false, 0);
+        else
+            refs[n_asked++] = (pang_ref){
+                .key = pang_key_content(&r->keys, r->branch.id, name.space, name.path, name.name)};
     }
-    if (!pang_retain_get(r, refs, n, current))
+    if (!pang_retain_get(r, refs, n_asked, current))
         return false;
-    for (size_t i = 0; i < n; i++)
-        pang_removals_judge(r, removals, PANG_RETAIN_HISTORY, &rows[i],
+    for (size_t i = 0; i < n_asked; i++)
+        pang_removals_judge(r, removals, PANG_RETAIN_HISTORY, list[i].row,
                             history_goes(r, &list[i], asset_of(r, &current[i])), 0);
     return true;
 }
