@@ -68,15 +68,17 @@ static pang_code write_tree(const pang_merge_task *task, pang_merge_item *item, 
     pang_view *view = task->target;
     pang_rec_content *body = item->body;
     written to = {own, body};
-    pang_code code = pang_json_parse(item->document, own, &tree, err);
+    pang_str text;
+    pang_code code = pang_metadata_unfold(task->state, &item->document, own, &text, err);
+    if (code == PANG_OK)
+        code = pang_json_parse(text, own, &tree, err);
     if (code == PANG_OK)
         code = pang_model_places(tree, PANG_MODEL_PLACE_ROOT, check_place, &to, err);
     if (code == PANG_OK)
         code = pang_model_file_name(tree, item->document_base, (pang_str){0}, task->env,
                                     view->arena, &file, err);
     if (code == PANG_OK)
-        code = pang_metadata_write(view, task->state, task->env, &file, item->document, &document,
-                                   err);
+        code = pang_metadata_write(view, task->state, task->env, &file, text, &document, err);
     if (code != PANG_OK)
         return code;
     pang_model_facts_of(tree, &facts);
@@ -209,7 +211,7 @@ static pang_code apply_item(const pang_merge_task *task, const pang_index *names
     pang_code code = PANG_OK;
     if (!changes(item) || (!item->stands && !ends(item)))
         return PANG_OK;
-    if (item->stands && item->document.len > 0)
+    if (item->stands && item->document.size > 0)
         code = write_document(task, item, err);
     if (code == PANG_OK && item->stands && !pang_content_exists(&item->target))
         code = bring_places(task, edit, item, err);

@@ -37,10 +37,14 @@ bool pang_merge_same_thing(const pang_merge_thing *a, const pang_merge_thing *b)
 const exception *pang_merge_exception(const pang_rec_merge_mark *mark,
                                       const pang_merge_thing *thing)
 {
+    bool space = pang_id_is_nil(thing->asset);
     for (size_t i = 0; mark != NULL && i < mark->n_exceptions; i++) {
-        pang_merge_thing one = pang_merge_excepted(mark->exceptions[i]);
-        if (pang_merge_same_thing(&one, thing))
-            return mark->exceptions[i];
+        const exception *e = mark->exceptions[i];
+        if (!pang_id_equal(pang_id_of(e->asset), thing->asset))
+            continue;
+        pang_merge_thing one = pang_merge_excepted(e);
+        if (!space || pang_merge_same_thing(&one, thing))
+            return e;
     }
     return NULL;
 }

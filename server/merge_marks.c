@@ -89,7 +89,7 @@ static exception left_out(const exception *about, const pang_rec_merge_mark *old
 /* Whether it is not said how columns of a merged table read in the target. */
 static bool lacks_columns(const pang_merge_item *item)
 {
-    return item->columns_lost || (item->fate == PANG_FATE_KEPT && item->document.len > 0);
+    return item->columns_lost || (item->fate == PANG_FATE_KEPT && item->document.size > 0);
 }
 
 /* How much of `from` this merge brought of an item; number 0: nothing, or it must be asked anew how

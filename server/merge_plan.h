@@ -23,6 +23,7 @@
 #include "server/index.h"
 #include "server/merge_changes.h"
 #include "server/merge_table.h"
+#include "server/metadata.h"
 
 typedef Pangolin__Store__V1__MergeOperation__Mode__Kind pang_merge_mode;
 typedef Pangolin__Store__V1__Strategy pang_strategy;
@@ -94,7 +95,7 @@ typedef struct {
     pang_name to;
     pang_rec_content *body;
     pang_content at;        /* what the target has at `to` now */
-    pang_str document;      /* of a merged table: to be written; empty: the body names it */
+    pang_folded document;   /* of a merged table: to be written; none: the body names it */
     pang_str document_base; /* the file that it follows */
     const pang_conflict *conflicts;
     size_t n_conflicts;

@@ -400,6 +400,7 @@ static pang_code in_own_memory(const pang_merge_task *task, pang_merge_item *ite
     pang_arena *arena = task->target->arena;
     pang_arena *own = task->kept == NULL ? NULL : pang_arena_new(TABLE_BYTES);
     pang_merge_outcome outcome = {0};
+    pang_str text;
     pang_view view = *task->target;
     pang_merge_task small = *task;
     if (task->kept != NULL && own == NULL)
@@ -412,7 +413,9 @@ static pang_code in_own_memory(const pang_merge_task *task, pang_merge_item *ite
     if (code == PANG_OK && !pang_merge_outcome_copy(&outcome, arena, ret))
         code = pang_fail_memory(err);
     if (code == PANG_OK && outcome.document != NULL)
-        code = pang_json_print(outcome.document, arena, &item->document, err);
+        code = pang_json_print(outcome.document, small.target->arena, &text, err);
+    if (code == PANG_OK && outcome.document != NULL)
+        code = pang_metadata_fold(task->state, text, arena, &item->document, err);
     pang_arena_free(own);
     return code;
 }

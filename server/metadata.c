@@ -9,7 +9,10 @@
 #include "server/zip.h"
 #include "server/state_internal.h"
 
-enum { DOCUMENT_MAX = PANG_OBJECT_MAX }; /* bytes of one document, expanded */
+enum {
+    DOCUMENT_MAX = PANG_OBJECT_MAX,   /* bytes of one document, expanded */
+    PACK_BYTES = 2 * PANG_OBJECT_MAX, /* memory for packing one */
+};
 
 static pang_code find_objects(pang_state *state, const pang_location *at, pang_objects **ret,
                               pang_err *err)
@@ -172,15 +175,35 @@ pang_code pang_new_file_put(pang_txn *txn, pang_new_file *file, pang_str bytes,
     return code;
 }
 
+pang_code pang_metadata_fold(pang_state *state, pang_str text, pang_arena *arena, pang_folded *ret,
+                             pang_err *err)
+{
+    pang_str packed;
+    pang_arena *own = pang_arena_new(PACK_BYTES);
+    pang_code code = own == NULL ? pang_fail_memory(err)
+                                 : pang_zip_pack(state->zip, text, own, &packed, err);
+    if (code == PANG_OK && !pang_arena_copy(arena, packed, &ret->bytes))
+        code = pang_fail_memory(err);
+    ret->size = text.len;
+    pang_arena_free(own);
+    return code;
+}
+
+pang_code pang_metadata_unfold(pang_state *state, const pang_folded *folded, pang_arena *arena,
+                               pang_str *ret, pang_err *err)
+{
+    return pang_zip_unpack(state->zip, folded->bytes, folded->size, arena, ret, err);
+}
+
 static pang_code put_record(pang_view *view, pang_state *state, const pang_env *env,
                             pang_str location, bool gzip, pang_str text, pang_id **ret_id,
                             pang_str *ret_key, pang_err *err)
 {
     pang_rec_metadata body = PANGOLIN__STORE__V1__METADATA__INIT;
-    pang_str packed = {0};
+    pang_folded packed = {0};
     pang_id *id = pang_arena_alloc(view->arena, sizeof *id);
     pang_code code = text.len <= DOCUMENT_MAX
-                         ? pang_zip_pack(state->zip, text, view->arena, &packed, err)
+                         ? pang_metadata_fold(state, text, view->arena, &packed, err)
                          : pang_fail(err, PANG_INVALID_ARGUMENT, "BadRequestException",
                                      "metadata document is too large: %zu bytes, at most %d",
                                      text.len, DOCUMENT_MAX);
@@ -190,8 +213,8 @@ static pang_code put_record(pang_view *view, pang_state *state, const pang_env *
     if (id == NULL || body.location == NULL)
         return pang_fail_memory(err);
     *id = pang_id_v7(env);
-    body.body = pang_bytes_of(packed);
-    body.size = text.len;
+    body.body = pang_bytes_of(packed.bytes);
+    body.size = packed.size;
     body.gzip = gzip;
     pang_str key = pang_key_metadata(&view->keys, view->catalog, *id);
     pang_txn_put(view->txn, PANG_KIND_METADATA, key, pang_record_pack(&body.base, view->arena));

@@ -18,6 +18,12 @@
 #include "server/shared.h"
 #include "server/state.h"
 
+/* A document's text, compressed. */
+typedef struct {
+    pang_str bytes;
+    size_t size; /* expanded; 0: none */
+} pang_folded;
+
 /* The document that a table's content names. Hot: no parse, no decompression, no copy.
  * ERRORS: DATA_LOSS (there is no such record), the store's. */
 PANG_MUST_CHECK pang_code pang_metadata_load(pang_view *view, pang_state *state,
@@ -61,6 +67,12 @@ PANG_MUST_CHECK pang_code pang_metadata_adopt(pang_view *view, pang_state *state
 /* A file's document, expanded where it is gzip. ERRORS: NOT_FOUND (as stat), INVALID_ARGUMENT. */
 PANG_MUST_CHECK pang_code pang_metadata_read_file(pang_state *state, const pang_location *at,
                                                   pang_arena *arena, pang_str *ret, pang_err *err);
+/* A text made small while it waits to be written, and back; *ret is in the arena.
+ * ERRORS: RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_metadata_fold(pang_state *state, pang_str text, pang_arena *arena,
+                                             pang_folded *ret, pang_err *err);
+PANG_MUST_CHECK pang_code pang_metadata_unfold(pang_state *state, const pang_folded *folded,
+                                               pang_arena *arena, pang_str *ret, pang_err *err);
 /* The text of a metadata record. ERRORS: DATA_LOSS, RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_metadata_unpack(pang_state *state, const pang_record *record,
                                                pang_arena *arena, pang_rec_metadata **ret_body,

@@ -10,10 +10,12 @@
 #include <string.h>
 
 #include "api/keys_versions.h"
+#include "server/commits.h"
 
 #include "pangolin/v1/branch.pb-c.h"
 #include "pangolin/v1/commit.pb-c.h"
 #include "pangolin/v1/merge.pb-c.h"
+#include "pangolin/v1/table.pb-c.h"
 
 enum {
     CALL_BYTES = 256 << 20, /* the default of call-memory */
@@ -162,7 +164,7 @@ static pang_code call(fixture *fx, pang_arena *arena, const char *method, const 
 
 typedef struct {
     pang_code code;
-    size_t changes;
+    size_t changes, bytes;
     char commit[PANG_ID_TEXT + 1];
 } merged;
 
@@ -185,6 +187,7 @@ static merged merge_with(fixture *fx, const char *source, Pangolin__V1__MergeKey
         ret.changes = out.operation->n_changes;
         (void)snprintf(ret.commit, sizeof ret.commit, "%s", out.operation->result_commit_id);
     }
+    ret.bytes = pang_arena_used(arena);
     pang_arena_free(arena);
     return ret;
 }
@@ -362,12 +365,105 @@ static void test_merge_many__rebased_and_selected(void **state)
     assert_int_equal(count(fx, FX_PREFIX "@part", 'a', "0"), LIMIT - 1);
 }
 
+static void set_property(fixture *fx, const char *prefix, const char *table, const char *name)
+{
+    pang_arena *arena = pang_arena_new(CALL_BYTES);
+    char *levels[] = {TEXT("ns")}, updates[128];
+    Pangolin__V1__CommitTableRequest in = PANGOLIN__V1__COMMIT_TABLE_REQUEST__INIT;
+    Pangolin__V1__CommitTableResponse out = PANGOLIN__V1__COMMIT_TABLE_RESPONSE__INIT;
+    unsigned runs;
+    pang_str keep;
+    (void)snprintf(updates, sizeof updates,
+                   "[{\"action\":\"set-properties\",\"updates\":{\"%s\":\"1\"}}]", name);
+    in.prefix = TEXT(prefix);
+    in.namespace_ = levels;
+    in.n_namespace_ = 1;
+    in.table = TEXT(table);
+    in.requirements = pang_bytes_of(PANG_STR("[]"));
+    in.updates = pang_bytes_of(pang_str_from(updates));
+    ok(fx, fx_call_in(fx, arena, "CommitTable", &in, &out, &runs, &keep, &fx->err));
+    pang_arena_free(arena);
+}
+
+/* Pages of the log and of whoever follows end before such commits fill the memory. */
+static void test_merge_many__pages_of_large_commits_are_short(void **state)
+{
+    fixture *fx = *state;
+    enum { COMMITS = PANG_LOG_LISTED_MAX / LIMIT + 2 };
+    size_t n = 0, pages = 0;
+    begin(fx, LIMIT);
+    for (int i = 0; i < COMMITS; i++)
+        write_all(fx, FX_PREFIX, SET, 0, LIMIT, i % 2 == 0 ? "1" : "2");
+    char token[512] = "";
+    do {
+        pang_arena *arena = pang_arena_new(CALL_BYTES);
+        Pangolin__V1__ListCommitsRequest in = PANGOLIN__V1__LIST_COMMITS_REQUEST__INIT;
+        Pangolin__V1__ListCommitsResponse out = PANGOLIN__V1__LIST_COMMITS_RESPONSE__INIT;
+        in.catalog = TEXT(FX_PREFIX);
+        in.name = TEXT("main");
+        if (token[0] != '\0') {
+            in._page_token_case = PANGOLIN__V1__LIST_COMMITS_REQUEST___PAGE_TOKEN_PAGE_TOKEN;
+            in.page_token = token;
+        }
+        ok(fx, call(fx, arena, "ListCommits", &in, &out));
+        n += out.n_commits;
+        pages++;
+        (void)snprintf(token, sizeof token, "%s", out.next_page_token);
+        pang_arena_free(arena);
+    } while (token[0] != '\0');
+    assert_int_equal(n, COMMITS + 3); /* the namespace, and two that made the assets */
+    assert_int_equal(pages, 2);
+    int64_t after = 0;
+    for (n = 0; n < COMMITS + 3;) {
+        pang_arena *arena = pang_arena_new(CALL_BYTES);
+        Pangolin__V1__PollCommitsRequest in = PANGOLIN__V1__POLL_COMMITS_REQUEST__INIT;
+        Pangolin__V1__PollCommitsResponse out = PANGOLIN__V1__POLL_COMMITS_RESPONSE__INIT;
+        in.catalog = TEXT(FX_PREFIX);
+        in._after_case = PANGOLIN__V1__POLL_COMMITS_REQUEST___AFTER_AFTER;
+        in.after = after;
+        ok(fx, call(fx, arena, "PollCommits", &in, &out));
+        assert_true(out.n_commits > 0 && out.n_commits < COMMITS + 3);
+        n += out.n_commits;
+        after = out.next;
+        pang_arena_free(arena);
+    }
+    assert_int_equal(n, COMMITS + 3);
+}
+
+/* Of tables that both sides changed the documents are joined in memory that each gives back. */
+static void test_merge_many__joined_tables_take_little_of_the_calls_memory(void **state)
+{
+    fixture *fx = *state;
+    enum { TABLES = 64, EACH = 22 << 10 };
+    char names[TABLES][16];
+    ok(fx, fx_create_namespace(fx, "ns"));
+    for (size_t i = 0; i < TABLES; i++) {
+        (void)snprintf(names[i], sizeof names[i], "t%zu", i);
+        ok(fx, fx_create_table(fx, "ns", names[i], NULL));
+    }
+    pang_arena_reset(fx->arena);
+    rfx_branch(fx, "dev", FX_PREFIX, 0);
+    for (size_t i = 0; i < TABLES; i++) {
+        set_property(fx, DEV, names[i], "d");
+        set_property(fx, FX_PREFIX, names[i], "m");
+    }
+    merged m = merge(fx, "dev");
+    ok(fx, m.code);
+    assert_int_equal(m.changes, TABLES);
+    assert_in_range(m.bytes, 1, TABLES * EACH);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_merge_many__##name, fx_setup, fx_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(as_many_as_fit),   TEST(more_are_merged_in_parts), TEST(of_all_kinds),
-        TEST(with_a_mode_each), TEST(rebased_and_selected),
+        TEST(as_many_as_fit),
+        TEST(more_are_merged_in_parts),
+        TEST(of_all_kinds),
+        TEST(with_a_mode_each),
+        TEST(rebased_and_selected),
+        TEST(pages_of_large_commits_are_short),
+        TEST(joined_tables_take_little_of_the_calls_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -214,6 +214,17 @@ static void test_txn__counters_are_no_condition_unless_checked(void **state)
     assert_int_equal(rig_peek(r, "n").value, 14);
 }
 
+/* However often: a commit may have fewer records than that. */
+static void test_txn__adds_to_one_counter_are_one(void **state)
+{
+    rig *r = *state;
+    pang_txn *txn = rig_begin(r, r->a);
+    for (int i = 0; i <= PANG_COMMIT_OPS_MAX; i++)
+        pang_txn_add(txn, PANG_STR("n"), i % 2 == 0 ? 3 : -1);
+    assert_int_equal(rig_commit(txn), PANG_OK);
+    assert_int_equal(rig_peek(r, "n").value, PANG_COMMIT_OPS_MAX + 3);
+}
+
 /* `own` is the store's only handle, `a` and `b` are two of many. */
 static void test_txn__counters_are_remembered_where_nobody_else_writes(void **state)
 {
@@ -540,6 +551,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_txn__many_keys_are_told_apart, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_txn__what_was_read_must_still_be_so, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_txn__reads_repeat, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(test_txn__adds_to_one_counter_are_one, set_up, tear_down),
     cmocka_unit_test_setup_teardown(test_txn__counters_are_no_condition_unless_checked, set_up,
                                     tear_down),
     cmocka_unit_test_setup_teardown(test_txn__counters_are_remembered_where_nobody_else_writes,
