@@ -328,6 +328,10 @@ ROWS = [
     Row("MaintenanceService/Undrop", "POST", "/api/v1/catalogs/{catalog}/undrop", WRITE,
         fresh="dropped", message={"name": "{catalog}"},
         body={"namespace": ["{namespace}"], "table": "{table}"}),
+    # who may make tables there may not read what was dropped, and is told of nothing
+    Row("MaintenanceService/Undrop", "POST", "/api/v1/catalogs/{catalog}/undrop", WRITE,
+        title="where s may create", fresh="dropped_in_third", message={"name": "{catalog}"},
+        absent=NONE, body={"namespace": ["third"], "table": "{table}"}),
     # ---- branches and tags: r may make experimental branches, w those that are merged, too ----
     Row("BranchService/ListBranches", "GET", "/api/v1/branches?catalog={catalog}", SEE,
         message={"catalog": "{catalog}"}),

@@ -321,10 +321,14 @@ class Fresh:
                                (namespace, names["table"]))
         return names
 
-    def dropped(self):
-        names = self.table()
-        self.world.a.admin.ask("DELETE", "/v1/lake/namespaces/sales/tables/" + names["table"])
+    def dropped(self, namespace="sales"):
+        names = self.table(namespace)
+        self.world.a.admin.ask("DELETE", "/v1/lake/namespaces/%s/tables/%s" %
+                               (namespace, names["table"]))
         return names
+
+    def dropped_in_third(self):
+        return self.dropped("third")
 
     def unregistered_beside(self):
         return self.unregistered("other")
