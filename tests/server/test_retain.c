@@ -12,6 +12,7 @@
 #include "server/care.h"
 #include "server/gc.h"
 #include "server/retain.h"
+#include "storage/faulty.h"
 
 #include "pangolin/v1/branch.pb-c.h"
 #include "pangolin/v1/catalog.pb-c.h"
@@ -244,6 +245,23 @@ static void test_retain__documents_go_with_the_last_state_that_names_them(void *
 
 /* ---- merges ---- */
 
+/* What a server that comes to the store now would read: the fixture's remembers states of the past.
+ * *ret is given back to `return_to`. */
+static void read_as_another(fixture *fx, pang_db **ret)
+{
+    pang_store *store;
+    *ret = fx->db;
+    ok(fx, pang_faulty_wrap(pang_db_store(fx->db), false, false, &store, &fx->err));
+    ok(fx, pang_db_open(store, &(pang_db_config){0}, &fx->db, &fx->err));
+}
+
+static void return_to(fixture *fx, pang_db *own)
+{
+    pang_arena_reset(fx->arena); /* transactions of the other */
+    pang_db_close(fx->db);
+    fx->db = own;
+}
+
 /* Who stands between two merges merges by the first of them: its mark stays, and with it what both
  * sides were there. */
 static void test_retain__marks_of_before_stay_for_who_stands_there(void **state)
@@ -261,6 +279,8 @@ static void test_retain__marks_of_before_stay_for_who_stands_there(void **state)
     age(fx, 100);
     mfx_do(fx, FX_PREFIX, "put:ns.w=1");
     assert_true(all_of(retain(fx, false).removed) > 0);
+    pang_db *own;
+    read_as_another(fx, &own);
     /* There t and g.k had come from dev, as 1: dev alone changed t since, and did not change g.k.
      */
     ok(fx, make_branch(fx, "two", "between"));
@@ -270,6 +290,7 @@ static void test_retain__marks_of_before_stay_for_who_stands_there(void **state)
     assert_true(mfx_run(fx, &m));
     assert_string_equal(mfx_show(fx, FX_PREFIX "@two"),
                         "ns ns.g ns.g.k=9 ns.g.m=2 ns.g.z=1 ns.t=2 ns.x=1");
+    return_to(fx, own);
 }
 
 /* On a branch that is hidden, but a base of two others: it had renamed what it dropped. The name of
