@@ -246,7 +246,7 @@ static pang_code show_changes(pang_view *view, const pang_commit_row *row, size_
     to->operations = pang_arena_alloc_n(view->arena, n, sizeof *to->operations);
     if (after == NULL || earlier == NULL || to->changes == NULL || to->operations == NULL)
         return pang_fail_memory(err);
-    pang_floor floor;
+    pang_floor floor = {0};
     pang_index renames = {.arena = view->arena};
     pang_code code = index_renames(commit, &renames, err);
     if (code == PANG_OK)

@@ -178,7 +178,7 @@ pang_code pang_new_file_put(pang_txn *txn, pang_new_file *file, pang_str bytes,
 pang_code pang_metadata_fold(pang_state *state, pang_str text, pang_arena *arena, pang_folded *ret,
                              pang_err *err)
 {
-    pang_str packed;
+    pang_str packed = {0};
     pang_arena *own = pang_arena_new(PACK_BYTES);
     pang_code code = own == NULL ? pang_fail_memory(err)
                                  : pang_zip_pack(state->zip, text, own, &packed, err);
