@@ -119,10 +119,18 @@ static pang_code resolve(pang_view *view, const pang_record *current, const pang
 
 bool pang_batch_new(pang_batch *b, pang_arena *arena, size_t n)
 {
+    b->arena = arena;
     b->n = n;
     b->refs = pang_arena_alloc_n(arena, n, sizeof *b->refs);
     b->records = pang_arena_alloc_n(arena, n, sizeof *b->records);
     return b->refs != NULL && b->records != NULL;
+}
+
+pang_code pang_batch_memory(size_t n, pang_arena **ret, pang_err *err)
+{
+    enum { FEW = 16, BYTES = 64 << 20 };
+    *ret = n <= FEW ? NULL : pang_arena_new(BYTES);
+    return n <= FEW || *ret != NULL ? PANG_OK : pang_fail_memory(err);
 }
 
 pang_code pang_batch_get(pang_view *view, pang_batch *b, pang_read_mode mode, pang_err *err)
@@ -155,7 +163,7 @@ static pang_code get_history(pang_view *view, size_t n, const pang_batch *curren
 {
     pang_batch wanted;
     size_t levels = view->n_levels;
-    if (!pang_batch_new(&wanted, view->arena, n * levels))
+    if (!pang_batch_new(&wanted, current->arena, n * levels))
         return pang_fail_memory(err);
     wanted.n = 0;
     for (size_t i = 0; i < n; i++)
@@ -174,7 +182,7 @@ static pang_code check_own(pang_view *view, size_t n, const pang_batch *current,
     pang_batch own;
     if (!view->writable)
         return PANG_OK;
-    if (!pang_batch_new(&own, view->arena, n))
+    if (!pang_batch_new(&own, current->arena, n))
         return pang_fail_memory(err);
     for (size_t i = 0; i < n; i++)
         own.refs[i] = current->refs[i * view->n_levels];
@@ -215,27 +223,44 @@ static pang_code get_plain(pang_view *view, pang_content *contents, size_t n, pa
     return code;
 }
 
-static pang_code get_through(pang_view *view, pang_content *contents, size_t n, pang_err *err)
+/* Batches, and the keys of all but the branch's own records, are in `arena`. */
+static pang_code read_through(pang_view *view, pang_arena *arena, pang_content *contents, size_t n,
+                              pang_err *err)
 {
     pang_batch current, history;
+    pang_view below = *view;
     size_t levels = view->n_levels;
-    if (!pang_batch_new(&current, view->arena, n * levels) ||
-        !pang_batch_new(&history, view->arena, n * levels))
+    below.keys.arena = arena;
+    if (!pang_batch_new(&current, arena, n * levels) ||
+        !pang_batch_new(&history, arena, n * levels))
         return pang_fail_memory(err);
     for (size_t i = 0; i < n; i++) {
         for (size_t level = 0; level < levels; level++) {
             size_t at = i * levels + level;
-            current.refs[at] = pang_content_current_ref(view, level, contents[i].name);
-            history.refs[at] = pang_content_history_ref(view, level, contents[i].name);
+            pang_view *of = level == 0 ? view : &below;
+            current.refs[at] = pang_content_current_ref(of, level, contents[i].name);
+            history.refs[at] = pang_content_history_ref(&below, level, contents[i].name);
         }
         contents[i].key = current.refs[i * levels].key;
     }
     pang_code code = pang_keys_status(&view->keys, err);
     if (code == PANG_OK)
+        code = pang_keys_status(&below.keys, err);
+    if (code == PANG_OK)
         code = pang_content_read_levels(view, n, &current, &history, err);
     for (size_t i = 0; code == PANG_OK && i < n; i++)
         code = resolve(view, &current.records[i * levels], &history.records[i * levels],
                        &contents[i], err);
+    return code;
+}
+
+static pang_code get_through(pang_view *view, pang_content *contents, size_t n, pang_err *err)
+{
+    pang_arena *own;
+    pang_code code = pang_batch_memory(n, &own, err);
+    if (code == PANG_OK)
+        code = read_through(view, own != NULL ? own : view->arena, contents, n, err);
+    pang_arena_free(own);
     return code;
 }
 

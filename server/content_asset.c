@@ -74,22 +74,36 @@ static pang_code find_plain(pang_view *view, const pang_id *assets, size_t n, pa
     return code;
 }
 
-static pang_code find_through(pang_view *view, const pang_id *assets, size_t n, pang_asset_at *ret,
-                              pang_err *err)
+/* Batches and their keys are in `arena`. */
+static pang_code read_through(pang_view *view, pang_arena *arena, const pang_id *assets, size_t n,
+                              pang_asset_at *ret, pang_err *err)
 {
     pang_batch current, history;
+    pang_view keyed = *view;
     size_t levels = view->n_levels;
-    if (!pang_batch_new(&current, view->arena, n * levels) ||
-        !pang_batch_new(&history, view->arena, n * levels))
+    keyed.keys.arena = arena;
+    if (!pang_batch_new(&current, arena, n * levels) ||
+        !pang_batch_new(&history, arena, n * levels))
         return pang_fail_memory(err);
     for (size_t i = 0; i < n; i++)
-        fill_refs(view, assets[i], &current.refs[i * levels], &history.refs[i * levels]);
-    pang_code code = pang_keys_status(&view->keys, err);
+        fill_refs(&keyed, assets[i], &current.refs[i * levels], &history.refs[i * levels]);
+    pang_code code = pang_keys_status(&keyed.keys, err);
     if (code == PANG_OK)
         code = pang_content_read_levels(view, n, &current, &history, err);
     for (size_t i = 0; code == PANG_OK && i < n; i++)
         code = resolve(view, &current.records[i * levels], &history.records[i * levels], &ret[i],
                        err);
+    return code;
+}
+
+static pang_code find_through(pang_view *view, const pang_id *assets, size_t n, pang_asset_at *ret,
+                              pang_err *err)
+{
+    pang_arena *own;
+    pang_code code = pang_batch_memory(n, &own, err);
+    if (code == PANG_OK)
+        code = read_through(view, own != NULL ? own : view->arena, assets, n, ret, err);
+    pang_arena_free(own);
     return code;
 }
 

@@ -10,6 +10,7 @@
 
 /* Refs that are read together, and what answers them. */
 typedef struct {
+    pang_arena *arena;
     pang_ref *refs;
     pang_record *records;
     size_t n;
@@ -20,6 +21,10 @@ bool pang_batch_new(pang_batch *b, pang_arena *arena, size_t n);
 /* In as few round trips as the store's bound allows: mostly one. */
 PANG_MUST_CHECK pang_code pang_batch_get(pang_view *view, pang_batch *b, pang_read_mode mode,
                                          pang_err *err);
+
+/* Memory for batches about n things, when these are so many that they shall not stay in the call's;
+ * NULL in *ret: the call's does. ERRORS: RESOURCE_EXHAUSTED. */
+PANG_MUST_CHECK pang_code pang_batch_memory(size_t n, pang_arena **ret, pang_err *err);
 
 /* Reads n things on all levels of a view: `current` and `history` hold refs and room for answers,
  * those of thing i from i * view->n_levels on. One get for current records, of which the branch's

@@ -565,6 +565,17 @@ static pang_code give_up(const run *r, pang_err *err)
     return pang_fail(err, PANG_UNAVAILABLE, NULL, "too many changes at once; try again");
 }
 
+/* Who asked for more than one call may have is told so: trying again is no use. */
+static pang_code tell_memory(const run *r, pang_code code, pang_err *err)
+{
+    if (code != PANG_RESOURCE_EXHAUSTED ||
+        !(pang_arena_failed(r->call.arena) || pang_arena_failed(r->request->arena)))
+        return code;
+    return pang_fail(err, code, NULL,
+                     "the request needs more memory than one may use (call-memory): do it in "
+                     "parts");
+}
+
 static pang_code run_unary(run *r, pang_err *err)
 {
     pang_code code = bind_message(r, r->request->message, err);
@@ -576,7 +587,7 @@ static pang_code run_unary(run *r, pang_err *err)
             return pang_fail(err, PANG_DEADLINE_EXCEEDED, NULL, "the deadline has passed");
         code = run_once(r, err);
         if (code != PANG_ABORTED)
-            return code;
+            return tell_memory(r, code, err);
         pang_count(r->call.server->counters, PANG_COUNT_RERUNS);
         if (r->call.attempt + 1 == PANG_TXN_TRIES)
             return give_up(r, err);

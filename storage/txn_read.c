@@ -12,6 +12,7 @@
  * fetched at once.
  */
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "storage/txn_internal.h"
@@ -38,6 +39,7 @@ typedef struct {
     bool *from_cache;
     question *questions;
     size_t n_questions;
+    void *room; /* what the arrays of a large one lie in; given back when it is answered */
 } reading;
 
 /* ---- touches ---- */
@@ -205,15 +207,11 @@ static pang_code check_guess(pang_txn *txn, const question *q, const pang_record
                      "a record changed while it was read");
 }
 
-/* Sends the questions in one get. Answers to the caller's refs go to rd->records. */
-static pang_code ask_store(reading *rd, question *questions, size_t n, pang_err *err)
+static pang_code ask_in(reading *rd, question *questions, size_t n, pang_ref *refs,
+                        pang_record *answers, pang_err *err)
 {
     pang_txn *txn = rd->txn;
     pang_db *db = txn->db;
-    pang_ref *refs = pang_arena_alloc_n(txn->arena, n, sizeof *refs);
-    pang_record *answers = pang_arena_alloc_n(txn->arena, n, sizeof *answers);
-    if (refs == NULL || answers == NULL)
-        return pang_fail_memory(err);
     for (size_t i = 0; i < n; i++)
         refs[i] = questions[i].guess != NULL
                       ? (pang_ref){.key = questions[i].guess->key, .mode = PANG_REF_EXACT}
@@ -232,6 +230,21 @@ static pang_code ask_store(reading *rd, question *questions, size_t n, pang_err 
         else if (check_guess(txn, &questions[i], &answers[i], err) != PANG_OK)
             code = PANG_ABORTED; /* the others are looked at too: one round for all the stale */
     }
+    return code;
+}
+
+/* Sends the questions in one get. Answers to the caller's refs go to rd->records. */
+static pang_code ask_store(reading *rd, question *questions, size_t n, pang_err *err)
+{
+    pang_ref few_refs[FEW];
+    pang_record few_answers[FEW];
+    if (n <= FEW)
+        return ask_in(rd, questions, n, few_refs, few_answers, err);
+    pang_record *answers = calloc(n, sizeof *answers + sizeof(pang_ref));
+    if (answers == NULL)
+        return pang_fail_memory(err);
+    pang_code code = ask_in(rd, questions, n, (pang_ref *)(void *)(answers + n), answers, err);
+    free(answers);
     return code;
 }
 
@@ -317,11 +330,13 @@ static pang_code finish_ceiling(reading *rd, size_t i, pang_err *err)
 
 static bool make_room(reading *rd)
 {
-    pang_txn *txn = rd->txn;
-    rd->hashes = pang_arena_alloc_n(txn->arena, rd->n, sizeof *rd->hashes);
-    rd->from_cache = pang_arena_alloc_n(txn->arena, rd->n, sizeof *rd->from_cache);
-    rd->questions = pang_arena_alloc_n(txn->arena, rd->n, sizeof *rd->questions);
-    return rd->hashes != NULL && rd->from_cache != NULL && rd->questions != NULL;
+    rd->room = calloc(rd->n, sizeof *rd->questions + sizeof *rd->hashes + sizeof *rd->from_cache);
+    if (rd->room == NULL)
+        return false;
+    rd->questions = rd->room;
+    rd->hashes = (uint64_t *)(void *)(rd->questions + rd->n);
+    rd->from_cache = (bool *)(rd->hashes + rd->n);
+    return true;
 }
 
 /* The cache has answers under their keys; one that was found above a key has a name that is none:
@@ -481,6 +496,16 @@ static pang_code finish_reads(reading *rd, pang_err *err)
     return PANG_OK;
 }
 
+static pang_code answer(reading *rd, pang_err *err)
+{
+    pang_db *db = rd->txn->db;
+    uint64_t changes = atomic_load(&db->cache.changes);
+    if (!answer_from_cache(rd))
+        return pang_fail_memory(err);
+    pang_code code = db->exclusive ? get_exclusive(rd, changes, err) : get_shared(rd, err);
+    return code != PANG_OK ? code : finish_reads(rd, err);
+}
+
 pang_code pang_txn_get(pang_txn *txn, const pang_ref *refs, size_t n, pang_read_mode mode,
                        pang_record *records, pang_err *err)
 {
@@ -504,11 +529,9 @@ pang_code pang_txn_get(pang_txn *txn, const pang_ref *refs, size_t n, pang_read_
     } else if (!make_room(&rd)) {
         return pang_fail_memory(err);
     }
-    uint64_t changes = atomic_load(&txn->db->cache.changes);
-    if (!answer_from_cache(&rd))
-        return pang_fail_memory(err);
-    pang_code code = txn->db->exclusive ? get_exclusive(&rd, changes, err) : get_shared(&rd, err);
-    return code != PANG_OK ? code : finish_reads(&rd, err);
+    pang_code code = answer(&rd, err);
+    free(rd.room);
+    return code;
 }
 
 pang_code pang_txn_get_one(pang_txn *txn, pang_str key, pang_record *ret, pang_err *err)
