@@ -6,7 +6,10 @@
 
 #include "server/undrop.h"
 
-enum { SUCCESSORS_MAX = 1024 }; /* rebases of one branch that are followed */
+enum {
+    SUCCESSORS_MAX = 1024,   /* rebases of one branch that are followed */
+    TABLE_BYTES = 256 << 20, /* memory for looking at one table */
+};
 
 /* ---- commits ---- */
 
@@ -105,22 +108,41 @@ static pang_code load_now(const pang_merge_task *task, const pang_merge_item *it
     return code == PANG_OK ? pang_json_parse(text, task->target->arena, ret, err) : code;
 }
 
-pang_code pang_again_judge(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+/* Why the source's state cannot come back; empty: it can. */
+static pang_code judge(const pang_merge_task *task, const pang_merge_item *item, pang_str *ret,
+                       pang_err *err)
 {
     pang_json *now;
     bool ours = true;
     const pang_rec_content *body = item->source.body;
-    if (task->base != NULL || task->state == NULL || !has_files(&item->source) ||
-        (pang_content_exists(&item->target) && pang_merge_same_value(body, item->target.body)))
-        return PANG_OK;
     pang_code code = load_now(task, item, &now, err);
     if (code == PANG_OK && now == NULL)
         code = pang_undrop_places(task->target, body, &ours, err);
     if (code == PANG_OK && !ours)
-        item->lost = PANG_STR("its place is another table's by now");
+        *ret = PANG_STR("its place is another table's by now");
     if (code != PANG_OK || !ours)
         return code;
-    return pang_undrop_files(task->target, task->state, body, now, &item->lost, err);
+    return pang_undrop_files(task->target, task->state, body, now, ret, err);
+}
+
+/* Documents are looked at in memory of their own: of many tables they would fill the call's. */
+pang_code pang_again_judge(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+{
+    pang_str lost = {0};
+    pang_view view = *task->target;
+    pang_merge_task small = *task;
+    if (task->base != NULL || task->state == NULL || !has_files(&item->source) ||
+        (pang_content_exists(&item->target) &&
+         pang_merge_same_value(item->source.body, item->target.body)))
+        return PANG_OK;
+    pang_arena *own = pang_arena_new(TABLE_BYTES);
+    view.arena = view.keys.arena = own;
+    small.target = &view;
+    pang_code code = own == NULL ? pang_fail_memory(err) : judge(&small, item, &lost, err);
+    if (code == PANG_OK && lost.len > 0 && !pang_arena_copy(task->target->arena, lost, &item->lost))
+        code = pang_fail_memory(err);
+    pang_arena_free(own);
+    return code;
 }
 
 /* ---- rebases ---- */
