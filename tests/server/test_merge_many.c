@@ -349,6 +349,48 @@ static void test_merge_many__with_a_mode_each(void **state)
     assert_int_equal(count(fx, FX_PREFIX, 'a', "1"), 2 * N);
 }
 
+static size_t list_conflicts(fixture *fx, const char *operation)
+{
+    pang_arena *arena = pang_arena_new(CALL_BYTES);
+    Pangolin__V1__ListMergeConflictsRequest in = PANGOLIN__V1__LIST_MERGE_CONFLICTS_REQUEST__INIT;
+    Pangolin__V1__ListMergeConflictsResponse out =
+        PANGOLIN__V1__LIST_MERGE_CONFLICTS_RESPONSE__INIT;
+    in.id = TEXT(operation);
+    ok(fx, call(fx, arena, "ListMergeConflicts", &in, &out));
+    size_t n = out.n_conflicts;
+    pang_arena_free(arena);
+    return n;
+}
+
+/* All wait as one operation; or one word decides them. */
+static void test_merge_many__that_conflict(void **state)
+{
+    fixture *fx = *state;
+    enum { N = LIMIT / 2 };
+    char operation[PANG_ID_TEXT + 1] = "";
+    begin(fx, N);
+    rfx_branch(fx, "dev", FX_PREFIX, 0);
+    write_all(fx, DEV, SET, 0, N, "1");
+    write_all(fx, FX_PREFIX, SET, 0, N, "2");
+    for (int decided = 0; decided < 2; decided++) {
+        pang_arena *arena = pang_arena_new(CALL_BYTES);
+        Pangolin__V1__MergeBranchesRequest in = PANGOLIN__V1__MERGE_BRANCHES_REQUEST__INIT;
+        Pangolin__V1__MergeBranchesResponse out = PANGOLIN__V1__MERGE_BRANCHES_RESPONSE__INIT;
+        in.catalog = TEXT(FX_PREFIX);
+        in.source_branch = TEXT("dev");
+        in.target_branch = TEXT("main");
+        in.default_mode = TEXT(decided ? "take_source" : "");
+        ok(fx, call(fx, arena, "MergeBranches", &in, &out));
+        if (!decided) {
+            assert_int_equal(out.conflicted->conflicts, N);
+            (void)snprintf(operation, sizeof operation, "%s", out.conflicted->operation_id);
+        }
+        pang_arena_free(arena);
+    }
+    assert_int_equal(list_conflicts(fx, operation), N);
+    assert_int_equal(count(fx, FX_PREFIX, 'a', "1"), N);
+}
+
 static void test_merge_many__rebased_and_selected(void **state)
 {
     fixture *fx = *state;
@@ -462,6 +504,7 @@ int main(void)
         TEST(more_are_merged_in_parts),
         TEST(of_all_kinds),
         TEST(with_a_mode_each),
+        TEST(that_conflict),
         TEST(rebased_and_selected),
         TEST(pages_of_large_commits_are_short),
         TEST(joined_tables_take_little_of_the_calls_memory),
