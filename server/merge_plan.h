@@ -82,6 +82,9 @@ typedef struct {
     pang_content source, target;
     struct {
         pang_content source, target;
+        /* Of an asset that was gone by then what it was before; else the same. It may have come
+         * back on both sides, by its id, as namespaces do not. */
+        pang_content source_was, target_was;
     } half[PANG_MERGE_PAIRS_MAX];
     /* Which of them is the newest: as to being there at all, to the value, to the name. */
     size_t base, value_base, name_base;

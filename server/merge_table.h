@@ -49,6 +49,10 @@ typedef struct {
                                      merge_kept.h; NULL: they are taken back with it */
 } pang_merge_table;
 
+/* In a map of columns: the target has no such column, since somebody decided against it. Each has a
+ * number of its own, which is never given out. */
+#define PANG_MERGE_NO_COLUMN(id) (INT32_MAX - (id))
+
 /* The four kinds that clients know. */
 typedef enum {
     PANG_CONFLICT_SCHEMA = 1,

@@ -10,7 +10,10 @@
 #include "server/metadata.h"
 #include "server/metrics.h"
 
-enum { TABLE_BYTES = 256 << 20 }; /* memory for merging one table */
+enum {
+    TABLE_BYTES = 256 << 20, /* memory for merging one table */
+    DISMISSED_MAX = 4096,    /* columns that are kept in mind */
+};
 
 #define NAMESPACE PANGOLIN__STORE__V1__KIND__KIND_NAMESPACE
 #define TABLE PANGOLIN__STORE__V1__KIND__KIND_TABLE
@@ -83,7 +86,7 @@ static pang_code show_fields(const pang_merge_task *task, pang_merge_item *item,
 static pang_code merge_record(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     const pang_merge_choice *choice = pang_merge_choice_of(task, item);
-    const pang_content *half = &item->half[item->value_base].source;
+    const pang_content *half = &item->half[item->value_base].source_was;
     const pang_rec_content *base = pang_content_exists(half) ? half->body : NULL;
     pang_field_conflicts conflicts = {.arena = task->target->arena};
     const pang_json *said = NULL;
@@ -178,30 +181,69 @@ static pang_code known_columns(const pang_merge_task *task, const pang_merge_ite
     return PANG_OK;
 }
 
+static int64_t last_column(const pang_merge_state *state)
+{
+    int64_t last = 0;
+    (void)pang_json_to_int64(pang_json_get(state->document, "last-column-id"), &last);
+    return last;
+}
+
+/* What the source added since the half and somebody decided against is no column of the target,
+ * which may have given out the same ids, or will. */
+static pang_code dismiss_columns(const pang_merge_task *task, pang_merge_item *item,
+                                 const pang_merge_state *half, pang_err *err)
+{
+    pang_merge_state source;
+    pang_code code = load(task, &item->source, &source, err);
+    if (code != PANG_OK)
+        return code;
+    int64_t from = last_column(half), to = last_column(&source);
+    item->columns_lost = to - from > DISMISSED_MAX;
+    if (to <= from || item->columns_lost)
+        return PANG_OK;
+    size_t n = item->n_columns;
+    int32_t *columns = pang_arena_alloc_n(task->target->arena, n + 2 * (size_t)(to - from),
+                                          sizeof *columns);
+    if (columns == NULL)
+        return pang_fail_memory(err);
+    if (n > 0)
+        memcpy(columns, item->columns, n * sizeof *columns);
+    for (int64_t id = from + 1; id <= to; id++) {
+        columns[n++] = (int32_t)id;
+        columns[n++] = PANG_MERGE_NO_COLUMN((int32_t)id);
+    }
+    item->columns = columns;
+    item->n_columns = n;
+    return PANG_OK;
+}
+
 pang_code pang_merge_keep_columns(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     pang_merge_table table = {0};
-    const pang_content *half = &item->half[item->value_base].source;
+    const pang_content *half = &item->half[item->value_base].source_was;
+    bool mapped = columns_of(item, 0) != NULL || columns_of(item, 1) != NULL;
     if (task->base == NULL || !pang_content_exists(&item->source) ||
-        !pang_content_exists(&item->target) || same_body(&item->source, &item->target) ||
-        (columns_of(item, 0) == NULL && columns_of(item, 1) == NULL))
+        !pang_content_exists(&item->target) || item->target.body->kind != TABLE ||
+        same_body(&item->source, &item->target) || (!mapped && item->fate != PANG_FATE_KEPT))
         return PANG_OK;
-    item->columns_lost = are_columns_lost(item) || task->state == NULL;
-    if (item->columns_lost || !pang_content_exists(half))
+    item->columns_lost = mapped && (are_columns_lost(item) || task->state == NULL);
+    if (item->columns_lost || task->state == NULL || !pang_content_exists(half))
         return PANG_OK;
     pang_code code = load(task, half, &table.source_half, err);
     if (code == PANG_OK)
         code = known_columns(task, item, &table, err);
     item->columns = table.columns;
     item->n_columns = table.n_columns;
+    if (code == PANG_OK && item->fate == PANG_FATE_KEPT)
+        code = dismiss_columns(task, item, &table.source_half, err);
     return code;
 }
 
 static pang_code set_up_table(const pang_merge_task *task, const pang_merge_item *item,
                               pang_merge_table *ret, pang_err *err)
 {
-    const pang_content *source_half = &item->half[item->value_base].source;
-    const pang_content *target_half = &item->half[item->value_base].target;
+    const pang_content *source_half = &item->half[item->value_base].source_was;
+    const pang_content *target_half = &item->half[item->value_base].target_was;
     *ret = (pang_merge_table){.state = task->state,
                               .env = task->env,
                               .txn = task->target->txn,
@@ -310,8 +352,8 @@ static pang_code unite_reserved(const pang_merge_task *task, pang_merge_item *it
 static pang_code outcome_key(const pang_merge_task *task, const pang_merge_item *item,
                              pang_str *ret, pang_err *err)
 {
-    const pang_content *const states[] = {&item->half[item->value_base].source, &item->source,
-                                          &item->half[item->value_base].target, &item->target};
+    const pang_content *const states[] = {&item->half[item->value_base].source_was, &item->source,
+                                          &item->half[item->value_base].target_was, &item->target};
     const pang_merge_choice *choice = pang_merge_choice_of(task, item);
     pang_buf key = {.arena = task->target->arena};
     pang_merge_table table = {0};
@@ -423,8 +465,8 @@ static pang_code in_own_memory(const pang_merge_task *task, pang_merge_item *ite
 static pang_code merge_table(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     pang_merge_outcome outcome;
-    if (task->state == NULL || !pang_content_exists(&item->half[item->value_base].source) ||
-        !pang_content_exists(&item->half[item->value_base].target) || are_columns_lost(item))
+    if (task->state == NULL || !pang_content_exists(&item->half[item->value_base].source_was) ||
+        !pang_content_exists(&item->half[item->value_base].target_was) || are_columns_lost(item))
         return no_base(task, item, err);
     pang_code code = in_own_memory(task, item, find_outcome, &outcome, err);
     if (code != PANG_OK)
@@ -441,8 +483,8 @@ static pang_code merge_table(const pang_merge_task *task, pang_merge_item *item,
 static pang_code take_table(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     pang_merge_outcome outcome;
-    if (task->state == NULL || !pang_content_exists(&item->half[item->value_base].source) ||
-        !pang_content_exists(&item->half[item->value_base].target))
+    if (task->state == NULL || !pang_content_exists(&item->half[item->value_base].source_was) ||
+        !pang_content_exists(&item->half[item->value_base].target_was))
         return PANG_OK; /* nothing in common: the source's own document */
     pang_code code = in_own_memory(task, item, take_source, &outcome, err);
     if (code != PANG_OK)
@@ -480,8 +522,8 @@ pang_code pang_merge_take_value(const pang_merge_task *task, pang_merge_item *it
 
 pang_code pang_merge_value(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
-    const pang_content *base = &item->half[item->value_base].source;
-    const pang_content *of_target = &item->half[item->value_base].target;
+    const pang_content *base = &item->half[item->value_base].source_was;
+    const pang_content *of_target = &item->half[item->value_base].target_was;
     if (same_body(&item->source, base) || same_body(&item->source, &item->target)) {
         pang_code code = keep_value(task, item, err);
         return code == PANG_OK ? pang_merge_keep_columns(task, item, err) : code;

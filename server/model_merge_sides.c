@@ -233,11 +233,18 @@ static void check_map(pang_merging *m)
         pang_merging_add(m, columns, pair);
     }
     pang_merging_put(m, details, "columns", columns);
-    pang_merging_conflict(m, PANG_CONFLICT_SCHEMA, details,
-                          "column %" PRId32 " of the source has id %" PRId32 " in the target since "
-                          "an earlier merge: data of the source merges again once the source is "
-                          "rebased",
-                          merge->columns[0], merge->columns[1]);
+    if (merge->columns[1] == PANG_MERGE_NO_COLUMN(merge->columns[0]))
+        pang_merging_conflict(m, PANG_CONFLICT_SCHEMA, details,
+                              "column %" PRId32 " of the source was decided against in an earlier "
+                              "merge: data of the source merges again once the source is rebased",
+                              merge->columns[0]);
+    else
+        pang_merging_conflict(
+            m, PANG_CONFLICT_SCHEMA, details,
+            "column %" PRId32 " of the source has id %" PRId32 " in the target since "
+            "an earlier merge: data of the source merges again once the source is "
+            "rebased",
+            merge->columns[0], merge->columns[1]);
 }
 
 void pang_merging_check_sides(pang_merging *m)

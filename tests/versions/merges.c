@@ -336,6 +336,9 @@ static void half_outcomes(model *m, const item *source, const item *half, const 
     if (!half->exists) { /* made on both sides */
         if (merge_value(m, source, &m->states[0], &m->states[0], &after))
             add_outcome(to, MERGED, &after);
+        after = *target; /* by what it was before it was dropped */
+        if (merge_value(m, source, half, half, &after))
+            add_outcome(to, MERGED, &after);
         return;
     }
     bool fits = merge_name(source, half, &after);
@@ -491,7 +494,8 @@ static void join_states(merging *g, int i)
     const item *source = &g->source->items[i], *target = &g->target->items[i];
     item *after = &g->after.items[i];
     int what = 0;
-    after->renumbered = after->renumbered || source->renumbered || target->renumbered;
+    after->renumbered = after->renumbered || source->renumbered || target->renumbered ||
+                        (g->decided[i] == BY_TARGET && source->n_columns > 0);
     if (source->state == 0 || is_known(source, target) || g->decided[i] == LEFT_OUT ||
         (!g->items[i].held && after->state == 0))
         return;

@@ -245,6 +245,29 @@ static void test_found__the_map_of_columns_outlives_other_merges(void **state)
     close_world(w);
 }
 
+/* What somebody decided against has ids that mean something else in the target. */
+static void test_found__columns_that_were_decided_against(void **state)
+{
+    world *w = open_world();
+    item x = {0}, s = {0};
+    (void)state;
+    make_branches(w, three, 2);
+    add_column(w, "s", &s, 1, 3);
+    add_column(w, "x", &x, 2, 3);
+    assert_int_equal(real_create_branch(w, "t", "x", true, NULL, 0), PANG_OK);
+    merge_by(w, "x", "s", "default.t1", "take_target");
+    set(w, "x", 1, 1, 7);
+    must_merge(w, "x", "s");
+    shows(w, "s", "space default\ntable default.t1 #1 p1=v7 c1\n");
+    must_merge(w, "s", "t");
+    shows(w, "t", "space default\ntable default.t1 #1 p1=v7 c1\n");
+    add_rows(w, "x", 1, 1);
+    must_conflict(w, "x", "s");
+    add_rows(w, "s", 1, 2);
+    must_conflict(w, "s", "t");
+    close_world(w);
+}
+
 /* ---- selections ---- */
 
 /* The target was made before the table that a selection dropped. */
@@ -359,6 +382,29 @@ static void test_found__taken_after_all(void **state)
     close_world(w);
 }
 
+/* A drop that both sides took back: they have what it was before in common. */
+static void test_found__a_drop_that_both_took_back(void **state)
+{
+    static const char *const names[] = {"dev"};
+    world *w = open_world();
+    commit drop;
+    merge_call main = {.target = "main"}, dev = {.target = "dev"};
+    (void)state;
+    set(w, "main", 1, 1, 1);
+    assert_int_equal(real_drop_table(w, "main", 0, 1), PANG_OK);
+    assert_int_equal(real_log(w, "main", &drop, 1), 1);
+    make_branches(w, names, 1);
+    real_again(w, REVERT, drop.id, &main);
+    real_again(w, REVERT, drop.id, &dev);
+    assert_int_equal(main.code, PANG_OK);
+    assert_int_equal(dev.code, PANG_OK);
+    set(w, "main", 1, 2, 2);
+    set(w, "dev", 1, 3, 3);
+    must_merge(w, "dev", "main");
+    shows(w, "main", "space default\ntable default.t1 #1 p1=v1 p2=v2 p3=v3\n");
+    close_world(w);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -370,12 +416,14 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_found__what_is_left_out_keeps_the_map_of_columns),
         cmocka_unit_test(test_found__the_map_of_columns_is_passed_on),
         cmocka_unit_test(test_found__the_map_of_columns_outlives_other_merges),
+        cmocka_unit_test(test_found__columns_that_were_decided_against),
         cmocka_unit_test(test_found__a_drop_on_a_selection),
         cmocka_unit_test(test_found__a_namespace_of_a_selection_of_its_own),
         cmocka_unit_test(test_found__marks_of_a_selection_are_passed_on),
         cmocka_unit_test(test_found__a_namespace_that_was_left_out),
         cmocka_unit_test(test_found__a_namespace_made_anew_by_both),
         cmocka_unit_test(test_found__taken_after_all),
+        cmocka_unit_test(test_found__a_drop_that_both_took_back),
     };
     the_url = test_url(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
