@@ -98,17 +98,20 @@ static pang_merge_has brought(const marking *m, pang_point from, const pang_merg
                               bool direct)
 {
     pang_merge_thing thing = pang_merge_thing_of(item);
-    if (item->fate == PANG_FATE_LEFT_OUT || lacks_columns(item) || (!direct && item->n_columns > 0))
+    if (item->fate == PANG_FATE_LEFT_OUT || lacks_columns(item))
         return (pang_merge_has){0};
     if (direct)
         return (pang_merge_has){.sequence = from.sequence};
-    return pang_merge_contained(&m->task->base->source, m->of_source, m->n_of_source, from.branch,
-                                &thing);
+    pang_merge_has ret = pang_merge_contained(&m->task->base->source, m->of_source, m->n_of_source,
+                                              from.branch, &thing);
+    const exception *of = ret.mark == NULL ? NULL : pang_merge_exception(ret.mark->body, &thing);
+    bool twice = item->n_columns > 0 && of != NULL && of->n_columns > 0;
+    return twice ? (pang_merge_has){0} : ret;
 }
 
 /* Of what this merge was about. */
 static pang_code add_planned(const marking *m, pang_rec_merge_mark *mark,
-                             const pang_rec_merge_mark *old, bool direct)
+                             const pang_rec_merge_mark *old, const pang_rec_merge_mark *also)
 {
     pang_code code = PANG_OK;
     for (size_t i = 0; code == PANG_OK && i < m->plan->n; i++) {
@@ -119,9 +122,10 @@ static pang_code add_planned(const marking *m, pang_rec_merge_mark *mark,
             return code;
         one.columns = (int32_t *)(uintptr_t)item->columns;
         one.n_columns = item->n_columns;
-        /* How columns of a third branch read in the target is not known: it is asked anew. */
+        /* Columns of a third branch that have other ids in the source, and again others in the
+         * target, are asked for anew. */
         if (item->fate == PANG_FATE_LEFT_OUT || lacks_columns(item) ||
-            (!direct && item->n_columns > 0))
+            (item->n_columns > 0 && find_exception(also, &one) != NULL))
             one = left_out(&one, old);
         if (one.left_out || one.n_columns > 0)
             code = add_exception(m, mark, &one);
@@ -157,8 +161,7 @@ static bool still_holds(const exception *one, const pang_rec_merge_mark *old, ui
 /* What the mark before this one excepts and this merge was not about, and what the source's own
  * mark does (`also`; NULL: there is none). */
 static pang_code fill_exceptions(const marking *m, pang_point from, pang_rec_merge_mark *mark,
-                                 const pang_rec_merge_mark *old, const pang_rec_merge_mark *also,
-                                 bool direct)
+                                 const pang_rec_merge_mark *old, const pang_rec_merge_mark *also)
 {
     size_t n_old = old == NULL ? 0 : old->n_exceptions;
     size_t n_also = also == NULL ? 0 : also->n_exceptions;
@@ -166,7 +169,7 @@ static pang_code fill_exceptions(const marking *m, pang_point from, pang_rec_mer
                                           sizeof(exception *));
     if (mark->exceptions == NULL)
         return pang_fail_memory(m->err);
-    pang_code code = add_planned(m, mark, old, direct);
+    pang_code code = add_planned(m, mark, old, also);
     for (size_t i = 0; code == PANG_OK && i < n_also; i++)
         code = add_also(m, from, mark, also->exceptions[i], old);
     for (size_t i = 0; code == PANG_OK && i < n_old; i++)
@@ -295,10 +298,9 @@ static pang_code raise_things(const marking *m, pang_point from, pang_rec_merge_
         code = about(m, item, &one);
         one.left_out = true;
         one.from_sequence = now.sequence; /* and into 0: this commit */
-        one.columns = direct       ? (int32_t *)(uintptr_t)item->columns
-                      : of != NULL ? of->columns
-                                   : NULL;
-        one.n_columns = direct ? item->n_columns : of != NULL ? of->n_columns : 0;
+        bool other = item->n_columns == 0 && of != NULL;
+        one.columns = other ? of->columns : (int32_t *)(uintptr_t)item->columns;
+        one.n_columns = other ? of->n_columns : item->n_columns;
         if (code == PANG_OK)
             code = set_exception(m, mark, &one);
         *ret_changed = true;
@@ -354,7 +356,7 @@ static pang_code put_mark(const marking *m, pang_point from, const pang_rec_merg
     *mark = (pang_rec_merge_mark)PANGOLIN__STORE__V1__MERGE_MARK__INIT;
     *ret = mark;
     mark->from_sequence = from.sequence;
-    code = fill_exceptions(m, from, mark, old, also, direct);
+    code = fill_exceptions(m, from, mark, old, also);
     if (code == PANG_OK)
         code = raise_things(m, from, mark, direct, &changed);
     if (code == PANG_OK)

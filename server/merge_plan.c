@@ -147,22 +147,6 @@ static pang_code read_at(const pang_merge_task *task, pang_point at, pang_merge_
     return code == PANG_OK ? read_states(&view, items, n, ret, err) : code;
 }
 
-/* What an asset was, where it is gone; purged ones have nothing left. */
-static pang_code look_before(const pang_merge_task *task, const pang_merge_item *item,
-                             const pang_content *half, pang_content *ret, pang_err *err)
-{
-    *ret = *half;
-    if (pang_id_is_nil(item->asset) || half->body == NULL || !half->body->dropped ||
-        half->body->purged)
-        return PANG_OK;
-    ret->body = pang_arena_alloc(task->target->arena, sizeof *ret->body);
-    if (ret->body == NULL)
-        return pang_fail_memory(err);
-    *ret->body = *half->body;
-    ret->body->dropped = false;
-    return PANG_OK;
-}
-
 /* Halves of namespaces say nothing where a side is a selection that did not hold the name by then:
  * what it has by that name is not that. But a source that did nothing since brings nothing. */
 static pang_code forget_not_held(const pang_merge_task *task, pang_merge_item *const *items,
@@ -199,13 +183,6 @@ static pang_code read_halves(const pang_merge_task *task, pang_merge_item *const
             items[i]->half[k].target = scratch[i];
         if (code == PANG_OK && pang_id_is_nil(items[0]->asset))
             code = forget_not_held(task, items, n, k, scratch, err);
-        for (size_t i = 0; code == PANG_OK && i < n; i++) {
-            code = look_before(task, items[i], &items[i]->half[k].source,
-                               &items[i]->half[k].source_was, err);
-            if (code == PANG_OK)
-                code = look_before(task, items[i], &items[i]->half[k].target,
-                                   &items[i]->half[k].target_was, err);
-        }
     }
     return code;
 }
@@ -464,6 +441,13 @@ static size_t newest(const pang_merge_item *item, origin_fn *origin)
     return best;
 }
 
+/* Gone, and it is known what it was; of purged ones nothing is left. */
+static bool was_before(const pang_merge_item *item, const pang_content *half)
+{
+    return !pang_id_is_nil(item->asset) && half->body != NULL && half->body->dropped &&
+           !half->body->purged;
+}
+
 /* The same of its value or name, of which one that does not have it says nothing; where none has
  * it, what it was before it was dropped. */
 static size_t newest_of_it(const pang_merge_item *item, origin_fn *origin)
@@ -471,14 +455,47 @@ static size_t newest_of_it(const pang_merge_item *item, origin_fn *origin)
     size_t best = item->n_pairs, was = 0;
     for (size_t i = 0; i < item->n_pairs; i++) {
         const pang_content *half = &item->half[i].source;
-        if (pang_content_exists(&item->half[i].source_was) &&
-            !pang_content_exists(&item->half[was].source_was))
+        if (was_before(item, half) && !was_before(item, &item->half[was].source))
             was = i;
         if (pang_content_exists(half) &&
             (best == item->n_pairs || origin(half) > origin(&item->half[best].source)))
             best = i;
     }
     return best < item->n_pairs ? best : was;
+}
+
+static pang_code look_before(const pang_merge_task *task, const pang_merge_item *item,
+                             const pang_content *half, const pang_content **ret, pang_err *err)
+{
+    *ret = half;
+    if (!was_before(item, half))
+        return PANG_OK;
+    pang_content *was = pang_arena_alloc(task->target->arena, sizeof *was);
+    pang_rec_content *body = pang_arena_alloc(task->target->arena, sizeof *body);
+    if (was == NULL || body == NULL)
+        return pang_fail_memory(err);
+    *was = *half;
+    *body = *half->body;
+    body->dropped = false;
+    was->body = body;
+    *ret = was;
+    return PANG_OK;
+}
+
+static pang_code find_bases(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+{
+    item->base = newest(item, pang_content_origin);
+    item->value_base = newest_of_it(item, pang_content_value_origin);
+    item->name_base = newest_of_it(item, pang_content_name_origin);
+    const pang_content *halves[] = {
+        &item->half[item->value_base].source, &item->half[item->value_base].target,
+        &item->half[item->name_base].source, &item->half[item->name_base].target};
+    const pang_content **found[] = {&item->value_half.source, &item->value_half.target,
+                                    &item->name_half.source, &item->name_half.target};
+    pang_code code = PANG_OK;
+    for (size_t i = 0; code == PANG_OK && i < 4; i++)
+        code = look_before(task, item, halves[i], found[i], err);
+    return code;
 }
 
 static bool same_place(const pang_content *a, const pang_content *b)
@@ -502,8 +519,8 @@ static bool source_is_old(const pang_merge_item *item)
 {
     return both_gone(&item->source, &item->half[item->base].source) ||
            (pang_content_exists(&item->half[item->base].source) &&
-            same_place(&item->source, &item->half[item->name_base].source_was) &&
-            same_body(&item->source, &item->half[item->value_base].source_was));
+            same_place(&item->source, item->name_half.source) &&
+            same_body(&item->source, item->value_half.source));
 }
 
 /* The target did not change it, and what it has is what the source's change was made on. */
@@ -512,11 +529,10 @@ static bool target_is_base(const pang_merge_item *item)
     const pang_content *target = &item->half[item->base].target;
     if (both_gone(&item->target, target))
         return !pang_content_exists(&item->half[item->base].source);
-    return pang_content_exists(target) &&
-           same_place(&item->target, &item->half[item->name_base].target_was) &&
-           same_place(&item->target, &item->half[item->name_base].source_was) &&
-           same_body(&item->target, &item->half[item->value_base].target_was) &&
-           same_body(&item->target, &item->half[item->value_base].source_was);
+    return pang_content_exists(target) && same_place(&item->target, item->name_half.target) &&
+           same_place(&item->target, item->name_half.source) &&
+           same_body(&item->target, item->value_half.target) &&
+           same_body(&item->target, item->value_half.source);
 }
 
 static bool never_was(const pang_merge_item *item, const pang_content *side)
@@ -556,7 +572,7 @@ static pang_code take(const pang_merge_task *task, pang_merge_item *item, bool f
 /* Both have it under names of which at least one is new. False: two new names. */
 static bool merge_names(pang_merge_item *item)
 {
-    const pang_content *base = &item->half[item->name_base].source_was;
+    const pang_content *base = item->name_half.source;
     pang_name source = item->source.name, target = item->target.name;
     item->to = target;
     if (pang_merge_same_name(source, target))
@@ -572,7 +588,7 @@ static bool merge_names(pang_merge_item *item)
 static pang_code two_names(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     pang_arena *arena = task->target->arena;
-    const pang_content *base = &item->half[item->name_base].source_was;
+    const pang_content *base = item->name_half.source;
     pang_str was = {0}, source = pang_merge_key_text(arena, item->source.name);
     pang_str target = pang_merge_key_text(arena, item->target.name);
     if (pang_content_exists(base))
@@ -608,9 +624,6 @@ static pang_code decide(const pang_merge_task *task, const pang_merge_plan *plan
     pang_strategy strategy = choice == NULL ? PANGOLIN__STORE__V1__STRATEGY__STRATEGY_UNSPECIFIED
                                             : choice->strategy;
     item->fate = PANG_FATE_UNCHANGED;
-    item->base = newest(item, pang_content_origin);
-    item->value_base = newest_of_it(item, pang_content_value_origin);
-    item->name_base = newest_of_it(item, pang_content_name_origin);
     item->not_held = is_not_held(task, item);
     if (source_is_old(item) || same_state(&item->source, &item->target) || item->not_held)
         return pang_merge_keep_columns(task, item, err);
@@ -651,7 +664,8 @@ static pang_code add_item(const pang_merge_task *task, pang_merge_plan *plan, pa
     if (item == NULL)
         return pang_fail_memory(err);
     *ret = item;
-    return read_items(task, plan, plan->n - 1, err);
+    pang_code code = read_items(task, plan, plan->n - 1, err);
+    return code == PANG_OK ? find_bases(task, item, err) : code;
 }
 
 pang_code pang_merge_add_space(const pang_merge_task *task, pang_merge_plan *plan, pang_name name,
@@ -709,6 +723,8 @@ pang_code pang_merge_plan_make(const pang_merge_task *task, pang_merge_plan *ret
         code = list_items(task, ret, err);
     if (code == PANG_OK)
         code = read_items(task, ret, 0, err);
+    for (size_t i = 0; code == PANG_OK && i < ret->n; i++)
+        code = find_bases(task, ret->items[i], err);
     for (size_t i = 0; code == PANG_OK && i < ret->n; i++)
         code = decide(task, ret, ret->items[i], err);
     if (code == PANG_OK)

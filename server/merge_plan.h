@@ -82,12 +82,14 @@ typedef struct {
     pang_content source, target;
     struct {
         pang_content source, target;
-        /* Of an asset that was gone by then what it was before; else the same. It may have come
-         * back on both sides, by its id, as namespaces do not. */
-        pang_content source_was, target_was;
     } half[PANG_MERGE_PAIRS_MAX];
     /* Which of them is the newest: as to being there at all, to the value, to the name. */
     size_t base, value_base, name_base;
+    /* Of these the halves, of an asset that was gone by then what it was before: it may have come
+     * back on both sides, by its id, as namespaces do not. */
+    struct {
+        const pang_content *source, *target;
+    } value_half, name_half;
     pang_merge_fate fate;
     bool forced;   /* taken because somebody said so, whatever the target has */
     bool not_held; /* a side shows a selection, and this is none of it */

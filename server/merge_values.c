@@ -86,7 +86,7 @@ static pang_code show_fields(const pang_merge_task *task, pang_merge_item *item,
 static pang_code merge_record(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     const pang_merge_choice *choice = pang_merge_choice_of(task, item);
-    const pang_content *half = &item->half[item->value_base].source_was;
+    const pang_content *half = item->value_half.source;
     const pang_rec_content *base = pang_content_exists(half) ? half->body : NULL;
     pang_field_conflicts conflicts = {.arena = task->target->arena};
     const pang_json *said = NULL;
@@ -220,7 +220,7 @@ static pang_code dismiss_columns(const pang_merge_task *task, pang_merge_item *i
 pang_code pang_merge_keep_columns(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     pang_merge_table table = {0};
-    const pang_content *half = &item->half[item->value_base].source_was;
+    const pang_content *half = item->value_half.source;
     bool mapped = columns_of(item, 0) != NULL || columns_of(item, 1) != NULL;
     if (task->base == NULL || !pang_content_exists(&item->source) ||
         !pang_content_exists(&item->target) || item->target.body->kind != TABLE ||
@@ -242,8 +242,8 @@ pang_code pang_merge_keep_columns(const pang_merge_task *task, pang_merge_item *
 static pang_code set_up_table(const pang_merge_task *task, const pang_merge_item *item,
                               pang_merge_table *ret, pang_err *err)
 {
-    const pang_content *source_half = &item->half[item->value_base].source_was;
-    const pang_content *target_half = &item->half[item->value_base].target_was;
+    const pang_content *source_half = item->value_half.source;
+    const pang_content *target_half = item->value_half.target;
     *ret = (pang_merge_table){.state = task->state,
                               .env = task->env,
                               .txn = task->target->txn,
@@ -352,8 +352,8 @@ static pang_code unite_reserved(const pang_merge_task *task, pang_merge_item *it
 static pang_code outcome_key(const pang_merge_task *task, const pang_merge_item *item,
                              pang_str *ret, pang_err *err)
 {
-    const pang_content *const states[] = {&item->half[item->value_base].source_was, &item->source,
-                                          &item->half[item->value_base].target_was, &item->target};
+    const pang_content *const states[] = {item->value_half.source, &item->source,
+                                          item->value_half.target, &item->target};
     const pang_merge_choice *choice = pang_merge_choice_of(task, item);
     pang_buf key = {.arena = task->target->arena};
     pang_merge_table table = {0};
@@ -465,8 +465,8 @@ static pang_code in_own_memory(const pang_merge_task *task, pang_merge_item *ite
 static pang_code merge_table(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     pang_merge_outcome outcome;
-    if (task->state == NULL || !pang_content_exists(&item->half[item->value_base].source_was) ||
-        !pang_content_exists(&item->half[item->value_base].target_was) || are_columns_lost(item))
+    if (task->state == NULL || !pang_content_exists(item->value_half.source) ||
+        !pang_content_exists(item->value_half.target) || are_columns_lost(item))
         return no_base(task, item, err);
     pang_code code = in_own_memory(task, item, find_outcome, &outcome, err);
     if (code != PANG_OK)
@@ -483,8 +483,8 @@ static pang_code merge_table(const pang_merge_task *task, pang_merge_item *item,
 static pang_code take_table(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     pang_merge_outcome outcome;
-    if (task->state == NULL || !pang_content_exists(&item->half[item->value_base].source_was) ||
-        !pang_content_exists(&item->half[item->value_base].target_was))
+    if (task->state == NULL || !pang_content_exists(item->value_half.source) ||
+        !pang_content_exists(item->value_half.target))
         return PANG_OK; /* nothing in common: the source's own document */
     pang_code code = in_own_memory(task, item, take_source, &outcome, err);
     if (code != PANG_OK)
@@ -522,8 +522,8 @@ pang_code pang_merge_take_value(const pang_merge_task *task, pang_merge_item *it
 
 pang_code pang_merge_value(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
-    const pang_content *base = &item->half[item->value_base].source_was;
-    const pang_content *of_target = &item->half[item->value_base].target_was;
+    const pang_content *base = item->value_half.source;
+    const pang_content *of_target = item->value_half.target;
     if (same_body(&item->source, base) || same_body(&item->source, &item->target)) {
         pang_code code = keep_value(task, item, err);
         return code == PANG_OK ? pang_merge_keep_columns(task, item, err) : code;

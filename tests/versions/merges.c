@@ -358,16 +358,14 @@ static void anew_outcomes(model *m, const item *source, const item *target, cons
 {
     static const bases nothing = {.n = 1};
     bases found = find_bases(m, source, target, all_of);
-    bool gone = false, there = source->kind != NAMESPACE;
-    for (int i = 0; i < found.n; i++) {
+    bool gone = false;
+    for (int i = 0; i < found.n; i++)
         gone = gone || !m->states[found.list[i]].exists;
-        there = there || m->states[found.list[i]].exists;
-    }
     if (gone && source->kind == NAMESPACE)
         value_outcomes(m, source, target, nothing, named, name_fits, to);
-    if (there)
-        value_outcomes(m, source, target, find_bases(m, source, target, values_of), named,
-                       name_fits, to);
+    /* An older base may have had it. */
+    value_outcomes(m, source, target, find_bases(m, source, target, values_of), named, name_fits,
+                   to);
 }
 
 static void item_outcomes(model *m, const item *source, const item *target, outcomes *to)

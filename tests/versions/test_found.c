@@ -255,12 +255,13 @@ static void test_found__columns_that_were_decided_against(void **state)
     add_column(w, "s", &s, 1, 3);
     add_column(w, "x", &x, 2, 3);
     assert_int_equal(real_create_branch(w, "t", "x", true, NULL, 0), PANG_OK);
+    set(w, "t", 1, 2, 8);
     merge_by(w, "x", "s", "default.t1", "take_target");
     set(w, "x", 1, 1, 7);
     must_merge(w, "x", "s");
     shows(w, "s", "space default\ntable default.t1 #1 p1=v7 c1\n");
     must_merge(w, "s", "t");
-    shows(w, "t", "space default\ntable default.t1 #1 p1=v7 c1\n");
+    shows(w, "t", "space default\ntable default.t1 #1 p1=v7 p2=v8 c1\n");
     add_rows(w, "x", 1, 1);
     must_conflict(w, "x", "s");
     add_rows(w, "s", 1, 2);
