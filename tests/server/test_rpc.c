@@ -537,6 +537,8 @@ static void test_streams__who_takes_nothing_is_ended(void **state)
     talk_begin(&h->client, REFLECT, NO_MS, &t);
     for (int i = 0; i < ASKED; i++)
         talk_send(&t, (pang_str){(char *)packed, len}, false);
+    for (int ms = 0; pang_dispatch_in_flight(h->dispatcher) == 0 && ms < PATIENCE_MS; ms++)
+        sleep_ms(1);
     for (int ms = 0; pang_dispatch_in_flight(h->dispatcher) > 0 && ms < PATIENCE_MS; ms++)
         sleep_ms(1);
     assert_int_equal(pang_dispatch_in_flight(h->dispatcher), 0);
