@@ -16,9 +16,10 @@ shift
 bash "$here/install.sh" "$kind"
 folder=$(mktemp -d /tmp/pang-mongo-XXXXXX)
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+# In place of the shell, so that what is stopped is the server.
 case $kind in
-java) java -Xmx1g -cp "$cache/mongo-java:$cache/mongo-java/jars/*" Server "$port" ;;
-ferretdb) "$cache/ferretdb" "$port" "$folder" ;;
+java) exec java -Xmx1g -cp "$cache/mongo-java:$cache/mongo-java/jars/*" Server "$port" ;;
+ferretdb) exec "$cache/ferretdb" "$port" "$folder" ;;
 *) exit 2 ;;
 esac >"$folder/log" 2>&1 &
 server=$!
