@@ -499,6 +499,9 @@ static void join_states(merging *g, int i)
         return;
     if (within_states(&target->all, &source->all) && g->decided[i] == BY_MERGING)
         return;
+    /* Ids that the target gave out are not given out again. */
+    if (g->decided[i] == BY_SOURCE && target->last_column > after->last_column)
+        after->last_column = target->last_column;
     if (is_new(&source->values, &target->values, g->decided[i]))
         what |= CHANGES_VALUE;
     if (is_new(&source->names, &target->names, g->decided[i]))
