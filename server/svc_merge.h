@@ -44,6 +44,11 @@ bool pang_merge_is_branch(const pang_view *view);
 PANG_MUST_CHECK pang_code pang_merge_check_types(pang_view *from, const pang_view *into,
                                                  pang_err *err);
 
+/* The same of what `from` was made from, as far as `into` has not the same: of a branch of `type`
+ * that is to hold it. ERRORS: FAILED_PRECONDITION, naming the branch. */
+PANG_MUST_CHECK pang_code pang_merge_check_passed(pang_view *from, pang_view *into,
+                                                  const char *type, pang_err *err);
+
 /* Opens the target, which is a branch, and the source, which shows a point from now on: of a branch
  * as of now, or as of the call's first attempt. ERRORS: INVALID_ARGUMENT, NOT_FOUND,
  * FAILED_PRECONDITION. */

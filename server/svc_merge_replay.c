@@ -105,6 +105,10 @@ static pang_code set_up(pang_merge_run *m, pang_err *err)
                          PANG_STR_ARG(m->old.ref_name));
     pang_code code = pang_merge_check_types(&m->onto, &m->old, err);
     if (code == PANG_OK)
+        code = pang_merge_check_passed(&m->onto, &m->old, m->old.ref->type, err);
+    if (code == PANG_OK) /* what is replayed is the branch's own from then on */
+        code = pang_merge_check_passed(&m->old, &m->onto, m->old.ref->type, err);
+    if (code == PANG_OK)
         code = pang_branch_hold(&m->old, old, &sequence, err);
     if (code == PANG_OK)
         code = pang_branch_settle(&m->onto, err);

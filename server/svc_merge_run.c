@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "server/common.h"
 #include "server/merge_kept.h"
 #include "server/shared.h"
 #include "server/svc_names.h"
@@ -99,28 +100,73 @@ static pang_code find_last(pang_view *view, pang_id *branch, pang_rec_branch **r
     return code;
 }
 
+/* Whether what is, or was, of the branch was tried out only; a branch that ended as experimental
+ * stays so. *ret_name: what it is called, or was last. */
+static pang_code is_tried_out(pang_view *view, pang_id branch, bool *ret, const char **ret_name,
+                              pang_err *err)
+{
+    pang_rec_ref *ref = NULL;
+    pang_rec_branch *body = NULL;
+    pang_code code = find_last(view, &branch, &body, err);
+    if (code == PANG_OK)
+        code = pang_ref_find(view, pang_str_from(body->name), &ref, err);
+    if (code != PANG_OK)
+        return code;
+    bool of_it = ref != NULL && pang_id_equal(pang_id_of(ref->branch), branch);
+    *ret = of_it ? strcmp(ref->type, "experimental") == 0 : body->experimental;
+    *ret_name = body->name;
+    return PANG_OK;
+}
+
 /* What was tried out does not get where what counts is, unless somebody says that it counts. */
 pang_code pang_merge_check_types(pang_view *from, const pang_view *into, pang_err *err)
 {
-    pang_rec_ref *ref = from->ref;
-    pang_rec_branch *body = NULL;
-    pang_id branch = from->levels[0].branch;
-    if (!pang_merge_is_branch(from)) { /* a tag, a commit: of which branch? */
-        pang_code code = find_last(from, &branch, &body, err);
-        if (code == PANG_OK)
-            code = pang_ref_find(from, pang_str_from(body->name), &ref, err);
-        if (code != PANG_OK)
-            return code;
-    }
-    bool of_it = ref != NULL && pang_id_equal(pang_id_of(ref->branch), branch);
-    bool tried_out = of_it ? strcmp(ref->type, "experimental") == 0
-                           : body != NULL && body->experimental; /* it ended as one */
-    if (!tried_out || strcmp(into->ref->type, "experimental") == 0)
+    const char *name = "";
+    bool tried_out = false;
+    pang_code code = PANG_OK;
+    if (strcmp(into->ref->type, "experimental") == 0)
         return PANG_OK;
+    if (pang_merge_is_branch(from))
+        tried_out = strcmp(from->ref->type, "experimental") == 0;
+    else /* a tag, a commit: of which branch? */
+        code = is_tried_out(from, from->levels[0].branch, &tried_out, &name, err);
+    if (code != PANG_OK || !tried_out)
+        return code;
     return pang_fail(err, PANG_FAILED_PRECONDITION, PANG_MERGE_REASON,
                      "an experimental branch is not merged into \"%" PANG_STR_FMT
                      "\", which is none: promote it first",
                      PANG_STR_ARG(into->ref_name));
+}
+
+/* How many of the source's points hold something that the target's chain does not. */
+static size_t points_beyond(const pang_chain *from, const pang_chain *into)
+{
+    pang_common common = pang_common_point(from, into);
+    if (!common.met)
+        return from->n;
+    return common.in_a + (from->points[common.in_a].sequence > common.at.sequence);
+}
+
+pang_code pang_merge_check_passed(pang_view *from, pang_view *into, const char *type, pang_err *err)
+{
+    pang_chain chain, other;
+    if (strcmp(type, "experimental") == 0)
+        return PANG_OK;
+    pang_code code = pang_chain_of(from, &chain, err);
+    if (code == PANG_OK)
+        code = pang_chain_of(into, &other, err);
+    size_t n = code == PANG_OK ? points_beyond(&chain, &other) : 0;
+    for (size_t i = 1; code == PANG_OK && i < n; i++) {
+        const char *name = "";
+        bool tried_out = false;
+        code = is_tried_out(from, chain.points[i].branch, &tried_out, &name, err);
+        if (code == PANG_OK && tried_out)
+            code = pang_fail(err, PANG_FAILED_PRECONDITION, PANG_MERGE_REASON,
+                             "\"%" PANG_STR_FMT "\" has what it was made from with it, the "
+                             "experimental branch \"%s\", which is not merged: promote that first",
+                             PANG_STR_ARG(from->ref_name), name);
+    }
+    return code;
 }
 
 pang_code pang_merge_run_open(pang_merge_run *m, const char *source, const char *target,
@@ -146,6 +192,8 @@ pang_code pang_merge_run_open(pang_merge_run *m, const char *source, const char 
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                          "\"%s\" is not merged into itself", source);
     code = pang_merge_check_types(&m->source, &m->target, err);
+    if (code == PANG_OK)
+        code = pang_merge_check_passed(&m->source, &m->target, m->target.ref->type, err);
     return code == PANG_OK && pang_merge_is_branch(&m->source) ? pin_source(m, err) : code;
 }
 

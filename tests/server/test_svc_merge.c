@@ -69,14 +69,30 @@ static const char *get(fixture *fx, const char *prefix, const char *ns, const ch
     return NULL;
 }
 
-static void branch(fixture *fx, const char *name, const char *type)
+static void branch_of(fixture *fx, const char *name, const char *type, const char *from)
 {
     Pangolin__V1__CreateBranchRequest in = PANGOLIN__V1__CREATE_BRANCH_REQUEST__INIT;
     Pangolin__V1__CreateBranchResponse out;
     in.catalog = TEXT(FX_PREFIX);
+    in.from = TEXT(from);
     in.name = TEXT(name);
     in.branch_type = TEXT(type);
     ok(fx, fx_call(fx, "CreateBranch", &in, &out));
+}
+
+static void branch(fixture *fx, const char *name, const char *type)
+{
+    branch_of(fx, name, type, "main");
+}
+
+static void promote(fixture *fx, const char *name)
+{
+    Pangolin__V1__UpdateBranchRequest in = PANGOLIN__V1__UPDATE_BRANCH_REQUEST__INIT;
+    Pangolin__V1__UpdateBranchResponse out;
+    in.catalog = TEXT(FX_PREFIX);
+    in.branch = TEXT(name);
+    in.branch_type = TEXT("ingest");
+    ok(fx, fx_call(fx, "UpdateBranch", &in, &out));
 }
 
 static void delete_branch(fixture *fx, const char *name)
@@ -522,6 +538,31 @@ static void test_merge__sides_that_are_none_are_refused(void **state)
     ok(fx, merge(fx, "main", "try", &out)); /* the other way round nothing is in the way */
 }
 
+/* What was tried out is not made to count by a branch of it, nor by one that shares it. */
+static void test_merge__what_a_branch_was_made_from_is_looked_at(void **state)
+{
+    fixture *fx = *state;
+    merge_out out;
+    branch(fx, "try", "experimental");
+    set(fx, FX_PREFIX "@try", "a", "k", "1");
+    branch_of(fx, "over", "ingest", "try");
+    branch_of(fx, "far", "ingest", "over");
+    rfx_tag(fx, "point", FX_PREFIX "@far", 0);
+    refused(fx, merge(fx, "over", "main", &out), PANG_FAILED_PRECONDITION, "\"try\"");
+    refused(fx, merge(fx, "far", "main", &out), PANG_FAILED_PRECONDITION, "\"try\"");
+    refused(fx, merge(fx, "point", "main", &out), PANG_FAILED_PRECONDITION, "\"try\"");
+    set(fx, FX_PREFIX "@far", "b", "k", "2");
+    ok(fx, merge(fx, "far", "over", &out)); /* both hold the same of it */
+    set(fx, FX_PREFIX "@try", "a", "k", "3");
+    branch_of(fx, "later", "ingest", "try");
+    refused(fx, merge(fx, "later", "over", &out), PANG_FAILED_PRECONDITION, "\"try\"");
+    promote(fx, "try");
+    ok(fx, merge(fx, "later", "over", &out));
+    ok(fx, merge(fx, "over", "main", &out));
+    assert_string_equal(get(fx, MAIN, "a", "k"), "3");
+    assert_string_equal(get(fx, MAIN, "b", "k"), "2");
+}
+
 static void test_merge__goes_into_protected_branches(void **state)
 {
     fixture *fx = *state;
@@ -688,6 +729,7 @@ int main(void)
         TEST(a_target_that_is_gone_leaves_only_giving_up),
         TEST(what_is_no_operation_or_anothers_is_not_found),
         TEST(sides_that_are_none_are_refused),
+        TEST(what_a_branch_was_made_from_is_looked_at),
         TEST(goes_into_protected_branches),
         TEST(sources_may_be_points),
         TEST(wishes_are_checked),
