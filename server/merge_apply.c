@@ -9,6 +9,7 @@
 
 #include "server/locations.h"
 #include "server/metadata.h"
+#include "server/model_view.h"
 #include "server/shared.h"
 
 enum { DOCUMENT_BYTES = 256 << 20 }; /* memory for one document as a tree */
@@ -81,7 +82,10 @@ static pang_code write_tree(const pang_merge_task *task, pang_merge_item *item, 
         code = pang_metadata_write(view, task->state, task->env, &file, text, &document, err);
     if (code != PANG_OK)
         return code;
-    pang_model_facts_of(tree, &facts);
+    if (body->kind == PANGOLIN__STORE__V1__KIND__KIND_VIEW)
+        pang_model_view_facts_of(tree, &facts);
+    else
+        pang_model_facts_of(tree, &facts);
     body->metadata_location = pang_arena_cstr(view->arena, file.location);
     body->uuid = pang_arena_cstr(view->arena, facts.table_uuid);
     if (body->metadata_location == NULL || body->uuid == NULL)

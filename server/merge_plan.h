@@ -11,7 +11,7 @@
  *     else what the target holds is not what the source's change was made on, and they are merged.
  *  3. Name and value merge apart: a rename on one side meets a change on the other.
  *  4. Values by kind: namespaces' properties and generic assets' fields one by one, tables by
- *     merge_table.h, views not at all.
+ *     merge_table.h, views by model_view_merge.h.
  *  5. Gone on one side and changed on the other is a conflict; so are two new names, one name for
  *     two assets, and a namespace gone on one side while the other made something in it.
  *  6. Namespaces have their names only: made on both sides they are one, and the target's id stays.

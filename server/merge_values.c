@@ -9,6 +9,7 @@
 #include "server/merge_plan.h"
 #include "server/metadata.h"
 #include "server/metrics.h"
+#include "server/model_view_merge.h"
 
 enum {
     TABLE_BYTES = 256 << 20, /* memory for merging one table */
@@ -102,23 +103,6 @@ static pang_code merge_record(const pang_merge_task *task, pang_merge_item *item
 }
 
 /* ---- documents ---- */
-
-static pang_code conflict_of_view(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
-{
-    pang_arena *arena = task->target->arena;
-    pang_json *details = pang_json_object(arena), *names = pang_json_array(arena);
-    if (details == NULL || names == NULL ||
-        !pang_json_append(names, pang_json_str(PANG_STR("view"), arena)) ||
-        !pang_json_set(details, "conflicting_properties", names))
-        return pang_fail_memory(err);
-    return pang_merge_add_conflict(task, item, PANG_CONFLICT_METADATA, details,
-                                   pang_arena_printf(arena,
-                                                     "both sides replaced the view %" PANG_STR_FMT,
-                                                     PANG_STR_ARG(item->key)),
-                                   err);
-}
-
-/* ---- tables ---- */
 
 static pang_code load(const pang_merge_task *task, const pang_content *from, pang_merge_state *ret,
                       pang_err *err)
@@ -264,16 +248,21 @@ static pang_code set_up_table(const pang_merge_task *task, const pang_merge_item
 static pang_code no_base(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     pang_arena *arena = task->target->arena;
-    pang_json *details = pang_json_object(arena), *partitions = pang_json_array(arena);
-    if (details == NULL || partitions == NULL ||
-        !pang_json_set(details, "overlapping_partitions", partitions))
+    bool is_view = item->target.body->kind == VIEW;
+    pang_json *details = pang_json_object(arena), *list = pang_json_array(arena);
+    if (details == NULL || list == NULL ||
+        (is_view &&
+         !pang_json_append(list, pang_json_str(PANG_STR("current-version-id"), arena))) ||
+        !pang_json_set(details, is_view ? "conflicting_properties" : "overlapping_partitions",
+                       list))
         return pang_fail_memory(err);
-    return pang_merge_add_conflict(task, item, PANG_CONFLICT_DATA, details,
-                                   pang_arena_printf(arena,
-                                                     "both sides changed the table %" PANG_STR_FMT
-                                                     ", and what it was before that is not known",
-                                                     PANG_STR_ARG(item->key)),
-                                   err);
+    return pang_merge_add_conflict(
+        task, item, is_view ? PANG_CONFLICT_METADATA : PANG_CONFLICT_DATA, details,
+        pang_arena_printf(arena,
+                          "both sides changed the %s %" PANG_STR_FMT
+                          ", and what it was before that is not known",
+                          is_view ? "view" : "table", PANG_STR_ARG(item->key)),
+        err);
 }
 
 /* A person's values for properties that conflict: as if both sides had set them. */
@@ -389,8 +378,12 @@ static pang_code run_merger(const pang_merge_task *task, const pang_merge_item *
     if (code != PANG_OK)
         return code;
     table.kept = kept;
-    pang_count(task->counters, PANG_COUNT_MERGED_TABLES);
-    code = pang_merge_table_run(&table, ret, err);
+    if (item->target.body->kind == VIEW) {
+        code = pang_model_view_merge(&table, ret, err);
+    } else {
+        pang_count(task->counters, PANG_COUNT_MERGED_TABLES);
+        code = pang_merge_table_run(&table, ret, err);
+    }
     if (code == PANG_OK && ret->n_conflicts == 0 && ret->document == NULL && choice != NULL &&
         choice->value != NULL)
         ret->document = (pang_json *)(uintptr_t)table.target.document;
@@ -427,7 +420,11 @@ static pang_code take_source(const pang_merge_task *task, const pang_merge_item 
 {
     pang_merge_table table;
     pang_code code = set_up_table(task, item, &table, err);
-    return code == PANG_OK ? pang_merge_table_take_source(&table, &ret->document, err) : code;
+    if (code != PANG_OK)
+        return code;
+    return item->target.body->kind == VIEW
+               ? pang_model_view_take_source(&table, &ret->document, err)
+               : pang_merge_table_take_source(&table, &ret->document, err);
 }
 
 typedef pang_code outcome_fn(const pang_merge_task *task, const pang_merge_item *item,
@@ -462,7 +459,7 @@ static pang_code in_own_memory(const pang_merge_task *task, pang_merge_item *ite
     return code;
 }
 
-static pang_code merge_table(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+static pang_code merge_document(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     pang_merge_outcome outcome;
     if (task->state == NULL || !pang_content_exists(item->value_half.source) ||
@@ -480,7 +477,7 @@ static pang_code merge_table(const pang_merge_task *task, pang_merge_item *item,
     return unite_reserved(task, item, err);
 }
 
-static pang_code take_table(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
+static pang_code take_document(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     pang_merge_outcome outcome;
     if (task->state == NULL || !pang_content_exists(item->value_half.source) ||
@@ -513,10 +510,10 @@ pang_code pang_merge_take_value(const pang_merge_task *task, pang_merge_item *it
     }
     if (item->body->kind == NAMESPACE && pang_content_exists(&item->target))
         item->body->asset = item->target.body->asset;
-    if (item->body->kind == TABLE && (!item->plain || task->back) &&
+    if ((item->body->kind == TABLE || item->body->kind == VIEW) && (!item->plain || task->back) &&
         pang_content_exists(&item->target) &&
         !pang_merge_same_value(item->source.body, item->target.body))
-        return take_table(task, item, err);
+        return take_document(task, item, err);
     return PANG_OK;
 }
 
@@ -542,9 +539,8 @@ pang_code pang_merge_value(const pang_merge_task *task, pang_merge_item *item, p
     item->body->value_origin = 0;
     switch (item->target.body->kind) {
     case TABLE:
-        return merge_table(task, item, err);
     case VIEW:
-        return conflict_of_view(task, item, err);
+        return merge_document(task, item, err);
     default:
         return merge_record(task, item, err);
     }

@@ -26,6 +26,7 @@ static pang_code merge_parts(pang_merging *m, pang_err *err)
         return code;
     pang_merging_specs(m);
     pang_merging_properties(m);
+    pang_merging_location(m);
     pang_merging_refs(m);
     pang_merging_keys(m);
     return failed(m) ? pang_fail_memory(err) : PANG_OK;
@@ -64,16 +65,6 @@ static pang_code build(pang_merging *m, pang_model_merged *ret, pang_err *err)
     return PANG_OK;
 }
 
-/* The last conflict says how many were not told. */
-static void count_untold(pang_merging *m)
-{
-    if (m->more == 0)
-        return;
-    pang_conflict *last = &m->conflicts[m->n_conflicts - 1];
-    last->description = pang_arena_printf(m->arena, "%" PANG_STR_FMT " (and %zu more)",
-                                          PANG_STR_ARG(last->description), m->more);
-}
-
 pang_code pang_model_merge(const pang_merge_table *merge, bool data_changed, pang_model_merged *ret,
                            pang_err *err)
 {
@@ -89,7 +80,7 @@ pang_code pang_model_merge(const pang_merge_table *merge, bool data_changed, pan
         code = build(&m, &result, &own);
     if (code == PANG_OK)
         result.left_behind = pang_merging_left_behind(&m);
-    count_untold(&m);
+    pang_merging_count_untold(&m);
     if (code == PANG_OK && failed(&m))
         code = pang_fail_memory(&own);
     if (code != PANG_OK) {

@@ -35,7 +35,7 @@ static void merge_one(pang_merging *m, wanted *w, pang_str name)
     const pang_json *s = property(&m->source, name), *sh = property(&m->source_half, name);
     const pang_json *t = property(&m->target, name), *th = property(&m->target_half, name);
     pang_merging_choice choice = pang_merging_choose(s, sh, t, th);
-    bool is_mapping = pang_str_equal(name, MAPPING);
+    bool is_mapping = !m->of_view && pang_str_equal(name, MAPPING);
     pang_json *merged = NULL;
     if (choice == PANG_MERGING_TARGET)
         return;
@@ -60,7 +60,7 @@ static void merge_one(pang_merging *m, wanted *w, pang_str name)
             PANG_STR_ARG(pang_merging_shown(m, s)), PANG_STR_ARG(pang_merging_shown(m, t)));
 }
 
-static void merge_location(pang_merging *m)
+void pang_merging_location(pang_merging *m)
 {
     const pang_json *s = pang_json_get(m->source.doc, "location");
     const pang_json *sh = pang_json_get(m->source_half.doc, "location");
@@ -98,5 +98,4 @@ void pang_merging_properties(pang_merging *m)
         pang_merging_put(m, pang_merging_update(m, "set-properties"), "updates", w.updates);
     if (w.removals != NULL)
         pang_merging_put(m, pang_merging_update(m, "remove-properties"), "removals", w.removals);
-    merge_location(m);
 }

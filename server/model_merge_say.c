@@ -102,6 +102,15 @@ void pang_merging_conflict(pang_merging *m, pang_conflict_type type, pang_json *
                                                      details_text(m, details)};
 }
 
+void pang_merging_count_untold(pang_merging *m)
+{
+    if (m->more == 0)
+        return;
+    pang_conflict *last = &m->conflicts[m->n_conflicts - 1];
+    last->description = pang_arena_printf(m->arena, "%" PANG_STR_FMT " (and %zu more)",
+                                          PANG_STR_ARG(last->description), m->more);
+}
+
 pang_str pang_merging_shown(pang_merging *m, const pang_json *value)
 {
     pang_str text;

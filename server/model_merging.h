@@ -2,7 +2,8 @@
  * Model, inside: one merge of two documents. Each part looks at the four documents, says what
  * conflicts, and adds updates of the kind that engines send; the target's document with those
  * updates is the merged one, so ids, limits and checks are those of a commit.
- * Called by the model_merge*.c files only. Threads and lifetime: as server/model.h.
+ * Called by the model_merge*.c files and model_view_merge.c only. Threads and lifetime: as
+ * server/model.h.
  *
  * Running out of memory is remembered (m->failed) and reported at the end, as in model_build.h.
  */
@@ -53,6 +54,7 @@ typedef struct {
     pang_json *updates;
     pang_conflict *conflicts;
     size_t n_conflicts, more; /* told, and not told */
+    bool of_view;             /* of a view: only what model_view_merge.c uses is filled in */
     bool failed;
 } pang_merging;
 
@@ -61,6 +63,8 @@ typedef struct {
 /* Adds a conflict. `details` is an object, made by the next three; NULL: none. */
 void pang_merging_conflict(pang_merging *m, pang_conflict_type type, pang_json *details,
                            const char *fmt, ...) PANG_PRINTF(4, 5);
+/* The last conflict says how many were not told. */
+void pang_merging_count_untold(pang_merging *m);
 /* Details of a column: its three values as the sides have them, each may be NULL. */
 pang_json *pang_merging_about_column(pang_merging *m, const pang_model_column *base,
                                      const pang_model_column *source,
@@ -122,8 +126,9 @@ PANG_MUST_CHECK pang_code pang_merging_schema(pang_merging *m, pang_err *err);
 /* model_merge_specs.c: specs and orders; and their maps, once there is a merged document. */
 void pang_merging_specs(pang_merging *m);
 void pang_merging_map_specs(pang_merging *m, const pang_json *merged);
-/* model_merge_properties.c: properties and the location. */
+/* model_merge_properties.c */
 void pang_merging_properties(pang_merging *m);
+void pang_merging_location(pang_merging *m);
 /* model_merge_mapping.c: name mappings, as structures. The texts are strings of source, its half,
  * target, its half. *ret is the merged text, a string; NULL when they conflict or one is no
  * mapping. */

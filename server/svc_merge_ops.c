@@ -161,8 +161,8 @@ static pang_code read_strategy(const char *text, pang_strategy *ret, pang_err *e
 /* Whether a conflict is about properties alone: what is no property has no value to be set to. */
 static bool is_of_properties(const pang_json *names)
 {
-    static const char *const others[] = {"name", "view", "table-uuid", "current-snapshot-id",
-                                         "format-version"};
+    static const char *const others[] = {"name", "current-version-id", "table-uuid",
+                                         "current-snapshot-id", "format-version"};
     for (size_t i = 0; i < pang_json_size(names); i++) {
         pang_str name;
         if (!pang_json_to_str(pang_json_at(names, i), &name))
