@@ -25,6 +25,7 @@ enum {
     PIECE_COMMITS = 32,  /* passed on before permission is asked again */
     WAIT_MAX_S = 25,     /* of one call; less than a call may take */
     WAIT_MARGIN_MS = 1000,
+    LOOK_MEMORY = 64 << 20, /* of one piece */
     BEAT_DEFAULT_S = 15,
     BEAT_MAX_S = 3600,
 };
@@ -188,55 +189,118 @@ static pang_code wait_of(const pang_call *call, int32_t timeout_s, int64_t *ret_
     return PANG_OK;
 }
 
-/* A call that runs again goes on where it began: what landed meanwhile is what it waited for. */
-static pang_code keep_begin(pang_call *call, const follower *f, pang_err *err)
+/* What attempts of one call share: where it is, and when it ends. */
+typedef struct {
+    uint64_t after;
+    int64_t until_ms;
+} kept_wait;
+
+static pang_code open_wait(pang_call *call, const poll_in *in, follower *f, int64_t *ret_until_ms,
+                           pang_err *err)
 {
-    if (!f->begun || call->carried != NULL || call->lasting == NULL)
-        return PANG_OK;
-    uint64_t *begin = pang_arena_alloc(call->lasting, sizeof *begin);
-    if (begin == NULL)
-        return pang_fail_memory(err);
-    *begin = f->after;
-    call->carried = begin;
+    const kept_wait *kept = call->carried;
+    f->in = (asked){
+        in->catalog, in->after_commit,
+        in->branch,  in->author,
+        in->table,   in->_after_case == PANGOLIN__V1__POLL_COMMITS_REQUEST___AFTER_AFTER,
+        in->after};
+    if (kept == NULL)
+        return wait_of(call, in->timeout, ret_until_ms, err);
+    f->begun = true;
+    f->after = kept->after;
+    *ret_until_ms = kept->until_ms;
     return PANG_OK;
 }
 
+static pang_code keep_wait(pang_call *call, const follower *f, int64_t until_ms, pang_err *err)
+{
+    kept_wait *kept = call->carried;
+    if (call->lasting == NULL)
+        return PANG_OK;
+    if (kept == NULL)
+        kept = pang_arena_alloc(call->lasting, sizeof *kept);
+    if (kept == NULL)
+        return pang_fail_memory(err);
+    *kept = (kept_wait){f->after, until_ms};
+    call->carried = kept;
+    return PANG_OK;
+}
+
+/* One look in memory and a transaction of its own: what it read is known to hold when it returns,
+ * and is forgotten with the next look. */
+static pang_code look_apart(pang_call *call, follower *f, pang_arena *scratch, pang_err *err)
+{
+    pang_arena *arena = call->arena;
+    pang_txn *txn = call->txn;
+    pang_arena_reset(scratch);
+    call->arena = scratch;
+    call->txn = pang_txn_begin(call->server->db, call->tenant_key, call->deadline_ms, scratch);
+    pang_code code = call->txn == NULL ? pang_fail_memory(err) : PANG_OK;
+    if (code == PANG_OK)
+        code = look(call, f, PIECE_COMMITS, err);
+    if (code == PANG_OK)
+        code = pang_txn_finish(call->txn, err);
+    call->arena = arena;
+    call->txn = txn;
+    return code;
+}
+
+static bool goes_on(const pang_call *call, int64_t until_ms)
+{
+    return pang_env_mono_ms(call->server->env) < until_ms && !stops(call) &&
+           !pang_call_cancelled(call);
+}
+
+/* Passes by what is not asked for, and sleeps where there is nothing. *ret: there is something to
+ * say, of commits or of a failure; the call's own transaction, which is older, cannot say it. */
+static pang_code wait_apart(pang_call *call, follower *f, int64_t until_ms, bool *ret,
+                            pang_err *err)
+{
+    pang_arena *scratch = pang_arena_new(LOOK_MEMORY);
+    pang_err ignored;
+    pang_code code = scratch == NULL ? pang_fail_memory(err) : PANG_OK;
+    while (code == PANG_OK && !*ret && goes_on(call, until_ms)) {
+        pang_code looked = look_apart(call, f, scratch, &ignored);
+        *ret = looked != PANG_ABORTED && (looked != PANG_OK || f->n > 0);
+        if (looked != PANG_OK || *ret)
+            continue;
+        bool idle = f->seen == f->after;
+        f->after = f->seen;
+        code = keep_wait(call, f, until_ms, err);
+        if (idle)
+            sleep_until_ringing(call, f, until_ms - pang_env_mono_ms(call->server->env));
+    }
+    pang_arena_free(scratch);
+    return code;
+}
+
+/* What is found by waiting is read by a new attempt, which asks anew what the caller may. The last
+ * attempt leaves it to the caller's next call. */
 pang_code pang_poll_commits(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     const poll_in *in = request;
     poll_out *out = reply;
-    follower f = {.in = {in->catalog, in->after_commit, in->branch, in->author, in->table,
-                         in->_after_case == PANGOLIN__V1__POLL_COMMITS_REQUEST___AFTER_AFTER,
-                         in->after}};
+    follower f = {0};
     size_t most = 0;
     int64_t until_ms = 0;
-    bool waited = false;
-    if (call->carried != NULL) {
-        f.begun = true;
-        f.after = *(const uint64_t *)call->carried;
-    }
+    bool found = false;
     pang_code code = pang_commit_page_size(in->page_size, &most, err);
     if (code == PANG_OK)
-        code = wait_of(call, in->timeout, &until_ms, err);
-    while (code == PANG_OK) {
+        code = open_wait(call, in, &f, &until_ms, err);
+    if (code == PANG_OK)
         code = look(call, &f, most, err);
-        if (code == PANG_OK)
-            code = keep_begin(call, &f, err);
-        int64_t left_ms = until_ms - pang_env_mono_ms(call->server->env);
-        bool more = f.seen > f.after && f.n == 0;
-        if (code != PANG_OK || f.n > 0 || left_ms <= 0 || stops(call) || pang_call_cancelled(call))
-            break;
-        f.after = f.seen;
-        if (!more)
-            sleep_until_ringing(call, &f, left_ms);
-        waited = true;
-    }
-    /* What the caller may was asked before it waited. */
-    if (code == PANG_OK && f.n > 0 && waited && call->attempt + 1 < PANG_TXN_TRIES)
-        return pang_fail(err, PANG_ABORTED, NULL, "commits have landed");
+    if (code == PANG_OK)
+        code = keep_wait(call, &f, until_ms, err);
+    out->next = (int64_t)f.seen;
     out->commits = f.commits;
     out->n_commits = f.n;
-    out->next = (int64_t)f.seen;
+    if (code != PANG_OK || f.n > 0 || !goes_on(call, until_ms))
+        return code;
+    code = wait_apart(call, &f, until_ms, &found, err);
+    if (code == PANG_OK && found && call->attempt + 1 < PANG_TXN_TRIES)
+        return pang_fail(err, PANG_ABORTED, NULL, "commits have landed");
+    out->commits = NULL;
+    out->next = (int64_t)f.after;
     return code;
 }
 

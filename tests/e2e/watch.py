@@ -170,5 +170,34 @@ def a_wait_is_short_when_something_comes(pangolin):
     timer.join()
 
 
+@suite.test
+def a_wait_for_one_gets_on_while_others_commit(pangolin):
+    begin = ask(pangolin, "GET", "/api/v1/catalogs/demo/watch")["next"]
+    end = threading.Event()
+    writers = [Writer(pangolin, "more-%d" % number, end) for number in range(2)]
+    for writer in writers:
+        ask(pangolin, "POST", "/api/v1/branches", {"name": writer.branch, "catalog": "demo"})
+        writer.start()
+    try:
+        at = ask(pangolin, "GET", "/api/v1/catalogs/demo/watch?author=nobody&timeout=4")
+        assert not at["commits"] and at["next"] > begin + 50, at
+        ask(pangolin, "POST", "/v1/demo/namespaces", {"namespace": ["sought"]})
+        table = {"name": "t", "schema": {"type": "struct", "fields": []}}
+        timer = threading.Timer(1, ask, (pangolin, "POST", "/v1/demo/namespaces/sought/tables",
+                                         table))
+        timer.start()
+        found = ask(pangolin, "GET", "/api/v1/catalogs/demo/watch?after=%d&table=sought.t&timeout=20"
+                    % begin)
+        timer.join()
+    finally:
+        end.set()
+        for writer in writers:
+            writer.join()
+    assert [c["changes"][0]["name"] for c in found["commits"]] == ["t"], found
+    idle = ask(pangolin, "GET",
+               "/api/v1/catalogs/demo/watch?after=%d&author=nobody&timeout=1&limit=1" % begin)
+    assert idle["next"] >= found["next"], (idle, found["next"])
+
+
 if __name__ == "__main__":
     suite.main()

@@ -371,6 +371,47 @@ static void test_commits__no_commit_is_404(void **state)
     assert_int_equal(fx_call(fx, "GetCommit", &in, &out), PANG_INVALID_ARGUMENT);
 }
 
+/* ---- watching ---- */
+
+/* Polls until all commits were looked at, each call in so little memory; how many were found. */
+static size_t poll_all(fixture *fx, const char *author, int64_t last)
+{
+    enum { CALL_BYTES = 8 << 20, CALLS_MAX = 4 };
+    size_t found = 0;
+    int64_t after = 0;
+    for (int i = 0; i < CALLS_MAX && after < last; i++) {
+        unsigned runs;
+        pang_str keep;
+        pang_arena *arena = pang_arena_new(CALL_BYTES);
+        Pangolin__V1__PollCommitsRequest in = PANGOLIN__V1__POLL_COMMITS_REQUEST__INIT;
+        Pangolin__V1__PollCommitsResponse out = PANGOLIN__V1__POLL_COMMITS_RESPONSE__INIT;
+        in.catalog = TEXT("demo");
+        in._after_case = PANGOLIN__V1__POLL_COMMITS_REQUEST___AFTER_AFTER;
+        in.after = after;
+        in.author = TEXT(author);
+        in.page_size = 1;
+        in.timeout = 2;
+        assert_int_equal(fx_call_in(fx, arena, "PollCommits", &in, &out, &runs, &keep, &fx->err),
+                         PANG_OK);
+        assert_true(out.next > after);
+        after = out.next;
+        found += out.n_commits;
+        pang_arena_free(arena);
+    }
+    assert_int_equal(after, last);
+    return found;
+}
+
+static void test_commits__a_wait_passes_by_many_in_little_memory(void **state)
+{
+    fixture *fx = *state;
+    enum { COMMITS = 600 };
+    uint64_t last = 0;
+    for (int i = 0; i < COMMITS; i++)
+        last = rfx_put(fx, "demo", "t", "m");
+    assert_int_equal(poll_all(fx, "nobody", (int64_t)last), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_commits__##name, fx_setup, fx_teardown)
@@ -386,6 +427,7 @@ int main(void)
         TEST(bad_pages_are_refused),
         TEST(a_commit_tells_before_and_after),
         TEST(no_commit_is_404),
+        TEST(a_wait_passes_by_many_in_little_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
