@@ -313,9 +313,10 @@ static char **split_path(pang_str path, pang_arena *arena, size_t *ret_n)
 }
 
 static pang_code show_dropped(pang_call *call, const pang_content *at, const pang_undrop *judged,
-                              shown_table **ret, pang_err *err)
+                              pang_str by, shown_table **ret, pang_err *err)
 {
     pang_arena *arena = call->arena;
+    char asset[PANG_ID_TEXT + 1];
     shown_table *out = pang_arena_alloc(arena, sizeof *out);
     if (out == NULL)
         return pang_fail_memory(err);
@@ -328,101 +329,117 @@ static pang_code show_dropped(pang_call *call, const pang_content *at, const pan
     out->until = pang_manage_time(judged->until_ms, arena);
     out->can_undrop = judged->reason.len == 0;
     out->reason = pang_arena_cstr(arena, judged->reason);
+    pang_id_text(pang_id_of(at->body->asset), asset);
+    out->asset_id = pang_arena_cstr(arena, pang_str_from(asset));
+    out->dropped_by = pang_arena_cstr(arena, by);
     *ret = out;
     if (out->namespace_ == NULL || out->name == NULL)
         return pang_fail_memory(err);
     return pang_manage_built(arena, err);
 }
 
-/* Names that commits of a page dropped. */
+/* Tables that commits of a page dropped. */
 typedef struct {
     pang_arena *arena;
-    pang_content *list;
+    pang_content *list; /* of each the name, the commit, and a body with the asset alone */
+    pang_str *by;       /* whose commit it was */
     size_t n;
     size_t commits, most;
     int64_t since_ms;
     uint64_t last; /* number of the last commit looked at */
     bool more, failed;
-} dropped_names;
+} dropped_tables;
 
-static bool is_listed(const dropped_names *d, const pang_rec_change *change)
-{
-    for (size_t i = 0; i < d->n; i++)
-        if (pang_str_equal(d->list[i].name.path, pang_str_from(change->path)) &&
-            pang_str_equal(d->list[i].name.name, pang_str_from(change->name)))
-            return true;
-    return false;
-}
-
-static void take_change(dropped_names *d, const pang_rec_change *change)
+static void take_change(dropped_tables *d, const pang_rec_change *change, uint64_t sequence,
+                        pang_str by)
 {
     if (change->space != PANG_SPACE_ASSET || change->new_asset.len > 0 ||
-        change->kind != PANGOLIN__STORE__V1__KIND__KIND_TABLE || is_listed(d, change))
+        change->old_asset.len == 0 || change->kind != PANGOLIN__STORE__V1__KIND__KIND_TABLE)
         return;
-    pang_name name = {.space = PANG_SPACE_ASSET};
-    if (!pang_arena_copy(d->arena, pang_str_from(change->path), &name.path) ||
-        !pang_arena_copy(d->arena, pang_str_from(change->name), &name.name))
+    pang_content *at = &d->list[d->n];
+    pang_id *asset = pang_arena_alloc(d->arena, sizeof *asset);
+    *at = (pang_content){.name.space = PANG_SPACE_ASSET, .sequence = sequence};
+    at->body = pang_arena_alloc(d->arena, sizeof *at->body);
+    if (asset == NULL || at->body == NULL ||
+        !pang_arena_copy(d->arena, pang_str_from(change->path), &at->name.path) ||
+        !pang_arena_copy(d->arena, pang_str_from(change->name), &at->name.name)) {
         d->failed = true;
-    else
-        d->list[d->n++].name = name;
+        return;
+    }
+    *asset = pang_id_of(change->old_asset);
+    *at->body = (pang_rec_content)PANGOLIN__STORE__V1__CONTENT__INIT;
+    at->body->asset = pang_bytes_of_id(asset);
+    d->by[d->n++] = by;
 }
 
 static bool take_commit(void *arg, const pang_commit_row *row)
 {
-    dropped_names *d = arg;
+    dropped_tables *d = arg;
     if (row->time_ms < d->since_ms)
         return false;
     if (d->commits == d->most || d->n + row->body->n_changes > DROPPED_MAX) {
         d->more = true;
         return false;
     }
+    pang_str by = {0};
+    d->failed = !pang_arena_copy(d->arena, pang_str_from(row->body->author_name), &by);
     for (size_t i = 0; i < row->body->n_changes && !d->failed; i++)
-        take_change(d, row->body->changes[i]);
+        take_change(d, row->body->changes[i], row->sequence, by);
     d->commits++;
     d->last = row->sequence;
     return !d->failed;
 }
 
 static pang_code walk_dropped(pang_call *call, pang_view *view, uint64_t before, size_t most,
-                              dropped_names *ret, pang_err *err)
+                              dropped_tables *ret, pang_err *err)
 {
     pang_rec_catalog *settings;
     pang_code code = pang_view_settings(view, &settings, err);
     if (code != PANG_OK)
         return code;
-    *ret = (dropped_names){.arena = call->arena, .most = most};
+    *ret = (dropped_tables){.arena = call->arena, .most = most};
     ret->since_ms = pang_env_wall_ms(call->server->env) - pang_undrop_life(settings, false);
     ret->list = pang_arena_alloc_n(call->arena, DROPPED_MAX, sizeof *ret->list);
-    if (ret->list == NULL)
+    ret->by = pang_arena_alloc_n(call->arena, DROPPED_MAX, sizeof *ret->by);
+    if (ret->list == NULL || ret->by == NULL)
         return pang_fail_memory(err);
     code = pang_commit_walk(view, before, take_commit, ret, err);
     return code == PANG_OK && ret->failed ? pang_fail_memory(err) : code;
 }
 
-static pang_code judge_all(pang_call *call, pang_view *view, dropped_names *d,
+static pang_code judge_one(pang_call *call, pang_view *view, const pang_content *found, pang_str by,
                            Pangolin__V1__ListDroppedResponse *out, pang_err *err)
 {
+    pang_undrop judged;
+    pang_content gone;
+    if (pang_call_cancelled(call)) /* each asks the object store for files */
+        return pang_fail(err, PANG_DEADLINE_EXCEEDED, NULL,
+                         "the deadline has passed: ask for smaller pages");
+    pang_code code = pang_undrop_state(view, found->name, found->sequence, &gone, err);
+    if (code != PANG_OK || gone.body == NULL)
+        return code;
+    code = pang_undrop_judge(view, call->server->state, &gone, &judged, err);
+    if (code == PANG_OK)
+        code = show_dropped(call, &gone, &judged, by, &out->tables[out->n_tables], err);
+    out->n_tables += code == PANG_OK;
+    return code;
+}
+
+static pang_code judge_all(pang_call *call, pang_view *view, dropped_tables *d,
+                           Pangolin__V1__ListDroppedResponse *out, pang_err *err)
+{
+    pang_code code = PANG_OK;
     out->tables = pang_arena_alloc_n(call->arena, d->n + 1, sizeof *out->tables);
     if (out->tables == NULL)
         return pang_fail_memory(err);
-    for (size_t from = 0; from < d->n; from += PANG_NAMES_AT_ONCE_MAX) {
+    for (size_t from = 0; code == PANG_OK && from < d->n; from += PANG_NAMES_AT_ONCE_MAX) {
         size_t n = d->n - from < PANG_NAMES_AT_ONCE_MAX ? d->n - from : PANG_NAMES_AT_ONCE_MAX;
-        pang_code code = pang_content_get(view, d->list + from, n, err);
-        for (size_t i = from; code == PANG_OK && i < from + n; i++) {
-            pang_undrop judged;
-            if (pang_call_cancelled(call)) /* each asks the object store for files */
-                return pang_fail(err, PANG_DEADLINE_EXCEEDED, NULL,
-                                 "the deadline has passed: ask for smaller pages");
-            code = pang_undrop_judge(view, call->server->state, &d->list[i], &judged, err);
-            if (code != PANG_OK || !judged.was_dropped)
-                continue;
-            code = show_dropped(call, &d->list[i], &judged, &out->tables[out->n_tables], err);
-            out->n_tables += code == PANG_OK;
-        }
-        if (code != PANG_OK)
-            return code;
+        code = pang_undrop_which(view, d->list + from, n, err);
+        for (size_t i = from; code == PANG_OK && i < from + n; i++)
+            if (d->list[i].body != NULL)
+                code = judge_one(call, view, &d->list[i], d->by[i], out, err);
     }
-    return PANG_OK;
+    return code;
 }
 
 static pang_code list_dropped(pang_call *call, const void *request, void *reply, pang_err *err)
@@ -431,7 +448,7 @@ static pang_code list_dropped(pang_call *call, const void *request, void *reply,
     Pangolin__V1__ListDroppedResponse *out = reply;
     pang_view view;
     pang_page page = {0};
-    dropped_names d = {0};
+    dropped_tables d = {0};
     size_t most = COMMITS_DEFAULT;
     pang_str query = pang_arena_printf(call->arena, "undrop/%s@%s", in->name, in->branch);
     pang_code code = open_branch(call, in->name, in->branch, &view, err);
@@ -470,16 +487,11 @@ static pang_code check_may_read(pang_call *call, const pang_view *view, pang_lev
 }
 
 static pang_code check_undrop(pang_call *call, const pang_view *view, pang_levels levels,
-                              const pang_content *home, const pang_content *at,
+                              const pang_content *home, const pang_content *gone,
                               const pang_undrop *judged, pang_err *err)
 {
     pang_arena *arena = call->arena;
-    if (pang_content_exists(at))
-        return pang_fail_exists(PANGOLIN__STORE__V1__KIND__KIND_TABLE, at->body, levels,
-                                at->name.name, arena, err);
-    if (!judged->was_dropped)
-        return pang_fail_no_table(levels, at->name.name, arena, err);
-    pang_code code = check_may_read(call, view, levels, at, err);
+    pang_code code = check_may_read(call, view, levels, gone, err);
     if (code != PANG_OK)
         return code;
     if (!pang_is_namespace(home))
@@ -487,8 +499,26 @@ static pang_code check_undrop(pang_call *call, const pang_view *view, pang_level
     if (judged->reason.len > 0)
         return pang_fail(err, PANG_FAILED_PRECONDITION, PANG_CONFLICT_REASON,
                          "table %s cannot come back: %" PANG_STR_FMT,
-                         pang_dotted(levels, at->name.name, arena), PANG_STR_ARG(judged->reason));
+                         pang_dotted(levels, gone->name.name, arena), PANG_STR_ARG(judged->reason));
     return PANG_OK;
+}
+
+/* The table that is asked for: `at` is its name as it is now, `gone` what it was. */
+static pang_code find_dropped(pang_call *call, pang_view *view, pang_levels levels,
+                              const char *asset, const pang_content *at, pang_content *gone,
+                              pang_err *err)
+{
+    pang_id id;
+    if (asset[0] != '\0' && !pang_id_parse(pang_str_from(asset), &id))
+        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                         "asset_id \"%.64s\" is no UUID", asset);
+    if (pang_content_exists(at))
+        return pang_fail_exists(PANGOLIN__STORE__V1__KIND__KIND_TABLE, at->body, levels,
+                                at->name.name, call->arena, err);
+    pang_code code = pang_undrop_find(view, at->name, asset[0] == '\0' ? NULL : &id, gone, err);
+    if (code == PANG_OK && gone->body == NULL)
+        return pang_fail_no_table(levels, at->name.name, call->arena, err);
+    return code;
 }
 
 static pang_code undrop(pang_call *call, const void *request, void *reply, pang_err *err)
@@ -497,7 +527,7 @@ static pang_code undrop(pang_call *call, const void *request, void *reply, pang_
     Pangolin__V1__UndropResponse *out = reply;
     pang_view view;
     pang_levels levels;
-    pang_content both[2];
+    pang_content both[2], gone;
     pang_undrop judged = {0};
     if (in->n_namespace_ == 0 || in->table[0] == '\0')
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
@@ -510,18 +540,20 @@ static pang_code undrop(pang_call *call, const void *request, void *reply, pang_
     both[0].name = pang_name_of_asset(&view.keys, levels, pang_str_from(in->table));
     both[1].name = pang_name_of_namespace(&view.keys, levels);
     code = pang_content_get(&view, both, 2, err);
-    if (code == PANG_OK && !pang_content_exists(&both[0]))
-        code = pang_undrop_judge(&view, call->server->state, &both[0], &judged, err);
     if (code == PANG_OK)
-        code = check_undrop(call, &view, levels, &both[1], &both[0], &judged, err);
+        code = find_dropped(call, &view, levels, in->asset_id, &both[0], &gone, err);
     if (code == PANG_OK)
-        code = pang_undrop_put(&view, call->server->state, call->who, &both[0],
+        code = pang_undrop_judge(&view, call->server->state, &gone, &judged, err);
+    if (code == PANG_OK)
+        code = check_undrop(call, &view, levels, &both[1], &gone, &judged, err);
+    if (code == PANG_OK)
+        code = pang_undrop_put(&view, call->server->state, call->who, &both[0], &gone,
                                pang_str_from(pang_dotted(levels, both[0].name.name, call->arena)),
                                err);
     if (code != PANG_OK)
         return code;
-    call->note.resource = pang_id_of(both[0].body->asset);
-    return show_dropped(call, &both[0], &judged, &out->table, err);
+    call->note.resource = pang_id_of(gone.body->asset);
+    return show_dropped(call, &gone, &judged, (pang_str){0}, &out->table, err);
 }
 
 #define METHOD(Name, name, handler)                                                                \

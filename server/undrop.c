@@ -10,21 +10,6 @@
 #include "server/refs.h"
 #include "server/state_internal.h"
 
-/* A renamed table leaves a tombstone too. */
-static pang_code is_gone(pang_view *view, const pang_content *at, bool *ret, pang_err *err)
-{
-    pang_id asset;
-    pang_asset_at place;
-    *ret = false;
-    if (at->body == NULL || !at->body->dropped ||
-        at->body->kind != PANGOLIN__STORE__V1__KIND__KIND_TABLE)
-        return PANG_OK;
-    asset = pang_id_of(at->body->asset);
-    pang_code code = pang_asset_find(view, &asset, 1, &place, err);
-    *ret = code == PANG_OK && place.body != NULL && place.body->dropped;
-    return code;
-}
-
 static pang_str *places_of(const pang_rec_content *body, pang_arena *arena)
 {
     pang_str *places = pang_arena_alloc_n(arena, body->n_reserved + 1, sizeof *places);
@@ -146,10 +131,8 @@ pang_code pang_undrop_judge(pang_view *view, pang_state *state, const pang_conte
     pang_rec_catalog *settings;
     bool ours = true;
     *ret = (pang_undrop){0};
-    pang_code code = is_gone(view, at, &ret->was_dropped, err);
-    if (code == PANG_OK && ret->was_dropped)
-        code = pang_view_settings(view, &settings, err);
-    if (code != PANG_OK || !ret->was_dropped)
+    pang_code code = pang_view_settings(view, &settings, err);
+    if (code != PANG_OK)
         return code;
     ret->until_ms = at->time_ms + pang_undrop_life(settings, at->body->purged);
     if (pang_env_wall_ms(state->config.env) >= ret->until_ms) {
@@ -165,13 +148,17 @@ pang_code pang_undrop_judge(pang_view *view, pang_state *state, const pang_conte
 }
 
 pang_code pang_undrop_put(pang_view *view, pang_state *state, const pang_principal *who,
-                          const pang_content *at, pang_str shown, pang_err *err)
+                          const pang_content *at, const pang_content *gone, pang_str shown,
+                          pang_err *err)
 {
     pang_edit *edit;
-    pang_rec_content body = *at->body;
-    pang_str *places = places_of(at->body, view->arena);
+    pang_rec_content body = *gone->body;
+    pang_str *places = places_of(gone->body, view->arena);
+    bool through = view->n_levels > 1 && gone->sequence <= view->levels[1].at;
     body.dropped = body.purged = false;
-    body.shared = body.shared || !at->own;
+    body.written_at = 0;
+    body.written_ms = 0;
+    body.shared = body.shared || through;
     if (places == NULL)
         return pang_fail_memory(err);
     pang_code code = pang_edit_begin(view, state->config.env, who, &edit, err);

@@ -8,17 +8,30 @@
 
 #include "server/metadata.h"
 
-/* What is known of a name that stands for nothing. */
+/* What is known of a dropped table. */
 typedef struct {
-    bool was_dropped; /* a table of this name was dropped here, and is nowhere else */
     int64_t until_ms; /* it can come back until then */
     pang_str reason;  /* why it cannot; empty: it can */
 } pang_undrop;
 
-/* `at` is as pang_content_get filled it in. ERRORS: the store's; an object store that does not
- * answer is a reason. */
+/* server/undrop_find.c. The dropped table that the name stood for: of this asset, or (NULL) the
+ * newest one within the name's last 4,096 states. ret->body is its tombstone, NULL where there is
+ * none; a table that came back, or was renamed before it was dropped, is none of this name. What
+ * was found holds until the commit. ERRORS: the store's. */
+PANG_MUST_CHECK pang_code pang_undrop_find(pang_view *view, pang_name name, const pang_id *asset,
+                                           pang_content *ret, pang_err *err);
+/* The state of the name that this commit wrote; its body is NULL where that is no dropped table. */
+PANG_MUST_CHECK pang_code pang_undrop_state(pang_view *view, pang_name name, uint64_t sequence,
+                                            pang_content *ret, pang_err *err);
+/* Takes the body from those states that are no tombstones of what is dropped by now: the asset came
+ * back, or was dropped by another commit. Each has a body with its asset, and its sequence.
+ * REQUIRES: n <= PANG_NAMES_AT_ONCE_MAX. ERRORS: the store's. */
+PANG_MUST_CHECK pang_code pang_undrop_which(pang_view *view, pang_content *states, size_t n,
+                                            pang_err *err);
+/* `gone` is as pang_undrop_find or _state filled it in, with a body. ERRORS: the store's; an object
+ * store that does not answer is a reason. */
 PANG_MUST_CHECK pang_code pang_undrop_judge(pang_view *view, pang_state *state,
-                                            const pang_content *at, pang_undrop *ret,
+                                            const pang_content *gone, pang_undrop *ret,
                                             pang_err *err);
 /* Whether a table or view can be what `body` says once more: its document is kept, and the manifest
  * lists of its snapshots are there. Where it stands for nothing now (`now` is NULL), its metadata
@@ -30,10 +43,10 @@ PANG_MUST_CHECK pang_code pang_undrop_files(pang_view *view, pang_state *state,
 /* Whether the places that it reserved are the asset's own still. */
 PANG_MUST_CHECK pang_code pang_undrop_places(pang_view *view, const pang_rec_content *body,
                                              bool *ret, pang_err *err);
-/* Puts it into a commit of its own. REQUIRES: it was judged in this transaction, and can.
- * ERRORS: those of commits. */
+/* Puts it into a commit of its own: `at`, which stands for nothing now, is what `gone` was once
+ * more. REQUIRES: it was judged in this transaction, and can. ERRORS: those of commits. */
 PANG_MUST_CHECK pang_code pang_undrop_put(pang_view *view, pang_state *state,
                                           const pang_principal *who, const pang_content *at,
-                                          pang_str shown, pang_err *err);
+                                          const pang_content *gone, pang_str shown, pang_err *err);
 
 #endif

@@ -223,7 +223,7 @@ static void tag(fixture *fx, pang_id asset, const char *name)
     ok(fx, fx_call(fx, "SetAssetMetadata", &in, &out));
 }
 
-static pang_code undrop(fixture *fx, const char *branch)
+static pang_code undrop_asset(fixture *fx, const char *branch, const char *asset)
 {
     undrop_in in = PANGOLIN__V1__UNDROP_REQUEST__INIT;
     undrop_out out = PANGOLIN__V1__UNDROP_RESPONSE__INIT;
@@ -231,7 +231,13 @@ static pang_code undrop(fixture *fx, const char *branch)
     in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
     in.table = fx_text(fx, "t");
     in.branch = fx_text(fx, "%s", branch);
+    in.asset_id = fx_text(fx, "%s", asset);
     return fx_call(fx, "Undrop", &in, &out);
+}
+
+static pang_code undrop(fixture *fx, const char *branch)
+{
+    return undrop_asset(fx, branch, "");
 }
 
 static dropped_out list_dropped(fixture *fx)
@@ -293,22 +299,87 @@ static void test_maintenance__a_branch_undrops_its_own(void **state)
     assert_int_equal(snapshots(fx, MAIN), 3);
 }
 
-static void test_maintenance__a_renamed_table_was_not_dropped(void **state)
+static void rename_from(fixture *fx, const char *old, const char *name)
 {
-    fixture *fx = *state;
     Pangolin__V1__RenameTableRequest in = PANGOLIN__V1__RENAME_TABLE_REQUEST__INIT;
     Pangolin__V1__RenameTableResponse out = PANGOLIN__V1__RENAME_TABLE_RESPONSE__INIT;
     Pangolin__V1__TableIdentifier from = PANGOLIN__V1__TABLE_IDENTIFIER__INIT, to = from;
     from.namespace_ = to.namespace_ = fx_levels(fx, "ns", &from.n_namespace_);
     to.n_namespace_ = from.n_namespace_;
-    from.name = fx_text(fx, "t");
-    to.name = fx_text(fx, "u");
+    from.name = fx_text(fx, "%s", old);
+    to.name = fx_text(fx, "%s", name);
     in.prefix = fx_text(fx, MAIN);
     in.source = &from;
     in.destination = &to;
     ok(fx, fx_call(fx, "RenameTable", &in, &out));
+}
+
+static void rename_to(fixture *fx, const char *name)
+{
+    rename_from(fx, "t", name);
+}
+
+static void test_maintenance__a_renamed_table_was_not_dropped(void **state)
+{
+    fixture *fx = *state;
+    rename_to(fx, "u");
     assert_int_equal(undrop(fx, ""), PANG_NOT_FOUND);
     assert_int_equal(list_dropped(fx).n_tables, 0);
+    ok(fx, fx_drop_table(fx, "ns", "u", false)); /* as u, and not as t */
+    assert_int_equal(undrop(fx, ""), PANG_NOT_FOUND);
+    dropped_out dropped = list_dropped(fx);
+    assert_int_equal(dropped.n_tables, 1);
+    assert_string_equal(dropped.tables[0]->name, "u");
+}
+
+/* A name may have been dropped more than once; what stood under it earlier is not lost by that. */
+static void test_maintenance__all_that_were_dropped_of_a_name_come_back(void **state)
+{
+    fixture *fx = *state;
+    ok(fx, fx_drop_table(fx, "ns", "t", false));
+    for (int i = 0; i < 2; i++) {
+        ok(fx, fx_create_table(fx, "ns", "t", NULL));
+        ok(fx, fx_drop_table(fx, "ns", "t", false));
+    }
+    dropped_out all = list_dropped(fx);
+    assert_int_equal(all.n_tables, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(all.tables[i]->name, "t");
+        assert_true(all.tables[i]->can_undrop);
+        assert_true(all.tables[i]->dropped_by[0] != '\0');
+    }
+    assert_int_equal(undrop_asset(fx, "", "first"), PANG_INVALID_ARGUMENT);
+    assert_int_equal(undrop_asset(fx, "", "0190f3c5-0000-7000-8000-000000000000"), PANG_NOT_FOUND);
+    ok(fx, undrop(fx, "")); /* the newest */
+    assert_int_equal(undrop_asset(fx, "", all.tables[2]->asset_id), PANG_ALREADY_EXISTS);
+    rename_to(fx, "newest");
+    assert_int_equal(undrop_asset(fx, "", all.tables[0]->asset_id), PANG_NOT_FOUND);
+    ok(fx, undrop_asset(fx, "", all.tables[2]->asset_id)); /* the oldest */
+    assert_int_equal(snapshots(fx, MAIN), 3);
+    dropped_out rest = list_dropped(fx);
+    assert_int_equal(rest.n_tables, 1);
+    assert_string_equal(rest.tables[0]->asset_id, all.tables[1]->asset_id);
+    for (int i = 0; i < 200; i++) { /* more states than are looked at in one go */
+        rename_to(fx, "oldest");
+        rename_from(fx, "oldest", "t");
+    }
+    rename_to(fx, "oldest");
+    ok(fx, undrop(fx, "")); /* the one between, found by the name's history */
+    assert_int_equal(list_dropped(fx).n_tables, 0);
+    ok(fx, fx_drop_table(fx, "ns", "t", false));
+    assert_int_equal(list_dropped(fx).n_tables, 1);
+}
+
+/* What was dropped before a branch was made is found below what was dropped on it. */
+static void test_maintenance__a_branch_finds_what_was_dropped_before_it(void **state)
+{
+    fixture *fx = *state;
+    ok(fx, fx_drop_table(fx, "ns", "t", false));
+    make_branch(fx, "dev");
+    ok(fx, fx_create_table(fx, "ns", "t", NULL)); /* on main alone */
+    ok(fx, undrop(fx, "dev"));
+    assert_int_equal(snapshots(fx, FX_PREFIX "@dev"), 3);
+    assert_int_equal(undrop(fx, ""), PANG_ALREADY_EXISTS);
 }
 
 /* Who may make a table of the name may not thereby read what was dropped. */
@@ -439,6 +510,8 @@ int main(void)
         TEST(what_keeps_a_table_from_coming_back),
         TEST(a_branch_undrops_its_own),
         TEST(a_renamed_table_was_not_dropped),
+        TEST(all_that_were_dropped_of_a_name_come_back),
+        TEST(a_branch_finds_what_was_dropped_before_it),
         TEST(undrop_asks_what_reading_asked),
         TEST(a_list_of_the_dropped_ends_with_its_deadline),
         TEST(a_catalog_says_how_long_the_purged_can_come_back),
