@@ -3,9 +3,10 @@
  * Called by everything. Threads: one at a time per arena. Lifetime: what an arena gave is gone at
  * the next reset or free. An arena has a limit, so a request cannot take the machine.
  *
- * Failure is sticky: past the limit or without memory each allocation gives NULL and the arena is
- * marked; code that builds much may check pang_arena_failed() once at the end only if it never
- * dereferences a result before (pang_buf does so). All else checks each result.
+ * Failure is remembered: past the limit or without memory an allocation gives NULL and the arena is
+ * marked, also where a smaller one succeeds afterwards; code that builds much may check
+ * pang_arena_failed() once at the end only if it never dereferences a result before (pang_buf does
+ * so). All else checks each result.
  */
 #ifndef PANG_API_ARENA_H
 #define PANG_API_ARENA_H

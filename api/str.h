@@ -57,7 +57,8 @@ bool pang_str_to_int64(pang_str s, int64_t *ret);
 bool pang_str_to_uint64(pang_str s, uint64_t *ret);
 /* True when s is well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates). */
 bool pang_str_is_utf8(pang_str s);
-/* FNV-1a, 64 bits: for tables whose keys are not chosen by strangers. */
+/* FNV-1a, 64 bits, without a secret: for tables whose keys strangers do not choose, or where what
+ * they can do with it is bounded. */
 uint64_t pang_str_hash(pang_str s);
 
 #ifdef __cplusplus

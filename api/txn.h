@@ -26,7 +26,7 @@ typedef struct pang_txn pang_txn;
 typedef struct {
     size_t cache_bytes;     /* of the read cache; 0: PANG_DB_CACHE_BYTES */
     unsigned group_max;     /* commits in one apply; 0: PANG_DB_GROUP_MAX */
-    size_t group_bytes_max; /* bytes in one apply; 0: PANG_DB_GROUP_BYTES */
+    size_t group_bytes_max; /* in one apply, 64 more for each record; 0: PANG_DB_GROUP_BYTES */
 } pang_db_config;
 
 enum {

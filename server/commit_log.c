@@ -107,10 +107,10 @@ static bool look_at(reading *r, const pang_commit_row *row)
     }
     r->looked++;
     r->place->before = r->last = row->sequence;
-    bool taken = pang_commit_matches(&own, row) && r->skip == 0;
+    bool matches = pang_commit_matches(&own, row), taken = matches && r->skip == 0;
     if (taken)
         r->points[r->n++] = (pang_point){pang_id_of(row->body->branch), row->sequence};
-    else if (r->skip > 0 && pang_commit_matches(&own, row))
+    else if (matches)
         r->skip--;
     if (taken || r->filter->by_name)
         r->listed += row->body->n_changes;

@@ -189,9 +189,9 @@ pang_code pang_merge_kept_find(pang_merge_kept *kept, pang_str key, pang_id comm
 {
     pang_index_walk it = pang_index_of(&kept->by_key, pang_str_hash(key));
     pang_kept_table *table;
-    do
-        table = pang_index_next(&it);
-    while (table != NULL && !(table->whole && pang_str_equal(table->key, key)));
+    while ((table = pang_index_next(&it)) != NULL)
+        if (table->whole && pang_str_equal(table->key, key))
+            break;
     *ret_found = table != NULL;
     if (table == NULL)
         return PANG_OK;

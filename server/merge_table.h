@@ -50,8 +50,8 @@ typedef struct {
 } pang_merge_table;
 
 /* In a map of columns: the target has no such column, since somebody decided against it. Each has a
- * number of its own, which is never given out. */
-#define PANG_MERGE_NO_COLUMN(id) (INT32_MAX - (id))
+ * number of its own, below all that are given out or reserved for columns of metadata. */
+#define PANG_MERGE_NO_COLUMN(id) (INT32_MIN + (id))
 
 /* The four kinds that clients know. */
 typedef enum {

@@ -182,9 +182,10 @@ pang_code pang_metadata_fold(pang_state *state, pang_str text, pang_arena *arena
     pang_arena *own = pang_arena_new(PACK_BYTES);
     pang_code code = own == NULL ? pang_fail_memory(err)
                                  : pang_zip_pack(state->zip, text, own, &packed, err);
-    if (code == PANG_OK && !pang_arena_copy(arena, packed, &ret->bytes))
+    if (code == PANG_OK && !pang_arena_copy(arena, packed, &packed))
         code = pang_fail_memory(err);
-    ret->size = text.len;
+    if (code == PANG_OK)
+        *ret = (pang_folded){.bytes = packed, .size = text.len};
     pang_arena_free(own);
     return code;
 }

@@ -80,11 +80,11 @@ typedef struct pang_waiter pang_waiter;
 typedef struct {
     pang_store *store;    /* borrows */
     unsigned max;         /* commits of one apply */
-    size_t bytes_max;     /* keys and bodies of one apply, unless it is one commit */
+    size_t bytes_max;     /* of one apply, 64 for each record included, unless it is one commit */
     pang_commit **batch;  /* `max` of them; the leader's */
     pthread_mutex_t lock; /* guards all below */
     pang_waiter *scopes;  /* ring of the first waiter of each scope; the next one to be served */
-    size_t waiting;       /* commits in the ring */
+    size_t waiting;       /* commits in the ring; tests look at it */
     bool led;             /* a leader is on its way */
     atomic_uint_fast64_t groups;
 } pang_group;

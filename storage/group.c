@@ -57,6 +57,7 @@ void pang_group_done(pang_group *group)
 static size_t bytes_of(const pang_commit *c)
 {
     enum { OF_A_RECORD = 64 };
+    _Static_assert(PANG_DB_GROUP_BYTES / OF_A_RECORD <= PANG_COMMIT_OPS_MAX, "see above");
     size_t n = c->n_checks + c->n_puts + c->n_deletes + c->n_appends + c->n_adds;
     size_t bytes = c->id_key.len + c->id_body.len + n * OF_A_RECORD;
     for (size_t i = 0; i < c->n_checks; i++)
@@ -176,23 +177,22 @@ static void wake(pang_waiter *taken, const pang_waiter *self)
     }
 }
 
-/* Groups are carried until the own commit was in one. */
-static void lead(pang_group *group, pang_waiter *self)
+/* Who leads is first in the ring: whoever came while nobody led found it empty, and who is handed
+ * the lead was first then; others come behind. So the one group that it carries has its own commit.
+ * Nobody waits while nobody leads. */
+static void lead(pang_group *group, const pang_waiter *self)
 {
-    while (!self->done) {
-        pang_waiter *taken = carry(group), *next = NULL;
-        for (pang_waiter *w = taken; w != NULL; w = w->next)
-            w->done = true;
-        if (self->done) {
-            pthread_mutex_lock(&group->lock);
-            next = group->scopes;
-            group->led = next != NULL;
-            pthread_mutex_unlock(&group->lock);
-        }
-        if (next != NULL)
-            (void)sem_post(&next->woken);
-        wake(taken, self);
-    }
+    pang_waiter *taken = carry(group);
+    for (pang_waiter *w = taken; w != NULL; w = w->next)
+        w->done = true;
+    assert(self->done);
+    pthread_mutex_lock(&group->lock);
+    pang_waiter *next = group->scopes;
+    group->led = next != NULL;
+    pthread_mutex_unlock(&group->lock);
+    if (next != NULL)
+        (void)sem_post(&next->woken);
+    wake(taken, self);
 }
 
 static void wait_for_turn(pang_waiter *self)
