@@ -49,8 +49,9 @@ typedef struct {
                                      merge_kept.h; NULL: they are taken back with it */
 } pang_merge_table;
 
-/* In a map of columns: the target has no such column, since somebody decided against it. Each has a
- * number of its own, below all that are given out or reserved for columns of metadata. */
+/* In a map of columns: the target has no such column, since somebody decided against it, or took a
+ * table whole that has another column under its id. Each has a number of its own, below all that
+ * are given out or reserved for columns of metadata. */
 #define PANG_MERGE_NO_COLUMN(id) (INT32_MIN + (id))
 
 /* The four kinds that clients know. */

@@ -156,13 +156,11 @@ static void check_dropped(pang_merging *m)
 
 void pang_merging_map_columns(pang_merging *m)
 {
-    const pang_merge_table *merge = m->merge;
     int64_t last = m->source.last_column > m->target.last_column ? m->source.last_column
                                                                  : m->target.last_column;
-    for (size_t i = 0; i + 1 < merge->n_columns; i += 2) {
-        put_column(m, merge->columns[i], merge->columns[i + 1]);
-        if (!pang_model_ids_put(&m->earlier, merge->columns[i],
-                                pang_model_ids_get(&m->columns, merge->columns[i])))
+    for (size_t i = 0; i + 1 < m->n_map; i += 2) {
+        put_column(m, m->map[i], m->map[i + 1]);
+        if (!pang_model_ids_put(&m->earlier, m->map[i], pang_model_ids_get(&m->columns, m->map[i])))
             m->failed = true;
     }
     for (size_t i = 0; m->source.read != NULL && i < m->source.read->n && !m->failed; i++)

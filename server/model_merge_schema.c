@@ -128,7 +128,7 @@ static bool same_column(const pang_slot *at, const pang_model_column *a, const p
 }
 
 /* Whether values of the one type can be read as the other, as the specification has it. */
-static bool is_promotion(const pang_type *from, const pang_type *to)
+bool pang_merging_is_promotion(const pang_type *from, const pang_type *to)
 {
     switch (from->kind) {
     case PANG_TYPE_INT:
@@ -154,7 +154,7 @@ static bool is_hard_change(const pang_model_column *from, const pang_model_colum
         return false;
     if (!pang_type_is_primitive(from->type.kind) || !pang_type_is_primitive(to->type.kind))
         return true;
-    return other_has_rows && !is_promotion(&from->type, &to->type);
+    return other_has_rows && !pang_merging_is_promotion(&from->type, &to->type);
 }
 
 static void choose_type(pang_overlay *o, pang_slot *at)

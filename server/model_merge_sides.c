@@ -222,29 +222,29 @@ static void check_encrypted(pang_merging *m)
 /* Files of the source hold its own ids, which are other columns in the target. */
 static void check_map(pang_merging *m)
 {
-    const pang_merge_table *merge = m->merge;
-    if (!m->data_changed || merge->n_columns < 2)
+    if (!m->data_changed || m->n_map < 2)
         return;
     pang_json *columns = pang_json_array(m->arena), *details = pang_json_object(m->arena);
-    for (size_t i = 0; i + 1 < merge->n_columns && i < 2 * PANG_CONFLICTS_MAX; i += 2) {
+    for (size_t i = 0; i + 1 < m->n_map && i < 2 * PANG_CONFLICTS_MAX; i += 2) {
         pang_json *pair = pang_json_object(m->arena);
-        pang_merging_put(m, pair, "source", pang_json_int(merge->columns[i], m->arena));
-        pang_merging_put(m, pair, "target", pang_json_int(merge->columns[i + 1], m->arena));
+        pang_merging_put(m, pair, "source", pang_json_int(m->map[i], m->arena));
+        pang_merging_put(m, pair, "target", pang_json_int(m->map[i + 1], m->arena));
         pang_merging_add(m, columns, pair);
     }
     pang_merging_put(m, details, "columns", columns);
-    if (merge->columns[1] == PANG_MERGE_NO_COLUMN(merge->columns[0]))
+    if (m->map[1] == PANG_MERGE_NO_COLUMN(m->map[0]))
         pang_merging_conflict(m, PANG_CONFLICT_SCHEMA, details,
-                              "column %" PRId32 " of the source was decided against in an earlier "
-                              "merge: data of the source merges again once the source is rebased",
-                              merge->columns[0]);
+                              "column %" PRId32 " of the source is none of the target's: somebody "
+                              "decided against it, or took a table that has another column under "
+                              "its id; data of the source merges again once the source is rebased",
+                              m->map[0]);
     else
         pang_merging_conflict(
             m, PANG_CONFLICT_SCHEMA, details,
             "column %" PRId32 " of the source has id %" PRId32 " in the target since "
             "an earlier merge: data of the source merges again once the source is "
             "rebased",
-            merge->columns[0], merge->columns[1]);
+            m->map[0], m->map[1]);
 }
 
 void pang_merging_check_sides(pang_merging *m)
@@ -262,6 +262,7 @@ void pang_merging_check_sides(pang_merging *m)
     check_replaced(m, &m->target, &m->target_half);
     check_versions(m);
     check_encrypted(m);
+    pang_merging_check_ids(m);
     check_map(m);
 }
 

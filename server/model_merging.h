@@ -46,6 +46,9 @@ typedef struct {
     bool data_changed;
     pang_merging_side source, source_half, target, target_half;
     pang_merging_written source_wrote, target_wrote;
+    const int32_t *map; /* what earlier merges say, and ids that are others' meanwhile: pairs,
+                           as in pang_merge_table */
+    size_t n_map;
     pang_model_ids columns;   /* of the source: to pang_id_pair, the same ids included */
     pang_merging_pairs pairs; /* those that differ */
     pang_model_ids earlier;   /* of both: what earlier merges say */
@@ -114,6 +117,12 @@ bool pang_merging_target_has_rows(const pang_merging *m);
 /* Snapshots of the source that no ref reaches and that came since its half: an array. */
 pang_json *pang_merging_left_behind(pang_merging *m);
 
+/* ---- model_merge_same.c ---- */
+
+/* Fills m->map. A column of the source's half whose id is another one's in the target is none of
+ * the target's; where it is another one's in the source, that is a conflict. */
+void pang_merging_check_ids(pang_merging *m);
+
 /* ---- the parts ---- */
 
 /* model_merge_columns.c: which column of the target a column of the source is. */
@@ -121,7 +130,9 @@ void pang_merging_map_columns(pang_merging *m);
 /* The target's id of a column of the source or, which earlier merges alone say, of its half. -1: it
  * is none of the merged table's. */
 int64_t pang_merging_column(const pang_merging *m, bool of_half, int64_t id);
-/* model_merge_schema.c */
+/* model_merge_schema.c: the current schemas; and whether values of the one type can be read as the
+ * other, as the specification has it. */
+bool pang_merging_is_promotion(const pang_type *from, const pang_type *to);
 PANG_MUST_CHECK pang_code pang_merging_schema(pang_merging *m, pang_err *err);
 /* model_merge_specs.c: specs and orders; and their maps, once there is a merged document. */
 void pang_merging_specs(pang_merging *m);

@@ -269,6 +269,58 @@ static void test_found__columns_that_were_decided_against(void **state)
     close_world(w);
 }
 
+/* ---- one id for two columns: who takes a table whole takes its columns by their ids ---- */
+
+/* Both gave 3 out: to c1 on t, to c2 on s. t takes the table of s; u is t as it was before. */
+static void take_whole(world *w)
+{
+    static const char *const names[] = {"s", "t"};
+    item s = {0}, t = {0};
+    make_branches(w, names, 2);
+    add_column(w, "t", &t, 1, 3);
+    add_column(w, "s", &s, 2, 3);
+    assert_int_equal(real_create_branch(w, "u", "t", true, NULL, 0), PANG_OK);
+    merge_by(w, "s", "t", "default.t1", "take_source");
+}
+
+static void test_found__rows_from_before_a_table_was_taken_whole(void **state)
+{
+    world *w = open_world();
+    (void)state;
+    take_whole(w);
+    shows(w, "t", "space default\ntable default.t1 #1 c2\n");
+    add_rows(w, "u", 1, 1);
+    must_conflict(w, "u", "t");
+    must_conflict(w, "t", "u");
+    add_rows(w, "s", 1, 2);
+    must_merge(w, "s", "t");
+    shows(w, "t", "space default\ntable default.t1 #1 c2 f2\n");
+    close_world(w);
+}
+
+/* What was merged in between makes no base of columns that are not the same. */
+static void test_found__rows_after_a_merge_of_something_else(void **state)
+{
+    world *w = open_world();
+    (void)state;
+    assert_int_equal(real_create_table(w, "main", 0, 2, 2), PANG_OK);
+    take_whole(w);
+    set(w, "u", 2, 1, 7);
+    must_merge(w, "u", "t");
+    set(w, "u", 1, 2, 8);
+    must_merge(w, "u", "t");
+    shows(w, "t", "space default\ntable default.t1 #1 p2=v8 c2\ntable default.t2 #2 p1=v7\n");
+    add_rows(w, "u", 1, 1);
+    must_conflict(w, "u", "t");
+    merge_by(w, "u", "t", "default.t1", "take_target");
+    add_rows(w, "u", 1, 2);
+    must_conflict(w, "u", "t");
+    merge_by(w, "t", "u", "default.t1", "take_target");
+    add_rows(w, "t", 1, 3);
+    must_conflict(w, "t", "u");
+    close_world(w);
+}
+
 /* ---- selections ---- */
 
 /* The target was made before the table that a selection dropped. */
@@ -418,6 +470,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_found__the_map_of_columns_is_passed_on),
         cmocka_unit_test(test_found__the_map_of_columns_outlives_other_merges),
         cmocka_unit_test(test_found__columns_that_were_decided_against),
+        cmocka_unit_test(test_found__rows_from_before_a_table_was_taken_whole),
+        cmocka_unit_test(test_found__rows_after_a_merge_of_something_else),
         cmocka_unit_test(test_found__a_drop_on_a_selection),
         cmocka_unit_test(test_found__a_namespace_of_a_selection_of_its_own),
         cmocka_unit_test(test_found__marks_of_a_selection_are_passed_on),
