@@ -549,7 +549,10 @@ static void own(merging *g, int i)
     after->all = target->all;
     after->values = target->values;
     after->names = target->names;
-    if (!same_files(&after->files, &target->files))
+    /* The document that was there before is taken, with the snapshots that it has. */
+    if (target->value == g->half->items[i].value)
+        after->snapshots = g->source->items[i].snapshots;
+    else if (!same_files(&after->files, &target->files))
         model_snapshot(g->m, after, g->m->n_files++);
     model_change(g->m, after, what);
 }

@@ -321,6 +321,30 @@ static void test_found__rows_after_a_merge_of_something_else(void **state)
     close_world(w);
 }
 
+/* Rows that came by a merge and went by a revert are in no snapshot that the table has: a column
+ * that there was meanwhile is written with none. */
+static void test_found__a_column_that_a_reverted_merge_did_not_write(void **state)
+{
+    static const char *const names[] = {"dev", "extra"};
+    world *w = open_world();
+    item main = {0}, dev = {0};
+    commit merge;
+    merge_call back = {.target = "dev"};
+    (void)state;
+    make_branches(w, names, 2);
+    add_column(w, "dev", &dev, 1, 3);
+    add_column(w, "main", &main, 2, 3);
+    add_rows(w, "extra", 1, 1);
+    must_merge(w, "extra", "dev");
+    assert_int_equal(real_log(w, "dev", &merge, 1), 1);
+    must_conflict(w, "dev", "main");
+    real_again(w, REVERT, merge.id, &back);
+    assert_int_equal(back.code, PANG_OK);
+    must_merge(w, "dev", "main");
+    shows(w, "main", "space default\ntable default.t1 #1 c1 c2\n");
+    close_world(w);
+}
+
 /* ---- selections ---- */
 
 /* The target was made before the table that a selection dropped. */
@@ -472,6 +496,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_found__columns_that_were_decided_against),
         cmocka_unit_test(test_found__rows_from_before_a_table_was_taken_whole),
         cmocka_unit_test(test_found__rows_after_a_merge_of_something_else),
+        cmocka_unit_test(test_found__a_column_that_a_reverted_merge_did_not_write),
         cmocka_unit_test(test_found__a_drop_on_a_selection),
         cmocka_unit_test(test_found__a_namespace_of_a_selection_of_its_own),
         cmocka_unit_test(test_found__marks_of_a_selection_are_passed_on),
