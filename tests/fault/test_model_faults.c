@@ -17,6 +17,7 @@
 #include "server/model.h"
 #include "server/model_merge.h"
 #include "server/model_view.h"
+#include "server/model_view_merge.h"
 
 static const char base_text[] =
     "{\"format-version\":2,\"table-uuid\":\"9c12d441-03fe-4693-9a96-a0705ddf69c1\","
@@ -203,28 +204,79 @@ static const char view_updates_text[] =
     "\"sql\":\"select 2\",\"dialect\":\"spark\"}]}},"
     "{\"action\":\"set-current-view-version\",\"view-version-id\":-1}]";
 
-/* A view, created and replaced. */
-static pang_code view(pang_arena *arena, const pang_env *env, pang_str *ret_text, pang_err *err)
+static pang_code create_view(pang_arena *arena, const pang_env *env, pang_json **ret, pang_err *err)
 {
-    pang_json *schema, *version, *updates, *made;
-    pang_model_outcome outcome = {0};
+    pang_json *schema, *version;
     pang_code code = pang_json_parse(pang_str_from(schema_text), arena, &schema, err);
     if (code == PANG_OK)
         code = pang_json_parse(pang_str_from(version_text), arena, &version, err);
-    if (code == PANG_OK)
-        code = pang_json_parse(pang_str_from(view_updates_text), arena, &updates, err);
     if (code != PANG_OK)
         return code;
     pang_model_new_view request = {
         .schema = schema, .version = version, .location = PANG_STR("s3://b/v")};
-    code = pang_model_view_create(&request, env, arena, &made, err);
+    return pang_model_view_create(&request, env, arena, ret, err);
+}
+
+static pang_code replace_view(pang_arena *arena, const pang_env *env, const pang_json *base,
+                              const char *text, const pang_json **ret, pang_err *err)
+{
+    pang_json *updates;
+    pang_model_outcome outcome = {0};
+    pang_code code = pang_json_parse(pang_str_from(text), arena, &updates, err);
     if (code != PANG_OK)
         return code;
-    pang_model_change change = {.base = made, .updates = updates};
-    code = pang_model_view_commit(&change, env, arena, &outcome, err);
+    pang_model_change what = {.base = base, .updates = updates};
+    code = pang_model_view_commit(&what, env, arena, &outcome, err);
+    *ret = outcome.document;
+    return code == PANG_OK ? pang_model_view_check(outcome.document, arena, err) : code;
+}
+
+/* A view, created and replaced. */
+static pang_code view(pang_arena *arena, const pang_env *env, pang_str *ret_text, pang_err *err)
+{
+    pang_json *made;
+    const pang_json *replaced = NULL;
+    pang_code code = create_view(arena, env, &made, err);
     if (code == PANG_OK)
-        code = pang_model_view_check(outcome.document, arena, err);
-    return code == PANG_OK ? pang_json_print(outcome.document, arena, ret_text, err) : code;
+        code = replace_view(arena, env, made, view_updates_text, &replaced, err);
+    return code == PANG_OK ? pang_json_print(replaced, arena, ret_text, err) : code;
+}
+
+static const char view_target_text[] =
+    "[{\"action\":\"set-properties\",\"updates\":{\"c\":\"1\"}},{\"action\":"
+    "\"add-view-version\",\"view-version\":{\"version-id\":2,\"timestamp-ms\":6,\"schema-id\":0,"
+    "\"summary\":{},\"default-namespace\":[],\"representations\":[{\"type\":\"sql\",\"sql\":"
+    "\"select 3\",\"dialect\":\"spark\"}]}}]";
+static const char view_current_text[] =
+    "[{\"action\":\"set-current-view-version\",\"view-version-id\":2}]";
+
+/* A merge of views, one that conflicts, and the source taken whole. */
+static pang_code merge_views(pang_arena *arena, const pang_env *env, pang_str *ret_text,
+                             pang_err *err)
+{
+    pang_json *base, *taken;
+    pang_merge_table in = {.env = env, .arena = arena, .one_half = true};
+    pang_merge_outcome merged;
+    pang_code code = create_view(arena, env, &base, err);
+    in.source_half.document = in.target_half.document = base;
+    if (code == PANG_OK)
+        code = replace_view(arena, env, base, view_updates_text, &in.source.document, err);
+    if (code == PANG_OK)
+        code = replace_view(arena, env, base, view_target_text, &in.target.document, err);
+    if (code == PANG_OK)
+        code = pang_model_view_merge(&in, &merged, err);
+    if (code == PANG_OK && merged.document == NULL)
+        code = pang_fail(err, PANG_INTERNAL, NULL, "no merged view");
+    if (code == PANG_OK)
+        code = replace_view(arena, env, in.target.document, view_current_text, &in.target.document,
+                            err);
+    if (code == PANG_OK)
+        code = pang_model_view_merge(&in, &merged, err);
+    if (code == PANG_OK && merged.n_conflicts != 1)
+        code = pang_fail(err, PANG_INTERNAL, NULL, "no conflict");
+    if (code == PANG_OK)
+        code = pang_model_view_take_source(&in, &taken, err);
+    return code == PANG_OK ? pang_json_print(taken, arena, ret_text, err) : code;
 }
 
 typedef pang_code scenario(pang_arena *arena, const pang_env *env, pang_str *ret_text,
@@ -311,8 +363,8 @@ static bool run(scenario *what, size_t n, size_t limit, const char *want)
 static const struct {
     const char *name;
     scenario *what;
-} scenarios[] = {
-    {"commit", commit}, {"create", create}, {"change", change}, {"merge", merge}, {"view", view}};
+} scenarios[] = {{"commit", commit}, {"create", create}, {"change", change},
+                 {"merge", merge},   {"view", view},     {"merge views", merge_views}};
 
 enum { ENOUGH = 1 << 20, TEXT_MAX = 16384 };
 

@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/json.h"
+
+#include "pangolin/v1/view.pb-c.h"
+
 #define NAMESPACE PANGOLIN__STORE__V1__KIND__KIND_NAMESPACE
 #define TABLE PANGOLIN__STORE__V1__KIND__KIND_TABLE
 #define VIEW PANGOLIN__STORE__V1__KIND__KIND_VIEW
@@ -132,6 +136,58 @@ static pang_str cut_last(pang_str key, pang_str *ret_last)
     return pang_str_slice(key, 0, at - 1);
 }
 
+/* ---- views with documents, through their service ---- */
+
+static void name_view(fixture *fx, pang_str key, char ***ret_levels, size_t *ret_n, char **ret_name)
+{
+    pang_str name, space = cut_last(key, &name);
+    *ret_levels = fx_levels(fx, fx_text(fx, "%.*s", PANG_STR_ARG(space)), ret_n);
+    *ret_name = fx_text(fx, "%.*s", PANG_STR_ARG(name));
+}
+
+static void create_view(fixture *fx, const char *prefix, pang_str key, pang_str sql)
+{
+    Pangolin__V1__CreateViewRequest in = PANGOLIN__V1__CREATE_VIEW_REQUEST__INIT;
+    Pangolin__V1__CreateViewResponse out;
+    in.prefix = fx_text(fx, "%s", prefix);
+    name_view(fx, key, &in.namespace_, &in.n_namespace_, &in.name);
+    in._sql_case = PANGOLIN__V1__CREATE_VIEW_REQUEST___SQL_SQL;
+    in.sql = fx_text(fx, "%.*s", PANG_STR_ARG(sql));
+    check(fx, fx_call(fx, "CreateView", &in, &out), "create view");
+}
+
+static const char *view_updates(fixture *fx, pang_str what, pang_str value)
+{
+    if (pang_str_equal(what, PANG_STR("sql")))
+        return fx_text(fx,
+                       "[{\"action\":\"add-view-version\",\"view-version\":{\"version-id\":1,"
+                       "\"timestamp-ms\":1,\"schema-id\":0,\"summary\":{},"
+                       "\"default-namespace\":[],\"representations\":[{\"type\":\"sql\","
+                       "\"sql\":\"%.*s\",\"dialect\":\"ansi\"}]}},"
+                       "{\"action\":\"set-current-view-version\",\"view-version-id\":-1}]",
+                       PANG_STR_ARG(value));
+    if (value.len == 0)
+        return fx_text(fx, "[{\"action\":\"remove-properties\",\"removals\":[\"%.*s\"]}]",
+                       PANG_STR_ARG(what));
+    return fx_text(fx, "[{\"action\":\"set-properties\",\"updates\":{\"%.*s\":\"%.*s\"}}]",
+                   PANG_STR_ARG(what), PANG_STR_ARG(value));
+}
+
+static void write_view(fixture *fx, const char *prefix, pang_str key, pang_str value)
+{
+    Pangolin__V1__ReplaceViewRequest in = PANGOLIN__V1__REPLACE_VIEW_REQUEST__INIT;
+    Pangolin__V1__ReplaceViewResponse out;
+    pang_str what, of = cut_last(key, &what);
+    if (pang_id_is_nil(mfx_asset(fx, prefix, fx_text(fx, "%.*s", PANG_STR_ARG(of))))) {
+        create_view(fx, prefix, of, value);
+        return;
+    }
+    in.prefix = fx_text(fx, "%s", prefix);
+    name_view(fx, of, &in.namespace_, &in.n_namespace_, &in.view);
+    in.updates = fx_bytes(view_updates(fx, what, value));
+    check(fx, fx_call(fx, "ReplaceView", &in, &out), "replace view");
+}
+
 static void move(word *w, pang_str names)
 {
     size_t at = pang_str_find(names, '>');
@@ -186,6 +242,10 @@ void mfx_do(fixture *fx, const char *prefix, const char *words)
         size_t equals = pang_str_find(what, '=');
         w.key = pang_str_slice(what, 0, equals);
         w.value = pang_str_after(what, equals + 1);
+        if (pang_str_equal(pang_str_slice(one, 0, colon), PANG_STR("vw"))) {
+            write_view(fx, prefix, w.key, w.value);
+            continue;
+        }
         w.view.merging = true;
         check(fx, pang_edit_begin(&w.view, &fx->env, &fx->who, &w.edit, &fx->err), "begin");
         run_verb(&w, pang_str_slice(one, 0, colon));
@@ -197,6 +257,7 @@ void mfx_do(fixture *fx, const char *prefix, const char *words)
 
 typedef struct {
     fixture *fx;
+    const char *prefix;
     pang_view view;
     char *lines[NAMES_MAX];
     size_t n;
@@ -210,6 +271,29 @@ static void show_properties(show *s, pang_str key, const pang_rec_content *body)
     for (size_t i = 0; i < body->n_properties; i++)
         s->lines[s->n++] = fx_text(s->fx, "%.*s.%s=%s", (int)key.len, key.ptr,
                                    body->properties[i]->name, body->properties[i]->value);
+}
+
+static void show_view(show *s, pang_str key)
+{
+    Pangolin__V1__LoadViewRequest in = PANGOLIN__V1__LOAD_VIEW_REQUEST__INIT;
+    Pangolin__V1__LoadViewResponse out;
+    pang_json *document;
+    in.prefix = fx_text(s->fx, "%s", s->prefix);
+    name_view(s->fx, key, &in.namespace_, &in.n_namespace_, &in.view);
+    check(s->fx, fx_call(s->fx, "LoadView", &in, &out), "load view");
+    check(s->fx, pang_json_parse(pang_str_of(out.metadata), s->fx->arena, &document, &s->fx->err),
+          "document");
+    s->lines[s->n++] = fx_text(s->fx, "%.*s=%s#%zu", PANG_STR_ARG(key), out.sql,
+                               pang_json_size(pang_json_get(document, "versions")));
+    for (size_t i = 0; i < out.n_properties; i++)
+        s->lines[s->n++] = fx_text(s->fx, "%.*s.%s=%s", PANG_STR_ARG(key), out.properties[i]->key,
+                                   out.properties[i]->value);
+}
+
+static bool has_document(const pang_rec_content *body)
+{
+    return body->kind == VIEW &&
+           pang_str_starts(pang_str_from(body->metadata_location), PANG_STR("file:"));
 }
 
 static bool show_row(void *arg, const pang_content *row)
@@ -227,8 +311,11 @@ static bool show_row(void *arg, const pang_content *row)
         show_properties(s, key, row->body);
         break;
     default:
-        s->lines[s->n++] = fx_text(s->fx, "%.*s=%s", (int)key.len, key.ptr,
-                                   row->body->metadata_location);
+        if (has_document(row->body))
+            show_view(s, key);
+        else
+            s->lines[s->n++] = fx_text(s->fx, "%.*s=%s", (int)key.len, key.ptr,
+                                       row->body->metadata_location);
     }
     return true;
 }
@@ -244,6 +331,7 @@ const char *mfx_show(fixture *fx, const char *prefix)
     pang_buf out = {.arena = fx->arena};
     pang_str ignored;
     s->fx = fx;
+    s->prefix = prefix;
     s->view = rfx_view(fx, prefix);
     pang_view_set_at(&s->view, PANG_NOW - 1);
     s->n_paths = 1; /* the top level */
@@ -352,7 +440,7 @@ static pang_code run(fixture *fx, mfx_merge *m)
     pang_merge_changes_begin(&changes, fx->arena);
     if (code == PANG_OK)
         code = pang_merge_changes_since(&changes, &source, &base, &fx->err);
-    pang_merge_task task = {.state = NULL,
+    pang_merge_task task = {.state = m->documents ? fx->state : NULL,
                             .env = &fx->env,
                             .source = &source,
                             .target = &target,
@@ -424,7 +512,10 @@ bool mfx_again(fixture *fx, mfx_kind kind, mfx_merge *m)
     pang_view target = rfx_view(fx, m->target), source;
     pang_merge_changes changes;
     pang_merge_plan plan = {0};
-    pang_merge_task task = {.env = &fx->env, .target = &target, .commit = pang_id_v7(&fx->env)};
+    pang_merge_task task = {.state = m->documents ? fx->state : NULL,
+                            .env = &fx->env,
+                            .target = &target,
+                            .commit = pang_id_v7(&fx->env)};
     m->conflicts = "";
     read_modes(fx, m->modes, &task);
     read_choices(fx, m, &task);
@@ -457,7 +548,8 @@ static pang_code rebase(fixture *fx, mfx_merge *m)
     source = old;
     pang_view_set_at(&source, now);
     pang_merge_changes_begin(&changes, fx->arena);
-    pang_merge_task task = {.env = &fx->env,
+    pang_merge_task task = {.state = m->documents ? fx->state : NULL,
+                            .env = &fx->env,
                             .source = &source,
                             .target = &target,
                             .base = &base,

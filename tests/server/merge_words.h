@@ -3,6 +3,8 @@
  * branch then holds. Words are separated by blanks:
  *   put:ns.t=1      a table's document is "1"; made where there is none
  *   view:ns.v=1     the same of a view
+ *   vw:ns.v.sql=x   a view with a document that can be read: its query, or another property; made
+ *                   where there is none; "vw:ns.v.k=" takes a property away
  *   gen:ns.g.k=v    a generic asset's property; "gen:ns.g.k=" takes it away
  *   mv:ns.t>ns.u    a new name
  *   drop:ns.t       gone, whatever it is
@@ -18,7 +20,9 @@
 
 /* Does all words on a branch. */
 void mfx_do(fixture *fx, const char *prefix, const char *words);
-/* Everything on a branch, sorted, in the form of the words without the verbs: "ns ns.k=v ns.t=1".
+/* Everything on a branch, sorted, in the form of the words without the verbs: "ns ns.k=v ns.t=1";
+ * of a view with a document its query, how many versions it has, and its properties: "ns.v=x#2
+ * ns.v.k=v".
  */
 const char *mfx_show(fixture *fx, const char *prefix);
 /* The id of what a name stands for; nil: nothing. */
@@ -32,6 +36,7 @@ typedef struct {
     const char *choices; /* "ns.t=source ns.u=target ns.g={...}": of conflicts; no blanks in JSON */
     uint64_t at;         /* the source at this number; 0: as of now */
     bool dry;
+    bool documents; /* tables and views are merged by what is in their documents */
     /* Out. */
     pang_code code;
     const char *conflicts; /* "deletion:ns.t metadata:ns.g", sorted by key; empty: none */

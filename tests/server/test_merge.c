@@ -63,6 +63,16 @@ static const scene scenes[] = {
     {"fields of a generic asset", "mk:a gen:a.g.x=1", "gen:a.g.x=2", "gen:a.g.y=1", "",
      "a a.g a.g.x=2 a.g.y=1", NULL, NULL},
     {"views, the same", "mk:a view:a.v=1", "view:a.v=2", "view:a.v=2", "", "a a.v=2", NULL, NULL},
+    {"of a view a property each", "mk:a vw:a.v.sql=x vw:a.v.p=1 vw:a.v.q=1", "vw:a.v.p=2",
+     "vw:a.v.q=", "", "a a.v.p=2 a.v=x#1", NULL, NULL},
+    {"its query here, a property there", "mk:a vw:a.v.sql=x", "vw:a.v.sql=y vw:a.v.p=2",
+     "vw:a.v.q=3", "", "a a.v.p=2 a.v.q=3 a.v=y#2", NULL, NULL},
+    {"its query there, a property here", "mk:a vw:a.v.sql=x", "vw:a.v.p=2",
+     "vw:a.v.sql=y vw:a.v.q=3", "", "a a.v.p=2 a.v.q=3 a.v=y#2", NULL, NULL},
+    {"the same query on both sides, and more versions", "mk:a vw:a.v.sql=x",
+     "vw:a.v.sql=z vw:a.v.sql=y", "vw:a.v.sql=w vw:a.v.sql=y", "", "a a.v=y#4", NULL, NULL},
+    {"renamed here, its query there", "mk:a vw:a.v.sql=x", "mv:a.v>a.w vw:a.w.p=1", "vw:a.v.sql=y",
+     "", "a a.w.p=1 a.w=y#2", NULL, NULL},
     {"the name was given up there", "mk:a put:a.t=1", "put:a.u=5", "mv:a.t>a.w", "",
      "a a.u=5 a.w=1", NULL, NULL},
     {"taken over a name that the target gave up", "mk:a put:a.t=1", "mv:a.t>a.w put:a.t=5", "", "",
@@ -72,6 +82,10 @@ static const scene scenes[] = {
      NULL},
     {"views replaced on both sides", "mk:a view:a.v=1", "view:a.v=2", "view:a.v=3", "metadata:a.v",
      NULL, NULL, NULL},
+    {"two queries of a view", "mk:a vw:a.v.sql=x", "vw:a.v.sql=y vw:a.v.p=1", "vw:a.v.sql=z",
+     "metadata:a.v", NULL, NULL, NULL},
+    {"a query and a property of a view", "mk:a vw:a.v.sql=x", "vw:a.v.sql=y vw:a.v.p=1",
+     "vw:a.v.sql=z vw:a.v.p=2", "metadata:a.v metadata:a.v", NULL, NULL, NULL},
     {"dropped here, changed there", "mk:a put:a.t=1", "drop:a.t", "put:a.t=2", "deletion:a.t", NULL,
      NULL, NULL},
     {"changed here, dropped there", "mk:a put:a.t=1", "put:a.t=2", "drop:a.t", "deletion:a.t", NULL,
@@ -120,6 +134,9 @@ static const scene scenes[] = {
      "a=drop", NULL},
     {"what the source did not change is nobody's to take", "mk:a put:a.t=1", "", "put:a.t=2", "",
      "a a.t=2", "*=source", NULL},
+    {"take the source's view, and the target's history", "mk:a vw:a.v.sql=x",
+     "vw:a.v.sql=y vw:a.v.p=1", "vw:a.v.sql=z vw:a.v.q=1", "", "a a.v.p=1 a.v=y#3", "a.v=source",
+     NULL},
     {"the source's drop", "mk:a put:a.t=1", "drop:a.t", "put:a.t=2", "", "a", "*=source", NULL},
     {"the source's name", "mk:a put:a.t=1", "mv:a.t>a.u", "mv:a.t>a.v put:a.v=2", "", "a a.u=1",
      "*=source", NULL},
@@ -144,6 +161,12 @@ static const scene scenes[] = {
      "a.g={\"x\":null}"},
     {"chosen: a value for one of two", "mk:a set:a.x=1 set:a.y=1", "set:a.x=2 set:a.y=2",
      "set:a.x=3 set:a.y=3", "metadata:a", NULL, NULL, "a={\"x\":\"4\"}"},
+    {"chosen: a value of a view", "mk:a vw:a.v.sql=x", "vw:a.v.p=1 vw:a.v.q=1",
+     "vw:a.v.p=2 vw:a.v.r=1", "", "a a.v.p=3 a.v.q=1 a.v.r=1 a.v=x#1", NULL, "a.v={\"p\":\"3\"}"},
+    {"chosen: the source's view", "mk:a vw:a.v.sql=x", "vw:a.v.sql=y vw:a.v.p=1",
+     "vw:a.v.sql=z vw:a.v.q=1", "", "a a.v.p=1 a.v=y#3", NULL, "a.v=source"},
+    {"chosen: the target's view", "mk:a vw:a.v.sql=x", "vw:a.v.sql=y vw:a.v.p=1",
+     "vw:a.v.sql=z vw:a.v.q=1", "", "a a.v.q=1 a.v=z#2", NULL, "a.v=target"},
     {"kept, and so what took its name", "mk:a put:a.t=1", "drop:a.t put:a.t=3", "put:a.t=2", "",
      "a a.t=2", NULL, "a.t=target"},
     {"kept, and so its namespace", "mk:a put:a.t=1 mk:b", "drop:a.t rm:a", "put:a.t=2", "",
@@ -165,6 +188,7 @@ static bool play(fixture *fx, const scene *s)
     mfx_do(fx, MAIN, s->target);
     const char *was = mfx_show(fx, MAIN), *source = mfx_show(fx, DEV);
     mfx_merge m = {.source = DEV, .target = MAIN, .modes = s->modes, .choices = s->choices};
+    m.documents = strstr(s->before, "vw:") != NULL;
     (void)mfx_run(fx, &m);
     if (m.code != PANG_OK)
         fail_msg("%s: %d %s", s->name, m.code, fx->err.message);

@@ -123,6 +123,35 @@ static void test_revert__of_itself_brings_all_back(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* A view's versions stay in its history, whatever becomes of them. */
+static void test_again__views_by_what_is_in_their_documents(void **state)
+{
+    fixture *fx = fx_open("memory:");
+    (void)state;
+    mfx_do(fx, MAIN, "mk:a vw:a.v.sql=x");
+    uint64_t first = number_of(fx, MAIN);
+    rfx_branch(fx, "dev", MAIN, 0);
+    mfx_do(fx, DEV, "vw:a.v.q=1");
+    mfx_do(fx, MAIN, "vw:a.v.sql=y");
+    mfx_merge m = {.source = MAIN, .target = MAIN, .at = number_of(fx, MAIN), .documents = true};
+    mfx_do(fx, MAIN, "vw:a.v.p=1");
+    mfx_merge pick = m;
+    pick.target = DEV;
+    assert_true(mfx_again(fx, MFX_PICK, &pick));
+    assert_true(is_as(fx, "pick", &pick, "", DEV, "a a.v.q=1 a.v=y#2"));
+    assert_true(mfx_again(fx, MFX_REVERT, &m));
+    assert_true(is_as(fx, "revert", &m, "", MAIN, "a a.v.p=1 a.v=x#2"));
+    mfx_do(fx, MAIN, "vw:a.v.sql=z");
+    mfx_merge back = {.source = MAIN, .target = MAIN, .at = first, .documents = true};
+    assert_true(mfx_again(fx, MFX_RESTORE, &back));
+    assert_true(is_as(fx, "restore", &back, "", MAIN, "a a.v=x#3"));
+    mfx_do(fx, MAIN, "vw:a.v.p=2");
+    mfx_merge onto = {.source = DEV, .target = MAIN, .documents = true};
+    assert_true(mfx_rebase(fx, &onto));
+    assert_true(is_as(fx, "rebase", &onto, "", DEV, "a a.v.p=2 a.v.q=1 a.v=y#3"));
+    fx_close(fx);
+}
+
 static void test_revert__of_a_merge_leaves_its_first_parent(void **state)
 {
     fixture *fx = fx_open("memory:");
@@ -397,6 +426,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_revert__takes_back_and_leaves_what_came_later),
         cmocka_unit_test(test_revert__of_itself_brings_all_back),
+        cmocka_unit_test(test_again__views_by_what_is_in_their_documents),
         cmocka_unit_test(test_revert__of_a_merge_leaves_its_first_parent),
         cmocka_unit_test(test_revert__keeps_ids),
         cmocka_unit_test(test_pick__does_what_the_commit_did),

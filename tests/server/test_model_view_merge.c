@@ -159,6 +159,10 @@ static const row rows[] = {
     {"a dialect that only one side has", NULL,
      ADD_OF("0", SQL("spark", "one") "," SQL("trino", "uno")) "," CURRENT("-1"), REPLACE("two"),
      NULL, "the source has version 2 (spark: \"one\")", NULL, "{'current-version-id':3}"},
+    {"a dialect that only the target has", NULL, REPLACE("two"),
+     ADD_OF("0", SQL("spark", "one") "," SQL("trino", "uno")) "," CURRENT("-1"), NULL,
+     "the target version 2 (spark: \"one\")", NULL,
+     "{'current-version-id':3,'properties':{'replace.drop-dialect.allowed':'<absent>'}}"},
     {"the source takes a dialect away",
      ADD_OF("0", SQL("spark", "one") "," SQL("trino", "uno")) "," CURRENT("-1") "," SET(
          "replace.drop-dialect.allowed", "true"),
