@@ -3,13 +3,15 @@
  * create. d: a document from a file.
  *
  * Whatever comes out is a valid document that is the same after printing and parsing, and a base
- * for the same updates again; the base is untouched.
+ * for the same updates again; the base is untouched. What it becomes merges with what another side
+ * did to the same view, either way round, or conflicts.
  */
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "server/model_view.h"
+#include "server/model_view_merge.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -84,11 +86,55 @@ static const pang_json *commit(run *r, const pang_json *base, const pang_json *u
     return outcome.document;
 }
 
+/* `one` as the source and what another side made of the same view as the target, and the other way
+ * round. */
+static void merge(run *r, const pang_json *half, const pang_json *one, const pang_json *other)
+{
+    pang_merge_table both[] = {
+        {.source = {.document = one}, .target = {.document = other}},
+        {.source = {.document = other}, .target = {.document = one}},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        pang_merge_outcome outcome;
+        pang_json *taken;
+        pang_err err = {0};
+        both[i].env = &r->env;
+        both[i].arena = r->arena;
+        both[i].source_half.document = both[i].target_half.document = half;
+        pang_code code = pang_model_view_merge(&both[i], &outcome, &err);
+        assert(code == PANG_OK);
+        assert(outcome.document == NULL || outcome.n_conflicts == 0);
+        if (outcome.document != NULL)
+            check_document(r, outcome.document);
+        code = pang_model_view_take_source(&both[i], &taken, &err);
+        assert(code == PANG_OK || code == PANG_INVALID_ARGUMENT);
+        if (code == PANG_OK)
+            check_document(r, taken);
+    }
+}
+
+static void merge_with_another(run *r, const pang_json *half, const pang_json *next)
+{
+    static const char updates[] =
+        "[{\"action\":\"set-properties\",\"updates\":{\"a\":\"1\"}},{\"action\":"
+        "\"add-view-version\",\"view-version\":{\"version-id\":1,\"timestamp-ms\":1,"
+        "\"schema-id\":0,\"summary\":{},\"default-namespace\":[],\"representations\":[{\"type\":"
+        "\"sql\",\"sql\":\"z\",\"dialect\":\"spark\"}]}}]";
+    static const char current[] =
+        "[{\"action\":\"set-current-view-version\",\"view-version-id\":3}]";
+    const pang_json *other = commit(r, half, must_parse(r, pang_str_from(updates)));
+    merge(r, half, next, other);
+    merge(r, half, next, commit(r, other, must_parse(r, pang_str_from(current))));
+}
+
 static void update(run *r, const pang_json *updates)
 {
-    const pang_json *next = commit(r, must_parse(r, pang_str_from(view_text)), updates);
-    if (next != NULL)
-        (void)commit(r, next, updates);
+    const pang_json *base = must_parse(r, pang_str_from(view_text));
+    const pang_json *next = commit(r, base, updates);
+    if (next == NULL)
+        return;
+    (void)commit(r, next, updates);
+    merge_with_another(r, base, next);
 }
 
 static void create(run *r, const pang_json *version)
@@ -112,8 +158,10 @@ static void from_file(run *r, const pang_json *document)
         "[{\"action\":\"add-view-version\",\"view-version\":{\"version-id\":1,\"timestamp-ms\":1,"
         "\"schema-id\":0,\"summary\":{},\"default-namespace\":[],\"representations\":[]}},"
         "{\"action\":\"set-current-view-version\",\"view-version-id\":-1}]";
-    if (pang_model_view_check(document, r->arena, NULL) == PANG_OK)
-        (void)commit(r, document, must_parse(r, pang_str_from(updates)));
+    if (pang_model_view_check(document, r->arena, NULL) != PANG_OK)
+        return;
+    (void)commit(r, document, must_parse(r, pang_str_from(updates)));
+    merge_with_another(r, must_parse(r, pang_str_from(view_text)), document);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
