@@ -389,6 +389,18 @@ static pang_json *text(pang_arena *arena, pang_str s)
     return s.len == 0 ? pang_json_null(arena) : pang_json_str(s, arena);
 }
 
+/* By what is done (a merge or rebase, a pick, taking back) and by the side (source, target): that
+ * it is gone there, and who did something else to it. */
+static const struct {
+    const char *gone[2], *other[2];
+} deletion_words[] = {
+    {{"dropped on the source", "dropped on the target"}, {"on the source", "on the target"}},
+    {{"dropped by the commit that is picked", "dropped on the target"},
+     {"by the commit that is picked", "on the target"}},
+    {{"made by what is taken back", "dropped on the target since"},
+     {"by what is taken back", "on the target since"}},
+};
+
 pang_code pang_merge_deletion_conflict(const pang_merge_task *task, pang_merge_item *item,
                                        bool deleted_in_source, const char *how, pang_err *err)
 {
@@ -396,14 +408,16 @@ pang_code pang_merge_deletion_conflict(const pang_merge_task *task, pang_merge_i
     pang_arena *arena = task->target->arena;
     pang_json *details = pang_json_object(arena);
     const char *gone = sides[!deleted_in_source], *other = sides[deleted_in_source];
+    size_t work = task->base != NULL ? 0 : task->back ? 2 : 1;
     if (details == NULL ||
         !pang_json_set(details, "deleted_in", text(arena, pang_str_from(gone))) ||
         !pang_json_set(details, "modified_in", text(arena, pang_str_from(other))))
         return pang_fail_memory(err);
     return pang_merge_add_conflict(
         task, item, PANG_CONFLICT_DELETION, details,
-        pang_arena_printf(arena, "%" PANG_STR_FMT " was dropped on the %s, and %s on the %s",
-                          PANG_STR_ARG(item->key), gone, how, other),
+        pang_arena_printf(arena, "%" PANG_STR_FMT " was %s, and %s %s", PANG_STR_ARG(item->key),
+                          deletion_words[work].gone[!deleted_in_source], how,
+                          deletion_words[work].other[deleted_in_source]),
         err);
 }
 
@@ -413,13 +427,14 @@ pang_code pang_merge_name_conflict(const pang_merge_task *task, pang_merge_item 
 {
     pang_arena *arena = task->target->arena;
     pang_json *details = pang_json_object(arena), *names = pang_json_array(arena);
-    pang_json *properties = pang_json_object(arena), *values = pang_json_object(arena);
+    pang_json *properties = pang_json_array(arena), *values = pang_json_object(arena);
     if (details == NULL || names == NULL || properties == NULL || values == NULL ||
         !pang_json_append(names, pang_json_str(PANG_STR("name"), arena)) ||
+        !pang_json_set(values, "name", pang_json_str(PANG_STR("name"), arena)) ||
         !pang_json_set(values, "base", text(arena, base)) ||
         !pang_json_set(values, "source", text(arena, source)) ||
         !pang_json_set(values, "target", text(arena, target)) ||
-        !pang_json_set(properties, "name", values) ||
+        !pang_json_append(properties, values) ||
         !pang_json_set(details, "conflicting_properties", names) ||
         !pang_json_set(details, "properties", properties))
         return pang_fail_memory(err);

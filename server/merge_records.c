@@ -118,6 +118,17 @@ static bool conflicts_again(const pang_rec_merge_conflict *conflict, const pang_
     return false;
 }
 
+/* What source and target are, where they are not the branches that somebody named so. */
+static const char *sides_of(const pang_rec_merge_operation *op)
+{
+    static const char *const words[] = {
+        "", " (source: the branch; target: its new base)",
+        " (source: what the commit left; target: the branch as it is)",
+        " (source: what was there before the commit; target: the branch as it is)",
+        " (source: what was there then; target: the branch as it is)"};
+    return words[op->work];
+}
+
 /* `id` may be NULL: of a dry run. */
 static pang_code make_conflict(pang_call *call, const pang_rec_merge_operation *op,
                                const pang_merge_item *item, const pang_conflict *from,
@@ -137,7 +148,9 @@ static pang_code make_conflict(pang_call *call, const pang_rec_merge_operation *
     made->path = pang_arena_cstr(call->arena, item->to.path);
     made->name = pang_arena_cstr(call->arena, item->to.name);
     made->key = pang_arena_cstr(call->arena, item->key);
-    made->description = pang_arena_cstr(call->arena, from->description);
+    made->description = pang_arena_cstr(
+        call->arena, pang_arena_printf(call->arena, "%" PANG_STR_FMT "%s",
+                                       PANG_STR_ARG(from->description), sides_of(op)));
     made->details = pang_arena_cstr(call->arena, from->details);
     made->created_ms = pang_env_wall_ms(call->server->env);
     *ret = made;

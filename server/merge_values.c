@@ -63,7 +63,7 @@ static pang_code show_fields(const pang_merge_task *task, pang_merge_item *item,
 {
     pang_arena *arena = task->target->arena;
     pang_json *details = pang_json_object(arena), *names = pang_json_array(arena),
-              *properties = pang_json_object(arena);
+              *properties = pang_json_array(arena);
     pang_buf sentence = {.arena = arena};
     bool ok = details != NULL && names != NULL && properties != NULL;
     pang_buf_printf(&sentence, "both sides changed of %" PANG_STR_FMT ":", PANG_STR_ARG(item->key));
@@ -71,10 +71,11 @@ static pang_code show_fields(const pang_merge_task *task, pang_merge_item *item,
         pang_json *values = pang_json_object(arena);
         pang_str name = pang_str_from(c->list[i].name);
         ok = values != NULL && pang_json_append(names, pang_json_str(name, arena)) &&
+             pang_json_set(values, "name", pang_json_str(name, arena)) &&
              pang_json_set(values, "base", value_of(arena, c->list[i].base)) &&
              pang_json_set(values, "source", value_of(arena, c->list[i].source)) &&
              pang_json_set(values, "target", value_of(arena, c->list[i].target)) &&
-             pang_json_set_str(properties, name, values);
+             pang_json_append(properties, values);
         pang_buf_printf(&sentence, "%s %s", i == 0 ? "" : ",", c->list[i].name);
     }
     if (!ok || !pang_json_set(details, "conflicting_properties", names) ||

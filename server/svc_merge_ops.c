@@ -268,15 +268,48 @@ static pang_code read_value(pang_call *call, ProtobufCBinaryData raw,
     return code;
 }
 
+/* JSON's null is none, as clients send it. */
+static pang_code expect_no_value(ProtobufCBinaryData raw, pang_strategy strategy, pang_err *err)
+{
+    pang_str text = pang_str_of(raw);
+    if (text.len == 0 || pang_str_equal(text, PANG_STR("null")))
+        return PANG_OK;
+    return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                     "resolved_value is of Manual alone: %s takes none",
+                     pang_strategy_name(strategy));
+}
+
 static bool same_asset(const pang_rec_merge_conflict *a, const pang_rec_merge_conflict *b)
 {
-    return a->asset.len > 0 && pang_str_equal(pang_str_of(a->asset), pang_str_of(b->asset));
+    if (a->asset.len == 0 && b->asset.len == 0) /* namespaces, which have no more than a name */
+        return strcmp(a->path, b->path) == 0 && strcmp(a->name, b->name) == 0;
+    return pang_str_equal(pang_str_of(a->asset), pang_str_of(b->asset));
 }
 
 static bool takes_side(pang_strategy s)
 {
     return s == PANGOLIN__STORE__V1__STRATEGY__STRATEGY_TAKE_SOURCE ||
            s == PANGOLIN__STORE__V1__STRATEGY__STRATEGY_TAKE_TARGET;
+}
+
+/* A side is the whole asset, so it leaves no room for the other side nor for a value. */
+static bool contradict(pang_strategy a, pang_strategy b)
+{
+    bool says_a = takes_side(a) || a == MANUAL, says_b = takes_side(b) || b == MANUAL;
+    return says_a && says_b && a != b;
+}
+
+static pang_code fail_contradicts(const pang_rec_merge_conflict *other, pang_strategy strategy,
+                                  pang_err *err)
+{
+    char id[PANG_ID_TEXT + 1];
+    pang_id_text(pang_id_of(other->id), id);
+    return pang_fail(err, PANG_FAILED_PRECONDITION, PANG_MERGE_REASON,
+                     "%s contradicts the conflict %s, another one of %s, which was resolved by %s: "
+                     "a side is taken of the whole asset, and nothing else then decides about it. "
+                     "With AutoMerge here all of it is asked anew on completion",
+                     pang_strategy_name(strategy), id, other->key,
+                     pang_strategy_name(other->strategy));
 }
 
 /* *ret_open: how many conflicts are left. */
@@ -289,11 +322,8 @@ static pang_code check_others(pang_rec_merge_conflict *const *all, size_t n,
         if (pang_str_equal(pang_str_of(other->id), pang_str_of(one->id)))
             continue;
         *ret_open += other->strategy == UNDECIDED;
-        if (same_asset(other, one) && takes_side(other->strategy) && takes_side(strategy) &&
-            other->strategy != strategy)
-            return pang_fail(err, PANG_FAILED_PRECONDITION, PANG_MERGE_REASON,
-                             "another conflict of %s was resolved by %s, and an asset has one side",
-                             one->key, pang_strategy_name(other->strategy));
+        if (same_asset(other, one) && contradict(other->strategy, strategy))
+            return fail_contradicts(other, strategy, err);
     }
     return PANG_OK;
 }
@@ -330,6 +360,8 @@ pang_code pang_merge_resolve(pang_call *call, const void *request, void *reply, 
         code = read_strategy(in->strategy, &strategy, err);
     if (code == PANG_OK && strategy == MANUAL)
         code = read_value(call, in->resolved_value, conflict, &conflict->resolved_value, err);
+    else if (code == PANG_OK)
+        code = expect_no_value(in->resolved_value, strategy, err);
     if (code == PANG_OK)
         code = pang_merge_conflicts_of(call, op, &all, err);
     if (code == PANG_OK)

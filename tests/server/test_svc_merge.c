@@ -271,7 +271,8 @@ static void test_merge__with_conflicts_waits_and_says_why(void **state)
     assert_string_equal(all[0]->merge_operation_id, id);
     assert_null(all[0]->resolution);
     assert_non_null(strstr(pang_arena_cstr(fx->arena, pang_str_of(all[0]->details)),
-                           "\"base\":\"0\",\"source\":\"source\",\"target\":\"target\""));
+                           "\"properties\":[{\"name\":\"k\",\"base\":\"0\",\"source\":"
+                           "\"source\",\"target\":\"target\"}]"));
     ok(fx, find(fx, id, &op));
     assert_string_equal(op->status, "Conflicted");
     assert_int_equal(op->conflicts_count, 2);
@@ -325,6 +326,76 @@ static void test_merge__a_value_decides_properties_alone(void **state)
     ok(fx, complete(fx, id, &out));
     assert_string_equal(get(fx, MAIN, "a", "k"), "7");
     assert_null(get(fx, MAIN, "b", "k"));
+}
+
+static void commit(fixture *fx, const char *prefix, const char *updates)
+{
+    Pangolin__V1__CommitTableRequest in = PANGOLIN__V1__COMMIT_TABLE_REQUEST__INIT;
+    Pangolin__V1__CommitTableResponse out;
+    in.prefix = TEXT(prefix);
+    in.namespace_ = fx_levels(fx, "a", &in.n_namespace_);
+    in.table = TEXT("t");
+    in.requirements = fx_bytes("[]");
+    in.updates = fx_bytes(updates);
+    ok(fx, fx_call(fx, "CommitTable", &in, &out));
+}
+
+#define SET_OWNER(value) "{\"action\":\"set-properties\",\"updates\":{\"owner\":\"" value "\"}}"
+/* Both sides of one table gave a column another name and set a property: the schema's conflict
+ * first, the property's second. */
+static const char *begin_on_a_table(fixture *fx, conflict ***ret)
+{
+    static const char schema[] = "[{\"action\":\"add-schema\",\"schema\":{\"type\":\"struct\","
+                                 "\"fields\":[{\"id\":1,\"name\":\"%s\",\"required\":false,"
+                                 "\"type\":\"long\"}]}},{\"action\":\"set-current-schema\","
+                                 "\"schema-id\":-1}," SET_OWNER("%s") "]";
+    merge_out out;
+    size_t n;
+    ok(fx, fx_create_table(fx, "a", "t", NULL));
+    branch(fx, "own", "ingest");
+    commit(fx, FX_PREFIX "@own", fx_text(fx, schema, "one", "ann"));
+    commit(fx, MAIN, fx_text(fx, schema, "two", "bob"));
+    ok(fx, merge(fx, "own", "main", &out));
+    assert_non_null(out.conflicted);
+    ok(fx, conflicts_of(fx, out.conflicted->operation_id, ret, &n));
+    assert_int_equal(n, 2);
+    assert_string_equal((*ret)[0]->conflict_type, "schema_change");
+    assert_string_equal((*ret)[1]->conflict_type, "metadata_conflict");
+    return out.conflicted->operation_id;
+}
+
+/* A side is the whole table: a value that somebody gave is not lost for it without a word. */
+static void test_merge__decisions_about_one_table_do_not_contradict(void **state)
+{
+    fixture *fx = *state;
+    conflict **all;
+    (void)begin_on_a_table(fx, &all);
+    ok(fx, resolve(fx, all[1]->id, "Manual", "{\"owner\":\"eve\"}"));
+    refused(fx, resolve(fx, all[0]->id, "TakeTarget", NULL), PANG_FAILED_PRECONDITION,
+            fx_text(fx,
+                    "TakeTarget contradicts the conflict %s, another one of a.t, which was "
+                    "resolved by Manual",
+                    all[1]->id));
+    refused(fx, resolve(fx, all[0]->id, "TakeSource", NULL), PANG_FAILED_PRECONDITION, "Manual");
+    ok(fx, resolve(fx, all[0]->id, "AutoMerge", NULL));
+}
+
+static void test_merge__a_side_leaves_no_room_for_a_value(void **state)
+{
+    fixture *fx = *state;
+    conflict **all;
+    Pangolin__V1__CompleteMergeResponse out;
+    const char *id = begin_on_a_table(fx, &all);
+    refused(fx, resolve(fx, all[0]->id, "TakeTarget", "{\"owner\":\"eve\"}"), PANG_INVALID_ARGUMENT,
+            "TakeTarget takes none");
+    ok(fx, resolve(fx, all[0]->id, "TakeTarget", "null"));
+    refused(fx, resolve(fx, all[1]->id, "Manual", "{\"owner\":\"eve\"}"), PANG_FAILED_PRECONDITION,
+            "Manual contradicts");
+    refused(fx, resolve(fx, all[1]->id, "TakeSource", NULL), PANG_FAILED_PRECONDITION,
+            "TakeSource contradicts");
+    ok(fx, resolve(fx, all[1]->id, "target", NULL));
+    ok(fx, complete(fx, id, &out));
+    assert_non_null(out.completed);
 }
 
 /* Merged once more, it conflicts once more, until a side gives way. */
@@ -720,6 +791,8 @@ int main(void)
         TEST(with_conflicts_waits_and_says_why),
         TEST(each_conflict_is_decided_and_then_it_completes),
         TEST(a_value_decides_properties_alone),
+        TEST(decisions_about_one_table_do_not_contradict),
+        TEST(a_side_leaves_no_room_for_a_value),
         TEST(automatic_strategies_merge_once_more),
         TEST(a_conflict_is_decided_once),
         TEST(open_conflicts_keep_it_from_completing),
