@@ -219,6 +219,12 @@ static void check_encrypted(pang_merging *m)
     }
 }
 
+/* A column's id in details; null: it has none on that side. */
+static pang_json *shown_column(pang_merging *m, int32_t id)
+{
+    return id < 0 ? pang_json_null(m->arena) : pang_json_int(id, m->arena);
+}
+
 /* Files of the source hold its own ids, which are other columns in the target. */
 static void check_map(pang_merging *m)
 {
@@ -227,24 +233,26 @@ static void check_map(pang_merging *m)
     pang_json *columns = pang_json_array(m->arena), *details = pang_json_object(m->arena);
     for (size_t i = 0; i + 1 < m->n_map && i < 2 * PANG_CONFLICTS_MAX; i += 2) {
         pang_json *pair = pang_json_object(m->arena);
-        pang_merging_put(m, pair, "source", pang_json_int(m->map[i], m->arena));
-        pang_merging_put(m, pair, "target", pang_json_int(m->map[i + 1], m->arena));
+        pang_merging_put(m, pair, "source", shown_column(m, m->map[i]));
+        pang_merging_put(m, pair, "target", shown_column(m, m->map[i + 1]));
         pang_merging_add(m, columns, pair);
     }
     pang_merging_put(m, details, "columns", columns);
-    if (m->map[1] == PANG_MERGE_NO_COLUMN(m->map[0]))
-        pang_merging_conflict(m, PANG_CONFLICT_SCHEMA, details,
-                              "column %" PRId32 " of the source is none of the target's: somebody "
-                              "decided against it, or took a table that has another column under "
-                              "its id; data of the source merges again once the source is rebased",
-                              m->map[0]);
-    else
+    bool here = m->map[0] >= 0, there = m->map[1] >= 0;
+    if (here && there)
         pang_merging_conflict(
             m, PANG_CONFLICT_SCHEMA, details,
             "column %" PRId32 " of the source has id %" PRId32 " in the target since "
             "an earlier merge: data of the source merges again once the source is "
             "rebased",
             m->map[0], m->map[1]);
+    else
+        pang_merging_conflict(m, PANG_CONFLICT_SCHEMA, details,
+                              "column %" PRId32 " of the %s is none of the %s's: somebody decided "
+                              "against it, or took a table that has another column under its id; "
+                              "data of the source merges again once the source is rebased",
+                              here ? m->map[0] : m->map[1], here ? "source" : "target",
+                              here ? "target" : "source");
 }
 
 void pang_merging_check_sides(pang_merging *m)
