@@ -111,7 +111,7 @@ static bool look_at(reading *r, const pang_commit_row *row)
     if (taken)
         r->points[r->n++] = (pang_point){pang_id_of(row->body->branch), row->sequence};
     else if (matches)
-        r->skip--;
+        r->looked = --r->skip == 0 ? 0 : r->looked; /* the page may look at as many again */
     if (taken || r->filter->by_name)
         r->listed += row->body->n_changes;
     return true;
@@ -304,6 +304,11 @@ pang_code pang_log_read(pang_view *view, const pang_commit_filter *filter, size_
         code = read_by_name(&r, err);
     else if (code == PANG_OK)
         code = pang_commit_walk(view, place->before, look_at_row, &r, err);
+    if (code == PANG_OK && r.full && r.skip > 0)
+        code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                         "offset passes over more than %d commits: ask by pages, with the token "
+                         "that each page names for the next",
+                         PANG_LOG_LOOKED_MAX);
     if (!r.full)
         place->before = 0;
     *ret_n = r.n;

@@ -13,7 +13,7 @@
 
 enum {
     PANG_LOG_PAGE_MAX = 1000,     /* commits of one page */
-    PANG_LOG_LOOKED_MAX = 20000,  /* commits looked at for one page */
+    PANG_LOG_LOOKED_MAX = 20000,  /* commits looked at for one page, and passed over before it */
     PANG_LOG_CHANGES_MAX = 100,   /* changes shown of one commit in a list */
     PANG_LOG_DETAILS_MAX = 10000, /* changes shown on one page */
     PANG_LOG_LISTED_MAX = 100000, /* changes that its commits list: a page ends once it has these */
@@ -42,8 +42,9 @@ typedef struct {
 } pang_log_place;
 
 /* Reads a page of the log, newest first: at most n points into `ret`, after `skip` were passed
- * over. A name is followed over renames, and costs the changes of the name alone. *place says where
- * the page begins, and then where the next does. */
+ * over. ERRORS: INVALID_ARGUMENT (to pass over so many, more than PANG_LOG_LOOKED_MAX had to be
+ * looked at), the store's. A name is followed over renames, and costs the changes of the name
+ * alone. *place says where the page begins, and then where the next does. */
 PANG_MUST_CHECK pang_code pang_log_read(pang_view *view, const pang_commit_filter *filter,
                                         size_t skip, pang_log_place *place, pang_point *ret,
                                         size_t n, size_t *ret_n, pang_err *err);

@@ -26,11 +26,13 @@ pang_ref_form pang_ref_form_of(pang_str text)
     return all_digits(text) ? PANG_REF_TIME : PANG_REF_NAME;
 }
 
+#define SEPARATORS "@./\\%#?|"
+
 /* A character that would lead out of a path, a query or a ref; 0: none. */
 static char separator_in(pang_str name)
 {
     for (size_t i = 0; i < name.len; i++)
-        if (strchr("@./\\%#?|", name.ptr[i]) != NULL)
+        if (strchr(SEPARATORS, name.ptr[i]) != NULL)
             return name.ptr[i];
     return 0;
 }
@@ -58,8 +60,9 @@ pang_code pang_ref_name_check(const char *what, pang_str name, pang_err *err)
     char c = separator_in(name);
     if (c != 0)
         return pang_fail(err, PANG_INVALID_ARGUMENT, reason,
-                         "%s name \"%" PANG_STR_FMT "\" holds \"%c\", which separates", what,
-                         PANG_STR_ARG(name), c);
+                         "%s name \"%" PANG_STR_FMT
+                         "\" holds \"%c\": it may hold anything but one of %s",
+                         what, PANG_STR_ARG(name), c, SEPARATORS);
     if (pang_ref_form_of(name) != PANG_REF_NAME)
         return pang_fail(err, PANG_INVALID_ARGUMENT, reason,
                          "%s name \"%" PANG_STR_FMT "\" could be %s", what, PANG_STR_ARG(name),
@@ -159,6 +162,8 @@ pang_code pang_view_at_point(pang_view *view, pang_id branch, uint64_t sequence,
 
 static pang_code fail_no_ref(pang_err *err, const char *reason, pang_str text)
 {
+    if (text.len == 0)
+        return pang_fail(err, PANG_NOT_FOUND, reason, "Ref does not exist: its name is empty");
     return pang_fail(err, PANG_NOT_FOUND, reason, "Ref does not exist: %" PANG_STR_FMT,
                      PANG_STR_ARG(text));
 }

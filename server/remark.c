@@ -16,12 +16,18 @@ static pang_code refuse(pang_err *err, const char *what, size_t size, int most)
                      "%s of a commit: %zu bytes, at most %d", what, size, most);
 }
 
-static pang_code set_message(pang_edit *edit, pang_str text, pang_err *err)
+pang_code pang_remark_check_message(pang_str text, pang_err *err)
 {
     if (text.len > PANG_REMARK_MESSAGE_MAX)
         return refuse(err, "message", text.len, PANG_REMARK_MESSAGE_MAX);
-    if (edit->message.len > 0)
-        return PANG_OK;
+    return PANG_OK;
+}
+
+static pang_code set_message(pang_edit *edit, pang_str text, pang_err *err)
+{
+    pang_code code = pang_remark_check_message(text, err);
+    if (code != PANG_OK || edit->message.len > 0)
+        return code;
     return pang_arena_copy(edit->view->arena, text, &edit->message) ? PANG_OK
                                                                     : pang_fail_memory(err);
 }

@@ -18,6 +18,9 @@ enum {
     PANG_REMARK_VALUE_MAX = 4096, /* bytes */
 };
 
+/* The bound of a message, in whatever way it is given. ERRORS: INVALID_ARGUMENT. */
+PANG_MUST_CHECK pang_code pang_remark_check_message(pang_str text, pang_err *err);
+
 /* Takes what the headers of the view's call say. ERRORS: INVALID_ARGUMENT (form, bounds). */
 PANG_MUST_CHECK pang_code pang_remark_of_call(pang_edit *edit, pang_err *err);
 /* Adds what a snapshot's summary says, where nothing was said yet; NULL is fine. ERRORS: as above.

@@ -328,7 +328,7 @@ static pang_code create_branch(pang_call *call, const void *request, void *reply
     selecting s = {call, view.catalog};
     options.selectable = may_select;
     options.selectable_arg = &s;
-    code = pang_view_switch(&source, from, PANG_NOT_FOUND_REASON, err);
+    code = pang_refs_switch_onto(&source, from, err);
     if (code == PANG_OK)
         code = pang_branch_make(&source, call->server->env, call->who, &options, &made, err);
     if (code != PANG_OK)

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "server/remark.h"
 #include "server/svc_lake.h"
 #include "server/svc_names.h"
 #include "server/svc_refs.h"
@@ -104,6 +105,8 @@ pang_code pang_merge_run_read(pang_merge_run *m, const pang_merge_said *said, pa
                               pang_err *err)
 {
     pang_code code = read_modes(said, m->call->arena, m->op, err);
+    if (code == PANG_OK)
+        code = pang_remark_check_message(pang_str_from(said->message), err);
     if (code == PANG_OK)
         code = pang_manage_text("message", said->message, err);
     if (code != PANG_OK)

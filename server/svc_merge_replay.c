@@ -55,22 +55,6 @@ static pang_code switch_to(pang_view *view, pang_id branch, const char *shown, p
     return code;
 }
 
-static pang_code fail_no_commit(pang_str branch, pang_err *err)
-{
-    return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
-                     "\"%" PANG_STR_FMT "\" has no commit of that time or before",
-                     PANG_STR_ARG(branch));
-}
-
-/* A time of before the first commit shows an empty catalog, on which nothing can stand. */
-static pang_code switch_onto(pang_view *view, pang_str onto, pang_err *err)
-{
-    pang_code code = pang_view_switch(view, onto, PANG_NOT_FOUND_REASON, err);
-    if (code == PANG_OK && pang_ref_form_of(onto) == PANG_REF_TIME && view->levels[0].at == 0)
-        code = fail_no_commit(PANG_MAIN_REF, err);
-    return code;
-}
-
 /* What the branch was made from, where nothing else is said. */
 static pang_code open_onto(pang_merge_run *m, const char *onto, pang_err *err)
 {
@@ -78,7 +62,7 @@ static pang_code open_onto(pang_merge_run *m, const char *onto, pang_err *err)
     pang_rec_point **from = ref->n_forks > 0 ? ref->forks : ref->bases;
     m->onto = m->old;
     if (onto[0] != '\0')
-        return switch_onto(&m->onto, pang_str_from(onto), err);
+        return pang_refs_switch_onto(&m->onto, pang_str_from(onto), err);
     if (ref->n_forks == 0 && ref->n_bases == 0)
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                          "\"%" PANG_STR_FMT "\" was made from nothing",
@@ -335,7 +319,7 @@ static pang_code find_point(const pang_view *branch, const char *to, pang_point 
         if (code == PANG_OK)
             code = pang_commit_at_time(&view, time_ms, &row, err);
         if (code == PANG_OK && row.body == NULL)
-            return fail_no_commit(branch->ref_name, err);
+            return pang_refs_fail_no_commit(branch->ref_name, err);
         if (code == PANG_OK)
             *ret = (pang_point){pang_id_of(row.body->branch), row.sequence};
         return code;

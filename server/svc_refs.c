@@ -30,6 +30,21 @@ pang_code pang_refs_open(pang_call *call, const char *catalog, pang_view *ret, p
                         pang_str_from(body->name), ret, err);
 }
 
+pang_code pang_refs_fail_no_commit(pang_str branch, pang_err *err)
+{
+    return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                     "\"%" PANG_STR_FMT "\" has no commit of that time or before",
+                     PANG_STR_ARG(branch));
+}
+
+pang_code pang_refs_switch_onto(pang_view *view, pang_str ref, pang_err *err)
+{
+    pang_code code = pang_view_switch(view, ref, PANG_NOT_FOUND_REASON, err);
+    if (code == PANG_OK && pang_ref_form_of(ref) == PANG_REF_TIME && view->levels[0].at == 0)
+        code = pang_refs_fail_no_commit(PANG_MAIN_REF, err);
+    return code;
+}
+
 static bool is_tag(const pang_rec_ref *ref)
 {
     return ref->kind == PANGOLIN__STORE__V1__REF__KIND__KIND_TAG;

@@ -19,6 +19,11 @@ PANG_MUST_CHECK pang_code pang_refs_open(pang_call *call, const char *catalog, p
  */
 PANG_MUST_CHECK pang_code pang_refs_open_default(pang_call *call, const char *catalog,
                                                  pang_action action, pang_view *ret, pang_err *err);
+/* Turns to the ref that something shall stand on. ERRORS: as pang_view_switch; INVALID_ARGUMENT (a
+ * time of before the first commit of main, which shows an empty catalog). */
+PANG_MUST_CHECK pang_code pang_refs_switch_onto(pang_view *view, pang_str ref, pang_err *err);
+/* There is no commit of that time in the branch. Returns its code. */
+pang_code pang_refs_fail_no_commit(pang_str branch, pang_err *err);
 /* Whether the caller may do it with the catalog of the view. */
 bool pang_refs_may(const pang_call *call, const pang_view *view, pang_action action);
 

@@ -97,7 +97,7 @@ static pang_code choose(const Pangolin__V1__CreateTagRequest *in, pang_view *vie
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                          by_id ? "commit_id and from are both given" : "commit_id is missing");
     if (!by_id)
-        return pang_view_switch(view, pang_str_from(in->from), PANG_NOT_FOUND_REASON, err);
+        return pang_refs_switch_onto(view, pang_str_from(in->from), err);
     pang_code code = pang_manage_id("commit_id", in->commit_id, &id, err);
     if (code == PANG_OK)
         code = pang_view_switch(view, pang_str_from(in->commit_id), PANG_NOT_FOUND_REASON, err);

@@ -371,6 +371,44 @@ static void test_commits__no_commit_is_404(void **state)
     assert_int_equal(fx_call(fx, "GetCommit", &in, &out), PANG_INVALID_ARGUMENT);
 }
 
+/* ---- deep pages ---- */
+
+static pang_code list_from(fixture *fx, int32_t offset, const char *author, size_t *ret_n,
+                           bool *ret_more)
+{
+    list_in in = PANGOLIN__V1__LIST_COMMITS_REQUEST__INIT;
+    list_out out = PANGOLIN__V1__LIST_COMMITS_RESPONSE__INIT;
+    in.catalog = TEXT("demo");
+    in.name = TEXT("main");
+    in.page_size = 2;
+    in.offset = offset;
+    in.author = TEXT(author);
+    pang_code code = fx_call(fx, "ListCommits", &in, &out);
+    *ret_n = out.n_commits;
+    *ret_more = code == PANG_OK && out.next_page_token[0] != '\0';
+    return code;
+}
+
+static void test_commits__an_offset_is_served_or_refused(void **state)
+{
+    fixture *fx = *state;
+    size_t n;
+    bool more;
+    for (int i = 0; i < PANG_LOG_LOOKED_MAX + 10; i++) {
+        rfx_put(fx, "demo", "t", "m");
+        pang_arena_reset(fx->arena);
+    }
+    assert_int_equal(list_from(fx, PANG_LOG_LOOKED_MAX, "", &n, &more), PANG_OK);
+    assert_int_equal(n, 2);
+    assert_true(more);
+    assert_int_equal(list_from(fx, PANG_LOG_LOOKED_MAX + 1, "", &n, &more), PANG_INVALID_ARGUMENT);
+    assert_non_null(strstr(fx->err.message, "token"));
+    assert_int_equal(list_from(fx, 1, "nobody", &n, &more), PANG_INVALID_ARGUMENT);
+    assert_int_equal(list_from(fx, 0, "nobody", &n, &more), PANG_OK);
+    assert_int_equal(n, 0);
+    assert_true(more);
+}
+
 /* ---- watching ---- */
 
 /* Polls until all commits were looked at, each call in so little memory; how many were found. */
@@ -427,6 +465,7 @@ int main(void)
         TEST(bad_pages_are_refused),
         TEST(a_commit_tells_before_and_after),
         TEST(no_commit_is_404),
+        TEST(an_offset_is_served_or_refused),
         TEST(a_wait_passes_by_many_in_little_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
