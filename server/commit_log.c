@@ -14,21 +14,6 @@ enum { NUMBERS_AT_ONCE = 128 };
 
 /* ---- names ---- */
 
-bool pang_name_parse(pang_keys *keys, const char *dotted, pang_name *ret)
-{
-    pang_str levels[PANG_NAMESPACE_LEVELS_MAX + 1], rest = pang_str_from(dotted), part;
-    size_t n = 0;
-    while (pang_str_next(&rest, '.', &part)) {
-        if (n > PANG_NAMESPACE_LEVELS_MAX || part.len == 0 ||
-            !pang_key_unescape(part, keys->arena, &levels[n++]))
-            return false;
-    }
-    if (n < 2)
-        return false;
-    *ret = pang_name_of_asset(keys, (pang_levels){levels, n - 1}, levels[n - 1]);
-    return ret->path.len > 0;
-}
-
 pang_code pang_path_levels(pang_str path, pang_arena *arena, char ***ret, size_t *ret_n,
                            pang_err *err)
 {

@@ -52,8 +52,6 @@ PANG_MUST_CHECK pang_code pang_log_read(pang_view *view, const pang_commit_filte
 /* The view shows its chain from now on: what a partial branch was made from, too. */
 PANG_MUST_CHECK pang_code pang_log_view(pang_view *view, pang_err *err);
 
-/* "a.b.t", dots within a level escaped as in keys; the last part is the name. False: it is none. */
-bool pang_name_parse(pang_keys *keys, const char *dotted, pang_name *ret);
 /* The levels of a key's path, as strings of a message. */
 PANG_MUST_CHECK pang_code pang_path_levels(pang_str path, pang_arena *arena, char ***ret,
                                            size_t *ret_n, pang_err *err);

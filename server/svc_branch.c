@@ -6,6 +6,7 @@
 
 #include "server/branches.h"
 #include "server/catalogs.h"
+#include "server/dotted.h"
 #include "server/evaluate.h"
 #include "server/identity.h"
 #include "server/svc_lake.h"
@@ -215,47 +216,18 @@ static pang_code fail_selected(const char *text, pang_err *err)
                      "assets: \"%.500s\" is neither namespace.name nor namespace.*", text);
 }
 
-/* Levels and a name, separated by dots, or by the unit separator where there is one. */
-static pang_code read_selected(const char *text, pang_arena *arena, pang_selected *ret,
-                               pang_err *err)
-{
-    char separator = strchr(text, '\x1f') != NULL ? '\x1f' : '.';
-    pang_str rest = pang_str_from(text);
-    pang_str *names = pang_arena_alloc_n(arena, PANG_NAMESPACE_LEVELS_MAX + 1, sizeof *names);
-    size_t n = 0;
-    if (names == NULL)
-        return pang_fail_memory(err);
-    for (bool more = true; more;) {
-        size_t at = pang_str_find(rest, separator);
-        if (at == 0 || n > PANG_NAMESPACE_LEVELS_MAX)
-            return fail_selected(text, err);
-        names[n++] = pang_str_slice(rest, 0, at);
-        more = at < rest.len;
-        rest = pang_str_after(rest, more ? at + 1 : at);
-    }
-    if (n < 2)
-        return fail_selected(text, err);
-    ret->levels = (pang_levels){names, n - 1};
-    ret->name = pang_str_equal(names[n - 1], PANG_STR("*")) ? (pang_str){0} : names[n - 1];
-    return PANG_OK;
-}
-
 static pang_code read_options(pang_call *call, const Pangolin__V1__CreateBranchRequest *in,
                               pang_branch_options *ret, pang_err *err)
 {
-    pang_selected *selected = pang_arena_alloc_n(call->arena, in->n_assets, sizeof *selected);
     *ret = (pang_branch_options){
         .name = pang_str_from(in->name),
         .ingest = strcmp(in->branch_type, INGEST) == 0,
         .is_protected = in->protected_,
         .own_paths = in->own_paths,
         .description = pang_str_from(in->description),
-        .selected = selected,
         .n_selected = in->n_assets,
         .selected_as = in->assets,
     };
-    if (selected == NULL)
-        return pang_fail_memory(err);
     if (in->n_assets > PANG_CHANGES_MAX)
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                          "assets has %zu entries, at most %d", in->n_assets, PANG_CHANGES_MAX);
@@ -265,8 +237,6 @@ static pang_code read_options(pang_call *call, const Pangolin__V1__CreateBranchR
     if (code == PANG_OK)
         code = read_deadline(call, in->expires_at, in->_ttl_case != 0 ? &in->ttl : NULL,
                              &ret->deadline_ms, err);
-    for (size_t i = 0; code == PANG_OK && i < in->n_assets; i++)
-        code = read_selected(in->assets[i], call->arena, &selected[i], err);
     return code;
 }
 
@@ -309,6 +279,29 @@ static pang_code may_select(void *arg, pang_str path, const pang_rec_content *as
     return code;
 }
 
+/* What is selected of the source, as its maker named it. */
+static pang_code read_selection(pang_view *source, pang_branch_options *options, pang_selected *ret,
+                                pang_err *err)
+{
+    pang_code code = PANG_OK;
+    pang_selected *list = pang_arena_alloc_n(source->arena, PANG_READINGS_MAX, sizeof *list);
+    if (list == NULL)
+        return pang_fail_memory(err);
+    for (size_t i = 0; code == PANG_OK && i < options->n_selected; i++) {
+        size_t n = 0, which = 0;
+        const char *text = options->selected_as[i];
+        code = pang_dotted_read(text, source->arena, list, &n, err);
+        if (code == PANG_OK && n == 0)
+            code = fail_selected(text, err);
+        if (code == PANG_OK)
+            code = pang_dotted_choose(&source, 1, text, list, n, options->selectable,
+                                      options->selectable_arg, &which, err);
+        ret[i] = list[which];
+    }
+    options->selected = ret;
+    return code;
+}
+
 static pang_code create_branch(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     const Pangolin__V1__CreateBranchRequest *in = request;
@@ -324,11 +317,16 @@ static pang_code create_branch(pang_call *call, const void *request, void *reply
         code = read_source(in, &from, err);
     if (code != PANG_OK)
         return code;
+    pang_selected *selected = pang_arena_alloc_n(call->arena, in->n_assets + 1, sizeof *selected);
+    if (selected == NULL)
+        return pang_fail_memory(err);
     source = view;
     selecting s = {call, view.catalog};
     options.selectable = may_select;
     options.selectable_arg = &s;
     code = pang_refs_switch_onto(&source, from, err);
+    if (code == PANG_OK)
+        code = read_selection(&source, &options, selected, err);
     if (code == PANG_OK)
         code = pang_branch_make(&source, call->server->env, call->who, &options, &made, err);
     if (code != PANG_OK)

@@ -6,6 +6,7 @@
 #include "server/svc_commit.h"
 
 #include "server/commits.h"
+#include "server/dotted.h"
 #include "server/pages.h"
 #include "server/svc_manage.h"
 #include "server/svc_names.h"
@@ -27,7 +28,7 @@ static pang_code read_time(const char *field, const char *text, int64_t *ret, pa
                      "%s \"%.64s\" is neither a time as in RFC 3339 nor milliseconds", field, text);
 }
 
-pang_code pang_commit_filter_read(pang_keys *keys, const char *author, const char *table,
+pang_code pang_commit_filter_read(pang_view *view, const char *author, const char *table,
                                   pang_commit_filter *ret, pang_err *err)
 {
     *ret = (pang_commit_filter){.author = pang_str_from(author), .until_ms = PANG_NO_END};
@@ -35,16 +36,13 @@ pang_code pang_commit_filter_read(pang_keys *keys, const char *author, const cha
     if (table[0] == '\0')
         return PANG_OK;
     ret->by_name = true;
-    if (!pang_name_parse(keys, table, &ret->name))
-        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
-                         "table \"%.256s\" is no namespace and name joined by a dot", table);
-    return pang_keys_status(keys, err);
+    return pang_dotted_name(&view, 1, table, &ret->name, err);
 }
 
 static pang_code read_filter(pang_view *view, const list_in *in, pang_commit_filter *ret,
                              pang_err *err)
 {
-    pang_code code = pang_commit_filter_read(&view->keys, in->author, in->table, ret, err);
+    pang_code code = pang_commit_filter_read(view, in->author, in->table, ret, err);
     if (code == PANG_OK)
         code = read_time("from", in->from, &ret->from_ms, err);
     if (code == PANG_OK)

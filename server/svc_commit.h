@@ -14,8 +14,9 @@ extern const pang_service pang_service_commit;
 /* The view of a ref of a catalog; `ref` empty: main. ERRORS: NOT_FOUND, INVALID_ARGUMENT. */
 PANG_MUST_CHECK pang_code pang_commit_view(pang_call *call, const char *catalog, const char *ref,
                                            pang_view *ret, pang_err *err);
-/* What a request asks for by author and name. ERRORS: INVALID_ARGUMENT. */
-PANG_MUST_CHECK pang_code pang_commit_filter_read(pang_keys *keys, const char *author,
+/* What a request asks for by author and name, which is one of the view's where its dots can be read
+ * in several ways. ERRORS: INVALID_ARGUMENT, the store's. */
+PANG_MUST_CHECK pang_code pang_commit_filter_read(pang_view *view, const char *author,
                                                   const char *table, pang_commit_filter *ret,
                                                   pang_err *err);
 /* The number of commits of a page: bounded, defaulted. ERRORS: INVALID_ARGUMENT (negative). */

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "server/dotted.h"
 #include "server/files_diff.h"
 #include "server/metadata.h"
 #include "server/model_diff.h"
@@ -420,25 +421,26 @@ static pang_code show_entries(pang_call *call, pang_diff *diff, const pang_diff_
 /* ---- the handler ---- */
 
 /* The names that are asked about; several may stand in one, joined by commas. */
-static pang_code read_names(pang_keys *keys, const diff_in *in, pang_name *ret, size_t *ret_n,
+static pang_code read_names(pang_diff *diff, const diff_in *in, pang_name *ret, size_t *ret_n,
                             pang_err *err)
 {
+    pang_view *sides[2] = {&diff->to, &diff->from};
+    pang_arena *arena = diff->to.arena;
+    pang_code code = PANG_OK;
     *ret_n = 0;
     for (size_t i = 0; i < in->n_tables; i++) {
         pang_str rest = pang_str_from(in->tables[i]), one;
-        while (pang_str_next(&rest, ',', &one)) {
-            const char *text = pang_arena_cstr(keys->arena, one);
+        while (code == PANG_OK && pang_str_next(&rest, ',', &one)) {
+            const char *text = pang_arena_cstr(arena, one);
             if (text == NULL)
                 return pang_fail_memory(err);
             if (*ret_n == PANG_DIFF_NAMES_MAX)
                 return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                                  "too many tables, at most %d", PANG_DIFF_NAMES_MAX);
-            if (!pang_name_parse(keys, text, &ret[(*ret_n)++]))
-                return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
-                                 "table \"%.256s\" is no namespace and name joined by a dot", text);
+            code = pang_dotted_name(sides, 2, text, &ret[(*ret_n)++], err);
         }
     }
-    return pang_keys_status(keys, err);
+    return code;
 }
 
 static pang_code open_refs(pang_call *call, const diff_in *in, pang_view *from, pang_view *to,
@@ -472,7 +474,7 @@ pang_code pang_diff_refs(pang_call *call, const void *request, void *reply, pang
     if (code == PANG_OK)
         code = pang_diff_open(&from, &to, page.sequence, diff, err);
     if (code == PANG_OK)
-        code = read_names(&from.keys, in, names, &n_names, err);
+        code = read_names(diff, in, names, &n_names, err);
     if (code != PANG_OK)
         return code;
     size_t room = most + 1 > 2 * n_names ? most + 1 : 2 * n_names;

@@ -104,7 +104,7 @@ static pang_code show_points(follower *f, pang_view *view, const pang_point *poi
     pang_commit_filter filter;
     pang_commit_shape shape = {.changes_max = PANG_LOG_CHANGES_MAX,
                                .details_left = PANG_LOG_DETAILS_MAX};
-    pang_code code = pang_commit_filter_read(&view->keys, f->in.author, f->in.table, &filter, err);
+    pang_code code = pang_commit_filter_read(view, f->in.author, f->in.table, &filter, err);
     if (code != PANG_OK)
         return code;
     f->commits = pang_arena_alloc_n(view->arena, n, sizeof *f->commits);
