@@ -252,9 +252,11 @@ static void value_outcomes(model *m, const item *source, const item *target, bas
     }
     if (same_value(source, target)) {
         add_outcome(to, good, &after);
-        /* Files that both took away may have been others' to read. */
+        /* Files that both took away may have been others' to read. Of several bases one is asked: a
+         * column that another has came twice, then. */
         for (int i = 0; i < found.n; i++)
-            if (takes_back(m, source, &m->states[found.list[i]]))
+            if (takes_back(m, source, &m->states[found.list[i]]) ||
+                (found.n > 1 && came_twice(source, &m->states[found.list[i]], target)))
                 add_outcome(to, CONFLICT, &after);
         return;
     }
