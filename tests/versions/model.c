@@ -58,7 +58,7 @@ model *model_open(uint64_t seed)
     m->n_commits = m->n_states = 1;
     m->n_items = SPACES;
     m->n_branches = 1;
-    m->branches[0] = (branch){.alive = true, .ingest = true, .name = "main"};
+    m->branches[0] = (branch){.alive = true, .ingest = true, .name = "main", .made_of = 1};
     for (int i = 0; i < SPACES; i++) {
         m->nothing.items[i].kind = NAMESPACE;
         m->nothing.items[i].space = space_parents[i];
@@ -115,6 +115,7 @@ void model_commit(model *m, branch *b, const content *after, const char *id, uin
     made->partial = b->partial;
     made->depth = b->depth;
     made->family = b->family;
+    made->made_of = b->made_of;
     made->branch = (int)(b - m->branches);
     (void)snprintf(made->id, sizeof made->id, "%s", id);
     b->head = m->n_commits++;

@@ -73,17 +73,19 @@ typedef struct {
     bool partial;      /* of a branch that is */
     int branch;        /* that it was made on */
     int depth, family; /* of that */
+    uint32_t made_of;  /* by then */
     const content *after;
 } commit;
 
 typedef struct {
     bool alive, partial, is_protected, ingest;
     char name[NAME_BYTES];
-    int head;   /* a commit; 0: none */
-    int depth;  /* how many it is read through */
-    int family; /* the branch that all that is read through ends at */
-    int above;  /* of one that holds a selection: the family of what that was made of */
-    int since;  /* its own commits come behind this one */
+    int head;         /* a commit; 0: none */
+    int depth;        /* how many it is read through */
+    int family;       /* the branch that all that is read through ends at */
+    int above;        /* of one that holds a selection: the family of what that was made of */
+    int since;        /* its own commits come behind this one */
+    uint32_t made_of; /* itself, and what it was made from, and that: bits */
 } branch;
 
 typedef struct {

@@ -39,6 +39,7 @@ static const char *any_name(world *w)
 typedef struct {
     const char *text;
     int commit, depth, family;
+    uint32_t made_of;
     bool partial, moves;
 } origin;
 
@@ -46,7 +47,7 @@ static origin of_commit(world *w, const char *text, int at)
 {
     const commit *c = &w->m->commits[at];
     (void)w;
-    return (origin){text, at, c->depth, c->family, c->partial, false};
+    return (origin){text, at, c->depth, c->family, c->made_of, c->partial, false};
 }
 
 static int at_time(const world *w, int64_t time_ms)
@@ -75,7 +76,7 @@ static origin any_origin(world *w)
             return of_commit(w, t->name, t->commit);
     }
     const branch *b = step_branch(w);
-    return (origin){b->name, b->head, b->depth, b->family, b->partial, true};
+    return (origin){b->name, b->head, b->depth, b->family, b->made_of, b->partial, true};
 }
 
 /* ---- branches ---- */
@@ -86,6 +87,7 @@ static branch *add_branch(world *w, const char *name, const origin *from)
     *b = (branch){.alive = true, .partial = from->partial, .head = from->commit};
     b->depth = from->depth + 1;
     b->family = from->family;
+    b->made_of = from->made_of | 1U << (b - w->m->branches);
     b->since = w->m->n_commits - 1;
     (void)snprintf(b->name, sizeof b->name, "%s", name);
     return b;

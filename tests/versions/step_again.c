@@ -24,10 +24,14 @@ static bool is_known(const world *w, int at)
 static void run(world *w, again_kind kind, const char *source, merging *g, merge_call *call,
                 branch *target, int parent, pang_code expected)
 {
+    const branch *onto = kind == REBASE ? model_branch(w->m, source) : target;
+    uint32_t made_of = target->made_of | onto->made_of;
     if (target->is_protected)
         expected = PANG_PERMISSION_DENIED;
     model_merge(g);
     real_again(w, kind, source, call);
+    if (kind == REBASE && merge_is_passed_on(w, made_of, target, call->code))
+        expected = call->code;
     expect(w, call->code, expected);
     if (expected == PANG_OK) {
         merge_compare(w, g, call);
@@ -109,10 +113,12 @@ static void rebase(world *w)
     int before = b->head, depth = b->depth;
     b->depth = onto->depth + 1;
     run(w, REBASE, onto->name, g, &call, b, onto->head, PANG_OK);
-    if (b->head == before)
+    if (b->head == before) {
         b->depth = depth;
-    else
+    } else {
         b->since = w->m->n_commits - 2;
+        b->made_of |= onto->made_of;
+    }
     free(g);
 }
 

@@ -205,6 +205,16 @@ bool merge_is_refused(const world *w, const commit *source, const branch *target
     return !from->ingest && target->ingest;
 }
 
+bool merge_is_passed_on(const world *w, uint32_t made_of, const branch *target, pang_code code)
+{
+    if (!target->ingest || code != PANG_FAILED_PRECONDITION)
+        return false;
+    for (int i = 0; i < w->m->n_branches; i++)
+        if ((made_of >> i & 1) && !w->m->branches[i].ingest)
+            return true;
+    return false;
+}
+
 /* By selections of selections. */
 static bool is_made_of(const model *m, int family, int of)
 {
@@ -230,6 +240,7 @@ static void merge(world *w, const commit *source, bool refused, merge_call *call
         choose_modes(w, g, call);
     model_merge(g);
     real_merge(w, call);
+    refused = refused || merge_is_passed_on(w, source->made_of, target, call->code);
     expect(w, call->code, refused ? PANG_FAILED_PRECONDITION : PANG_OK);
     if (!refused)
         merge_compare(w, g, call);
@@ -264,5 +275,6 @@ void step_merge(world *w)
     commit of_branch = w->m->commits[at];
     of_branch.branch = (int)(from - w->m->branches);
     of_branch.family = from->family;
+    of_branch.made_of = from->made_of;
     merge(w, &of_branch, merge_is_refused(w, &of_branch, target), &call, target);
 }

@@ -15,6 +15,10 @@ void merge_landed(world *w, merging *g, branch *target, int parent);
 /* What was tried out does not go where what counts is. */
 bool merge_is_refused(const world *w, const commit *source, const branch *target);
 
+/* Whether it is refused since something that the source was made from was tried out: the program
+ * may say so where there was such a thing, unless the target has all of it. */
+bool merge_is_passed_on(const world *w, uint32_t made_of, const branch *target, pang_code code);
+
 /* A commit that is done again or taken back, a branch on another base, a branch as it was. */
 void step_again(world *w);
 
