@@ -45,6 +45,8 @@ pang_str pang_key_asset_histories_all(pang_keys *keys, pang_id branch);
 pang_str pang_key_metadatas(pang_keys *keys, pang_id catalog);
 pang_str pang_key_floor(pang_keys *keys, pang_id catalog);
 pang_str pang_key_care(pang_keys *keys, pang_id catalog);
+/* Prefix of all records of a kind in the scope; `letters` are the kind's two. */
+pang_str pang_key_all_of(pang_keys *keys, const char *letters);
 /* System scope: runs that wait or go on. */
 pang_str pang_key_maintenance_due(pang_keys *keys, pang_id run);
 pang_str pang_key_maintenances_due(pang_keys *keys); /* prefix */

@@ -50,7 +50,6 @@ typedef struct {
     pang_care *care;
     pang_str *scopes;
     size_t n_scopes;
-    uint64_t records[PANG_RETAIN_KINDS], bytes[PANG_RETAIN_KINDS];
     size_t room;
     pang_code code;
     pang_err *err;
@@ -85,17 +84,6 @@ static bool add_waiting(looking *l, pang_id catalog)
     }
     care->list[care->n++] = (waiting){l->scopes[l->n_scopes], catalog};
     return care->n < CATALOGS_MAX;
-}
-
-/* What the store holds, for metrics: as each catalog's last run found. */
-static void add_counts(looking *l, const pang_rec_care *body)
-{
-    for (size_t i = 0; i < body->n_counts; i++)
-        for (size_t k = 0; k < PANG_RETAIN_KINDS; k++)
-            if (strcmp(body->counts[i]->kind, pang_retain_kind_name((pang_retain_kind)k)) == 0) {
-                l->records[k] += body->counts[i]->records;
-                l->bytes[k] += body->counts[i]->bytes;
-            }
 }
 
 static bool is_due(const pang_state *state, const pang_rec_catalog *settings,
@@ -141,8 +129,6 @@ static bool take_catalog(void *arg, const pang_record *row, pang_arena *arena)
                             &settings, &body, l->err);
     if (l->code != PANG_OK || settings == NULL)
         return l->code == PANG_OK;
-    if (body != NULL)
-        add_counts(l, body);
     if (!is_due(l->state, settings, body))
         return true;
     return add_waiting(l, pang_id_of(named->catalog));
@@ -166,12 +152,7 @@ static pang_code list_catalogs(pang_state *state, pang_care *care, pang_err *err
         if (code == PANG_OK)
             code = pang_gc_scan(store, prefix, (pang_str){0}, take_catalog, &l, err);
     }
-    code = code == PANG_OK ? l.code : code;
-    for (size_t i = 0; code == PANG_OK && i < PANG_RETAIN_KINDS; i++) {
-        atomic_store(&state->records[i], l.records[i]);
-        atomic_store(&state->record_bytes[i], l.bytes[i]);
-    }
-    return code;
+    return code == PANG_OK ? l.code : code;
 }
 
 /* ---- one of them ---- */
@@ -275,13 +256,8 @@ static pang_code end(pang_txn *txn, void *arg, pang_err *err)
     body->lease_ms = c->outcome == PANG_OK ? 0 : now + RETRY_MS; /* so long nobody tries it */
     if (atomic_load(&c->state->stopping))
         body->lease_ms = 0; /* whoever goes on may begin at once */
-    else if (c->outcome == PANG_OK) {
+    else if (c->outcome == PANG_OK)
         body->done_ms = now;
-        body->counts = pang_record_counts(c->history.left, c->history.bytes, c->arena,
-                                          &body->n_counts);
-        if (body->counts == NULL)
-            return pang_fail_memory(err);
-    }
     put_own(c, txn, body);
     if (is_told(c) && !atomic_load(&c->state->stopping))
         code = put_run(c, txn, err);

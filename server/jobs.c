@@ -9,10 +9,11 @@
 
 #include "api/log.h"
 #include "server/care.h"
+#include "server/growth.h"
 #include "server/maintenance.h"
 #include "server/worker.h"
 
-typedef enum { JOB_PING, JOB_WORK, JOB_CARE, JOB_AUDIT, JOB_KEYS, JOBS } job_id;
+typedef enum { JOB_PING, JOB_WORK, JOB_CARE, JOB_AUDIT, JOB_GROWTH, JOB_KEYS, JOBS } job_id;
 
 typedef struct {
     pang_jobs *jobs;
@@ -88,6 +89,15 @@ static int64_t audit(pang_jobs *jobs)
     return wait;
 }
 
+/* Apart from care, which may be long at one catalog. */
+static int64_t growth(pang_jobs *jobs)
+{
+    pang_err err;
+    int64_t wait = pang_growth_work(jobs->state, &err);
+    tell(&err);
+    return wait;
+}
+
 static int64_t keys(pang_jobs *jobs)
 {
     pang_err err = {.code = PANG_OK};
@@ -154,6 +164,8 @@ pang_code pang_jobs_start(const pang_server_env *shared, pang_jobs **ret, pang_e
         code = start(jobs, JOB_CARE, "care", care, err);
     if (code == PANG_OK)
         code = start(jobs, JOB_AUDIT, "audit", audit, err);
+    if (code == PANG_OK)
+        code = start(jobs, JOB_GROWTH, "growth", growth, err);
     if (code == PANG_OK && jobs->keyring != NULL)
         code = start(jobs, JOB_KEYS, "keys", keys, err);
     if (code != PANG_OK) {

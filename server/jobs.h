@@ -2,8 +2,8 @@
  * Jobs: the threads that do what no call waits for: the services' later work (pang_state_work),
  * asking the store now and then whether it still answers, for health; and the audit log's writing
  * and chaining, which must not wait for the others (pang_audit_work); and the keyring's reading
- * again and rotation (pang_keyring_work).
- * Called by main.c. Threads: four of its own.
+ * again and rotation (pang_keyring_work); and counting what the store holds (pang_growth_work).
+ * Called by main.c. Threads: six of its own.
  */
 #ifndef PANG_SERVER_JOBS_H
 #define PANG_SERVER_JOBS_H

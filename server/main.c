@@ -145,7 +145,7 @@ static size_t sample_state(void *arg, pang_sample *samples, size_t max)
     return give_samples(samples, max, rows, sizeof rows / sizeof rows[0]);
 }
 
-/* What catalogs keep of their past, by kinds. */
+/* What catalogs hold, by kinds. */
 static size_t sample_records(void *arg, pang_sample *samples, size_t max)
 {
     server *s = arg;
@@ -157,7 +157,7 @@ static size_t sample_records(void *arg, pang_sample *samples, size_t max)
         samples[n++] = (pang_sample){s->record_names[0][i], "gauge", "Records of catalogs",
                                      (double)stats[i].records};
     for (size_t i = 0; i < PANG_RETAIN_KINDS && n < max; i++)
-        if (stats[i].bytes > 0)
+        if (stats[i].has_bytes)
             samples[n++] = (pang_sample){s->record_names[1][i], "gauge", "Their bytes",
                                          (double)stats[i].bytes};
     for (size_t i = 0; i < PANG_RETAIN_KINDS && n < max; i++)

@@ -128,8 +128,8 @@ void pang_maintenance_note(pang_rec_maintenance *run, const pang_gc_outcome *out
         run->reason = pang_arena_cstr(arena, pang_str_from(outcome->reason));
 }
 
-pang_rec_count **pang_record_counts(const uint64_t *records, const uint64_t *bytes,
-                                    pang_arena *arena, size_t *ret_n)
+/* Those that are not zero. NULL without memory. */
+static pang_rec_count **record_counts(const uint64_t *records, pang_arena *arena, size_t *ret_n)
 {
     pang_rec_count **list = pang_arena_alloc_n(arena, PANG_RETAIN_KINDS, sizeof *list);
     pang_rec_count *counts = pang_arena_alloc_n(arena, PANG_RETAIN_KINDS, sizeof *counts);
@@ -140,7 +140,6 @@ pang_rec_count **pang_record_counts(const uint64_t *records, const uint64_t *byt
         counts[i] = (pang_rec_count)PANGOLIN__STORE__V1__RECORD_COUNT__INIT;
         counts[i].kind = (char *)(uintptr_t)pang_retain_kind_name((pang_retain_kind)i);
         counts[i].records = records[i];
-        counts[i].bytes = bytes == NULL ? 0 : bytes[i];
         list[(*ret_n)++] = &counts[i];
     }
     return counts == NULL ? NULL : list;
@@ -150,7 +149,7 @@ pang_code pang_maintenance_note_records(pang_rec_maintenance *run,
                                         const pang_retain_outcome *outcome, pang_arena *arena,
                                         pang_err *err)
 {
-    run->records = pang_record_counts(outcome->removed, NULL, arena, &run->n_records);
+    run->records = record_counts(outcome->removed, arena, &run->n_records);
     return run->records == NULL ? pang_fail_memory(err) : PANG_OK;
 }
 

@@ -36,9 +36,6 @@ PANG_MUST_CHECK pang_code pang_maintenance_put(pang_txn *txn, pang_arena *arena,
 PANG_MUST_CHECK pang_code pang_maintenance_note_records(pang_rec_maintenance *run,
                                                         const pang_retain_outcome *outcome,
                                                         pang_arena *arena, pang_err *err);
-/* Counts of records as bodies have them: those that are not zero. NULL without memory. */
-pang_rec_count **pang_record_counts(const uint64_t *records, const uint64_t *bytes,
-                                    pang_arena *arena, size_t *ret_n);
 
 /* What a collector's run did joins what the record says. NULL without memory in `reason`. */
 void pang_maintenance_note(pang_rec_maintenance *run, const pang_gc_outcome *outcome,

@@ -102,7 +102,6 @@ void pang_removals_judge(pang_retaining *r, pang_removals *to, pang_retain_kind 
         return;
     }
     to->left[kind]++;
-    to->bytes[kind] += row->key.len + row->body.len;
 }
 
 /* Once a piece is done with. */
@@ -110,7 +109,6 @@ static void count_left(pang_retaining *r, const pang_removals *removals)
 {
     for (size_t i = 0; i < PANG_RETAIN_KINDS; i++) {
         r->out->left[i] += removals->left[i];
-        r->out->bytes[i] += removals->bytes[i];
         r->rows_left += removals->left[i];
     }
 }

@@ -46,9 +46,7 @@ typedef struct {
 } pang_retain_plan;
 
 typedef struct {
-    uint64_t left[PANG_RETAIN_KINDS],
-        bytes[PANG_RETAIN_KINDS]; /* bytes: of content, history, assets */
-    uint64_t removed[PANG_RETAIN_KINDS];
+    uint64_t left[PANG_RETAIN_KINDS], removed[PANG_RETAIN_KINDS];
     uint64_t floor; /* number */
 } pang_retain_outcome;
 

@@ -44,8 +44,8 @@ typedef struct {
 typedef struct {
     pang_removal *list;
     size_t n, room;
-    bool failed;                                                /* no memory */
-    uint64_t left[PANG_RETAIN_KINDS], bytes[PANG_RETAIN_KINDS]; /* of what stays */
+    bool failed;                      /* no memory */
+    uint64_t left[PANG_RETAIN_KINDS]; /* what stays */
 } pang_removals;
 
 void pang_removals_add(pang_retaining *r, pang_removals *to, pang_retain_kind kind, pang_str key,

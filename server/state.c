@@ -9,6 +9,7 @@
 
 #include "server/bootstrap.h"
 #include "server/care.h"
+#include "server/growth.h"
 
 enum {
     FILES_EVERY_MS = 1000,     /* while files are written: a sync disturbs the commits beside it */
@@ -135,6 +136,7 @@ void pang_state_get_records(pang_state *state, size_t kind, pang_record_stats *r
 {
     *ret = (pang_record_stats){
         .kind = pang_retain_kind_name((pang_retain_kind)kind),
+        .has_bytes = pang_growth_has_bytes(kind),
         .records = atomic_load(&state->records[kind]),
         .bytes = atomic_load(&state->record_bytes[kind]),
         .removed = atomic_load(&state->retain_removed[kind]),

@@ -68,10 +68,12 @@ typedef struct {
 } pang_state_stats;
 void pang_state_get_stats(pang_state *state, pang_state_stats *ret);
 
-/* Records of one kind in all catalogs, as their last cares found, and what this process removed. */
+/* Records of one kind in the store as counted last (server/growth.h), and what retention removed in
+ * this process. */
 typedef struct {
     const char *kind;
-    uint64_t records, bytes, removed; /* bytes 0: not counted */
+    bool has_bytes; /* they are counted, of keys and bodies */
+    uint64_t records, bytes, removed;
 } pang_record_stats;
 /* REQUIRES: kind < PANG_RETAIN_KINDS (server/retain.h). */
 void pang_state_get_records(pang_state *state, size_t kind, pang_record_stats *ret);

@@ -97,6 +97,11 @@ pang_str pang_key_maintenance_due(pang_keys *keys, pang_id run)
     return pang_key_make(keys, "mq", "i", run);
 }
 
+pang_str pang_key_all_of(pang_keys *keys, const char *letters)
+{
+    return pang_key_make(keys, letters, "/");
+}
+
 pang_str pang_key_maintenances_due(pang_keys *keys)
 {
     return pang_key_make(keys, "mq", "/");

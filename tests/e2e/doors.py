@@ -181,6 +181,31 @@ def slow_and_large_callers(pangolin):
                     "http://127.0.0.1:%d/health/live" % bridge.port) == "200"
 
 
+def sample(pangolin, name):
+    rows = curl("http://127.0.0.1:%d/metrics" % pangolin.port).splitlines()
+    return [float(row.split()[1]) for row in rows if row.startswith(name + " ")][0]
+
+
+@suite.test
+def growth_shows_in_metrics(pangolin):
+    commits = 'pangolin_records{kind="commits"}'
+    limit = time.monotonic() + 60
+    while sample(pangolin, commits) == 0:  # until it has counted once
+        assert time.monotonic() < limit, "nothing is counted"
+        time.sleep(0.5)
+    before = sample(pangolin, commits)
+    for number in range(3):
+        made = json.dumps({"namespace": ["grown-%d" % number]})
+        curl("-H", "Content-Type: application/json", "-d", made,
+             "http://127.0.0.1:%d/v1/demo/namespaces" % pangolin.port)
+    limit = time.monotonic() + 60
+    while sample(pangolin, commits) < before + 3:
+        assert time.monotonic() < limit, "%d of %d" % (sample(pangolin, commits), before + 3)
+        time.sleep(0.5)
+    assert sample(pangolin, 'pangolin_records_bytes{kind="content"}') > 0
+    assert sample(pangolin, 'pangolin_records_bytes{kind="asset_history"}') >= 0
+
+
 @suite.test
 def one_connection_many_requests(pangolin):
     with socket.create_connection(("127.0.0.1", pangolin.port), timeout=10) as connection:

@@ -11,6 +11,7 @@
 #include "api/keys_versions.h"
 #include "server/care.h"
 #include "server/gc.h"
+#include "server/growth.h"
 #include "server/retain.h"
 #include "storage/faulty.h"
 
@@ -551,10 +552,41 @@ static void test_care__comes_daily_and_says_what_it_did(void **state)
     care(fx); /* not again on one day */
     age(fx, 2);
     care(fx);
-    pang_state_get_records(fx->state, PANG_RETAIN_CONTENT, &stats);
-    assert_string_equal(stats.kind, "content");
-    assert_int_equal(stats.records, 2); /* the namespace, t */
-    assert_true(stats.bytes > 0);
+}
+
+static pang_record_stats grown(fixture *fx, pang_retain_kind kind)
+{
+    pang_record_stats stats;
+    pang_state_get_records(fx->state, kind, &stats);
+    return stats;
+}
+
+/* Without any care or removal: what commits add is there with the next count, as is what went. */
+static void test_growth__is_counted_whoever_changed_something(void **state)
+{
+    fixture *fx = *state;
+    (void)rfx_put(fx, FX_PREFIX, "t", "1");
+    assert_true(pang_growth_work(fx->state, &fx->err) >= PANG_GROWTH_EVERY_MS);
+    assert_int_equal(fx->err.code, PANG_OK);
+    pang_record_stats content = grown(fx, PANG_RETAIN_CONTENT);
+    pang_record_stats commits = grown(fx, PANG_RETAIN_COMMITS);
+    assert_string_equal(content.kind, "content");
+    assert_int_equal(content.records, 2); /* the namespace, t */
+    assert_true(content.has_bytes && content.bytes > 0);
+    assert_false(commits.has_bytes);
+    (void)rfx_put(fx, FX_PREFIX, "t", "2");
+    (void)rfx_put(fx, FX_PREFIX, "t", "3");
+    (void)pang_growth_work(fx->state, &fx->err);
+    assert_int_equal(grown(fx, PANG_RETAIN_COMMITS).records, commits.records + 2);
+    assert_int_equal(grown(fx, PANG_RETAIN_CONTENT).records, 2);
+    uint64_t history = grown(fx, PANG_RETAIN_HISTORY).records;
+    assert_int_equal(history, 2);
+    age(fx, 40);
+    fx->care_interval_ms = DAY_MS;
+    fx_restart(fx);
+    care(fx);
+    (void)pang_growth_work(fx->state, &fx->err);
+    assert_true(grown(fx, PANG_RETAIN_HISTORY).records < history);
 }
 
 /* ---- deleted catalogs ---- */
@@ -627,6 +659,7 @@ int main(void)
         TEST(retain__a_ref_that_is_made_meanwhile_reads_all),
         TEST(retain__refs_are_those_of_the_removal),
         TEST(retain__a_run_that_is_cut_short_is_done_again),
+        TEST(growth__is_counted_whoever_changed_something),
         TEST(care__comes_daily_and_says_what_it_did),
         TEST(erase__nothing_is_left_of_a_deleted_catalog),
     };
