@@ -58,7 +58,8 @@ static entry **chain_of(pang_documents *documents, pang_id id)
 
 static bool same_overlay(pang_overlay a, pang_overlay b)
 {
-    return a.shared == b.shared && pang_id_equal(a.paths_of, b.paths_of);
+    return a.shared == b.shared && a.paths.mark == b.paths.mark &&
+           pang_id_equal(a.paths.branch, b.paths.branch);
 }
 
 static entry *find(pang_documents *documents, pang_id id, pang_shape shape, pang_overlay overlay)

@@ -20,10 +20,17 @@ typedef enum {
     PANG_REFS_ONLY, /* of its snapshots only those that a ref names */
 } pang_shape;
 
+/* Where a branch's own files go: to a folder of its own until something is made of the branch, a
+ * merge, a branch or a tag, which reads that folder from then on; then to another one. */
+typedef struct {
+    pang_id branch; /* nil: none are named */
+    uint64_t mark;  /* up to which number something was made of the branch; 0: nothing was */
+} pang_own_paths;
+
 /* What the catalog says over a stored document in its replies: server/shared.h. */
 typedef struct {
-    bool shared;      /* the properties that stop engines from cleaning up */
-    pang_id paths_of; /* the branch whose own paths are named; nil: none are */
+    bool shared;          /* the properties that stop engines from cleaning up */
+    pang_own_paths paths; /* that are named */
 } pang_overlay;
 #define PANG_NO_OVERLAY ((pang_overlay){0})
 

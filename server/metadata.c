@@ -148,12 +148,13 @@ pang_code pang_branch_metadata_folder(pang_view *view, const pang_json *document
                                       pang_err *err)
 {
     pang_model_facts facts;
-    pang_id branch = pang_view_paths_of(view);
+    pang_own_paths paths;
     *ret = (pang_str){0};
-    if (pang_id_is_nil(branch))
-        return PANG_OK;
+    pang_code code = pang_view_paths_of(view, &paths, err);
+    if (code != PANG_OK || pang_id_is_nil(paths.branch))
+        return code;
     pang_model_facts_of(document, &facts);
-    pang_str folder = pang_branch_folder(facts.location, branch, view->arena);
+    pang_str folder = pang_branch_folder(facts.location, paths, view->arena);
     *ret = pang_arena_printf(view->arena, "%" PANG_STR_FMT "/metadata", PANG_STR_ARG(folder));
     return folder.len == 0 || ret->len == 0 ? pang_fail_memory(err) : PANG_OK;
 }

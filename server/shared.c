@@ -91,31 +91,44 @@ int64_t pang_undrop_life(const pang_rec_catalog *settings, bool purged)
 
 /* ---- the overlay ---- */
 
-pang_id pang_view_paths_of(const pang_view *view)
+pang_code pang_view_paths_of(pang_view *view, pang_own_paths *ret, pang_err *err)
 {
-    bool own = view->writable && view->ref != NULL && view->ref->own_paths;
-    return own ? view->levels[0].branch : (pang_id){{0}};
+    pang_rec_fork_mark *mark;
+    pang_str key;
+    *ret = (pang_own_paths){{{0}}, 0};
+    if (!view->writable || view->ref == NULL || !view->ref->own_paths)
+        return PANG_OK;
+    ret->branch = view->levels[0].branch;
+    pang_code code = read_mark(view->txn, &view->keys, ret->branch, PANG_READ_UNCHECKED, &key,
+                               &mark, err);
+    if (code == PANG_OK && mark != NULL)
+        ret->mark = mark->sequence;
+    return code;
 }
 
-pang_str pang_branch_folder(pang_str location, pang_id branch, pang_arena *arena)
+pang_str pang_branch_folder(pang_str location, pang_own_paths paths, pang_arena *arena)
 {
     char text[PANG_ID_TEXT + 1];
     while (location.len > 1 && location.ptr[location.len - 1] == '/')
         location.len--;
-    pang_id_text(branch, text);
-    return pang_arena_printf(arena, "%" PANG_STR_FMT "/branches/%s", PANG_STR_ARG(location), text);
+    pang_id_text(paths.branch, text);
+    if (paths.mark == 0)
+        return pang_arena_printf(arena, "%" PANG_STR_FMT "/branches/%s", PANG_STR_ARG(location),
+                                 text);
+    return pang_arena_printf(arena, "%" PANG_STR_FMT "/branches/%s-%llu", PANG_STR_ARG(location),
+                             text, (unsigned long long)paths.mark);
 }
 
 pang_code pang_overlay_of(pang_view *view, const pang_content *content, pang_overlay *ret,
                           pang_err *err)
 {
-    ret->paths_of = pang_view_paths_of(view);
-    return pang_shared_look(view, content, &ret->shared, err);
+    pang_code code = pang_view_paths_of(view, &ret->paths, err);
+    return code == PANG_OK ? pang_shared_look(view, content, &ret->shared, err) : code;
 }
 
 bool pang_overlay_is_none(pang_overlay overlay)
 {
-    return !overlay.shared && pang_id_is_nil(overlay.paths_of);
+    return !overlay.shared && pang_id_is_nil(overlay.paths.branch);
 }
 
 /* Where in a document the overlay goes. */
@@ -226,8 +239,8 @@ static pang_code add_properties(pang_overlay overlay, const places *at, pang_buf
         add_name(buf, names[i]);
         pang_buf_add(buf, PANG_STR("\"false\""));
     }
-    if (!pang_id_is_nil(overlay.paths_of)) {
-        pang_str folder = pang_branch_folder(at->location, overlay.paths_of, buf->arena);
+    if (!pang_id_is_nil(overlay.paths.branch)) {
+        pang_str folder = pang_branch_folder(at->location, overlay.paths, buf->arena);
         if (!seen[DATA] && !seen[DATA + 1] && !seen[DATA + 2])
             add_path(buf, names[DATA], folder, "data");
         if (!seen[METADATA])

@@ -51,8 +51,9 @@ PANG_MUST_CHECK pang_code pang_overlay_splice(pang_overlay overlay, pang_str doc
 
 /* The folder below a table's location that a branch with paths of its own writes to, without a
  * slash at its end; empty without memory. */
-pang_str pang_branch_folder(pang_str location, pang_id branch, pang_arena *arena);
-/* The branch whose own paths writers on the view use; nil: it has none. */
-pang_id pang_view_paths_of(const pang_view *view);
+pang_str pang_branch_folder(pang_str location, pang_own_paths paths, pang_arena *arena);
+/* The paths that writers on the view use: what is made of the branch later does not wait for them,
+ * and takes over what they write where they began. ERRORS: the store's. */
+PANG_MUST_CHECK pang_code pang_view_paths_of(pang_view *view, pang_own_paths *ret, pang_err *err);
 
 #endif

@@ -41,8 +41,7 @@ static pang_code choose_overlay(pang_table *table, pang_overlay *ret, pang_err *
         return PANG_OK;
     if (pang_content_exists(&table->content))
         return pang_overlay_of(table->view, &table->content, ret, err);
-    ret->paths_of = pang_view_paths_of(table->view);
-    return PANG_OK;
+    return pang_view_paths_of(table->view, &ret->paths, err);
 }
 
 pang_code pang_next_begin(pang_call *call, pang_table *table, pang_next *ret, pang_err *err)
@@ -306,7 +305,12 @@ pang_code pang_next_put(pang_next *next, pang_edit *edit, pang_err *err)
 /* ---- answers to a repeated request ---- */
 
 /* What is kept: the document, whether it was shown as shared, whose paths it named. */
-enum { KEPT_SHARED = sizeof(pang_id), KEPT_PATHS, KEPT = KEPT_PATHS + sizeof(pang_id) };
+enum {
+    KEPT_SHARED = sizeof(pang_id),
+    KEPT_PATHS,
+    KEPT_MARK = KEPT_PATHS + sizeof(pang_id),
+    KEPT = KEPT_MARK + sizeof(uint64_t),
+};
 
 pang_code pang_keep_document(pang_call *call, const pang_rec_content *body, pang_overlay overlay,
                              pang_err *err)
@@ -317,19 +321,22 @@ pang_code pang_keep_document(pang_call *call, const pang_rec_content *body, pang
     pang_id document = pang_id_of(body->document);
     memcpy(kept, &document, sizeof document);
     kept[KEPT_SHARED] = overlay.shared ? 1 : 0;
-    memcpy(kept + KEPT_PATHS, &overlay.paths_of, sizeof overlay.paths_of);
+    memcpy(kept + KEPT_PATHS, &overlay.paths.branch, sizeof overlay.paths.branch);
+    memcpy(kept + KEPT_MARK, &overlay.paths.mark, sizeof overlay.paths.mark);
     call->keep = (pang_str){kept, KEPT};
     return PANG_OK;
 }
 
-/* Before there were overlays the document alone was kept. */
+/* Before there were overlays the document alone was kept, and before there were marks none. */
 static pang_overlay kept_overlay(pang_str kept)
 {
     pang_overlay ret = PANG_NO_OVERLAY;
-    if (kept.len != KEPT)
+    if (kept.len != KEPT && kept.len != KEPT_MARK)
         return ret;
     ret.shared = kept.ptr[KEPT_SHARED] != 0;
-    memcpy(&ret.paths_of, kept.ptr + KEPT_PATHS, sizeof ret.paths_of);
+    memcpy(&ret.paths.branch, kept.ptr + KEPT_PATHS, sizeof ret.paths.branch);
+    if (kept.len == KEPT)
+        memcpy(&ret.paths.mark, kept.ptr + KEPT_MARK, sizeof ret.paths.mark);
     return ret;
 }
 

@@ -13,15 +13,17 @@ static const char *const settings[SETTINGS][2] = {
 char *pang_table_etag(pang_arena *arena, const pang_rec_content *body, pang_shape shape,
                       pang_overlay overlay)
 {
-    char id[PANG_ID_HEX + 1], branch[PANG_ID_HEX + 2] = "";
+    char id[PANG_ID_HEX + 1], branch[PANG_ID_HEX + 1];
+    pang_str paths = {0};
     pang_id_hex(pang_id_of(body->document), id);
-    if (!pang_id_is_nil(overlay.paths_of)) {
-        branch[0] = '-';
-        pang_id_hex(overlay.paths_of, branch + 1);
+    if (!pang_id_is_nil(overlay.paths.branch)) {
+        pang_id_hex(overlay.paths.branch, branch);
+        paths = pang_arena_printf(arena, "-%s-%llu", branch,
+                                  (unsigned long long)overlay.paths.mark);
     }
-    pang_str text = pang_arena_printf(arena, "\"%s-%s%s%s\"", id,
+    pang_str text = pang_arena_printf(arena, "\"%s-%s%s%" PANG_STR_FMT "\"", id,
                                       shape == PANG_WHOLE ? "all" : "refs",
-                                      overlay.shared ? "-shared" : "", branch);
+                                      overlay.shared ? "-shared" : "", PANG_STR_ARG(paths));
     return (char *)(uintptr_t)text.ptr;
 }
 

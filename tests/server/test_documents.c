@@ -51,11 +51,15 @@ static void test_documents__what_is_kept_is_found_by_id_and_shape(void **state)
     assert_true(pang_documents_find(docs, id_of(1), PANG_REFS_ONLY, PANG_NO_OVERLAY, arena, &text));
     assert_true(pang_str_equal(text, PANG_STR("refs")));
     assert_false(pang_documents_find(docs, id_of(257), PANG_WHOLE, PANG_NO_OVERLAY, arena, &text));
-    pang_overlay shared = {.shared = true}, paths = {.shared = true, .paths_of = id_of(9)};
+    pang_overlay shared = {.shared = true}, paths = {.shared = true, .paths.branch = id_of(9)},
+                 later = paths;
     pang_documents_keep(docs, id_of(1), PANG_WHOLE, shared, PANG_STR("shared"));
     assert_false(pang_documents_find(docs, id_of(1), PANG_WHOLE, paths, arena, &text));
     assert_true(pang_documents_find(docs, id_of(1), PANG_WHOLE, shared, arena, &text));
     assert_true(pang_str_equal(text, PANG_STR("shared")));
+    later.paths.mark = 7;
+    pang_documents_keep(docs, id_of(1), PANG_WHOLE, paths, PANG_STR("paths"));
+    assert_false(pang_documents_find(docs, id_of(1), PANG_WHOLE, later, arena, &text));
     pang_arena_reset(arena);
     pang_documents_free(docs);
 }

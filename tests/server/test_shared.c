@@ -249,7 +249,7 @@ static void test_shared__an_overlay_replaces_its_properties_and_nothing_else(voi
 static void test_shared__paths_of_a_branch_stand_where_the_table_names_none(void **state)
 {
     fixture *fx = *state;
-    pang_overlay paths = {.paths_of = {{10}}};
+    pang_overlay paths = {.paths.branch = {{10}}};
     expect_splice(fx, paths, "{\"location\":\"s3://b/t/\",\"properties\":{\"k\":\"v\"}}",
                   "{\"location\":\"s3://b/t/\",\"properties\":{\"k\":\"v\",\"write.data.path\":"
                   "\"" FOLDER "/data\",\"write.metadata.path\":\"" FOLDER "/metadata\"}}");
@@ -258,6 +258,10 @@ static void test_shared__paths_of_a_branch_stand_where_the_table_names_none(void
                   "\"location\":\"s3://b/t\"}",
                   "{\"properties\":{\"write.folder-storage.path\":\"s3://c\",\"write.metadata."
                   "path\":\"" FOLDER "/metadata\"},\"location\":\"s3://b/t\"}");
+    paths.paths.mark = 17; /* something was made of it */
+    expect_splice(fx, paths, "{\"location\":\"s3://b/t\",\"properties\":{}}",
+                  "{\"location\":\"s3://b/t\",\"properties\":{\"write.data.path\":"
+                  "\"" FOLDER "-17/data\",\"write.metadata.path\":\"" FOLDER "-17/metadata\"}}");
 }
 
 int main(void)
