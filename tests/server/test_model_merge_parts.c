@@ -364,6 +364,45 @@ static void test_model_merge_parts__earlier_map(void **state)
     merge_conflict(merged.conflicts, merged.n_conflicts, "once the source is rebased");
 }
 
+/* The target took a table whole that had given the same ids out: rows of before do not belong to
+ * its columns, nor to what is in them. */
+static void test_model_merge_parts__ids_of_another_table(void **state)
+{
+#define LIST(name, type)                                                                           \
+    FIELD("9", name, "{'type':'list','element-id':10,'element':" type ",'element-required':false}")
+    static const merge_case c = {.version = 2,
+                                 .before = "[" SCHEMA(ALL "," LIST("s", "'int'")) "]",
+                                 .source = "[" SET("'a':'1'") "]"};
+    model *m = *state;
+    pang_merge_table merge = merge_of(m, &c);
+    const pang_json *renamed = merge_evolve(m, merge.target.document,
+                                            "[" SCHEMA(ALL "," LIST("r", "'long'")) "]");
+    const pang_json *own = merge.source.document;
+    const pang_json *alike = merge_evolve(m, model_table(m, 2),
+                                          "[" SCHEMA(ALL "," LIST("s", "'long'")) "]");
+    const pang_json *other = merge_evolve(m, model_table(m, 2),
+                                          "[" SCHEMA(ALL "," LIST("t", "'int'")) "]");
+    merge.target.document = other;
+    pang_model_merged merged = merge_model(m, &merge);
+    assert_int_equal(merged.n_conflicts, 0);
+    assert_true(maps(merged.columns, merged.n_columns, 9, PANG_MERGE_NO_COLUMN(9)));
+    assert_true(maps(merged.columns, merged.n_columns, 10, PANG_MERGE_NO_COLUMN(10)));
+    merge.source.document = merge_evolve(m, own, "[" DATA("30", "1") "]");
+    merged = merge_model(m, &merge);
+    merge_conflict(merged.conflicts, merged.n_conflicts, "none of the target's");
+    for (int i = 0; i < 2; i++) { /* a rename and a promotion, which are in its history or not */
+        merge.target.document = i == 0 ? renamed : alike;
+        merged = merge_model(m, &merge);
+        assert_int_equal(merged.n_conflicts, 0);
+        assert_int_equal(merged.n_columns, 0);
+    }
+    merge.source.document = other;
+    merge.target.document = own;
+    merged = merge_model(m, &merge);
+    merge_conflict(merged.conflicts, merged.n_conflicts, "another one than before");
+#undef LIST
+}
+
 /* A map that is none of these two: a conflict, and an end. */
 static void test_model_merge_parts__two_columns_for_one(void **state)
 {
@@ -471,6 +510,7 @@ int main(void)
         MODEL_TEST(test_model_merge_parts__another_table),
         MODEL_TEST(test_model_merge_parts__left_behind),
         MODEL_TEST(test_model_merge_parts__earlier_map),
+        MODEL_TEST(test_model_merge_parts__ids_of_another_table),
         MODEL_TEST(test_model_merge_parts__two_columns_for_one),
         MODEL_TEST(test_model_merge_parts__details),
         MODEL_TEST(test_model_merge_parts__many_conflicts),
