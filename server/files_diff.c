@@ -215,3 +215,17 @@ pang_code pang_files_compare(const pang_files_access *access, const pang_json *f
     }
     return code;
 }
+
+const pang_json *pang_files_head(const pang_json *document)
+{
+    int64_t id;
+    if (!pang_model_current_snapshot(document, &id))
+        return NULL;
+    return pang_model_find(pang_json_get(document, "snapshots"), "snapshot-id", id);
+}
+
+bool pang_files_is_damage(pang_code code)
+{
+    return code == PANG_NOT_FOUND || code == PANG_INVALID_ARGUMENT || code == PANG_OUT_OF_RANGE ||
+           code == PANG_DATA_LOSS || code == PANG_PERMISSION_DENIED;
+}

@@ -1,7 +1,7 @@
 /*
  * Live files of two snapshots of a table, compared: what is in one and not in the other. Manifests
  * that both name are not read.
- * Called by svc_diff.c. Threads: any. Lifetime: results live in the arena.
+ * Called by svc_diff.c and merge_sides.c. Threads: any. Lifetime: results live in the arena.
  */
 #ifndef PANG_SERVER_FILES_DIFF_H
 #define PANG_SERVER_FILES_DIFF_H
@@ -30,5 +30,10 @@ typedef struct {
 PANG_MUST_CHECK pang_code pang_files_compare(const pang_files_access *access, const pang_json *from,
                                              const pang_json *to, pang_arena *arena,
                                              pang_files_diff *ret, pang_err *err);
+/* The current snapshot of a table's document; NULL: it has none. */
+const pang_json *pang_files_head(const pang_json *document);
+/* Whether a failure says something about the table's files, which is then told, and not about us.
+ */
+bool pang_files_is_damage(pang_code code);
 
 #endif

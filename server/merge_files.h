@@ -21,6 +21,7 @@ typedef struct {
     size_t n_specs;
     const pang_id_pair *orders;
     size_t n_orders;
+    bool only_look; /* for conflicts alone: nothing is written */
 } pang_merge_files;
 
 /* What becomes of the files. */

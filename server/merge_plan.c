@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "server/merge_replay.h"
+#include "server/merge_sides.h"
 #include "server/places.h"
 
 /* ---- little things ---- */
@@ -401,6 +402,20 @@ static const struct {
      {"by what is taken back", "on the target since"}},
 };
 
+/* What the side that still has it did to it. */
+static pang_code tell_modified(const pang_merge_task *task, const pang_merge_item *item,
+                               bool deleted_in_source, pang_json *details, pang_err *err)
+{
+    pang_side_told told;
+    pang_code code = deleted_in_source ? pang_merge_tell_side(task, item->value_half.target,
+                                                              &item->target, &told, err)
+                                       : pang_merge_tell_side(task, item->value_half.source,
+                                                              &item->source, &told, err);
+    if (code == PANG_OK && told.changes != NULL && !pang_json_set(details, "changes", told.changes))
+        code = pang_fail_memory(err);
+    return code;
+}
+
 pang_code pang_merge_deletion_conflict(const pang_merge_task *task, pang_merge_item *item,
                                        bool deleted_in_source, const char *how, pang_err *err)
 {
@@ -413,6 +428,9 @@ pang_code pang_merge_deletion_conflict(const pang_merge_task *task, pang_merge_i
         !pang_json_set(details, "deleted_in", text(arena, pang_str_from(gone))) ||
         !pang_json_set(details, "modified_in", text(arena, pang_str_from(other))))
         return pang_fail_memory(err);
+    pang_code code = tell_modified(task, item, deleted_in_source, details, err);
+    if (code != PANG_OK)
+        return code;
     return pang_merge_add_conflict(
         task, item, PANG_CONFLICT_DELETION, details,
         pang_arena_printf(arena, "%" PANG_STR_FMT " was %s, and %s %s", PANG_STR_ARG(item->key),

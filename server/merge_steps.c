@@ -142,6 +142,8 @@ static pang_code run(pang_file_merge *m, const pang_manifest_sink *sink, pang_fi
         return code;
     if (m->notes != NULL)
         return pang_matrix_conflicts(m, arena, &ret->conflicts, &ret->n_conflicts, err);
+    if (m->input->only_look)
+        return PANG_OK;
     m->writing = true;
     return pang_write_merged(m, rewritten, sink, arena, &ret->snapshot, &ret->next_row_id, err);
 }

@@ -148,13 +148,31 @@ static pang_code merge_files(const pang_merge_table *merge, const pang_model_mer
 {
     pang_merge_files files = {
         .merge = merge,
-        .merged = model->document,
+        .merged = model->n_conflicts > 0 ? model->apart : model->document,
         .specs = model->specs,
         .n_specs = model->n_specs,
         .orders = model->orders,
         .n_orders = model->n_orders,
+        .only_look = model->n_conflicts > 0,
     };
     return pang_merge_files_run(&files, ret, err);
+}
+
+/* Those of the documents, then those of files: all that a person has to decide. */
+static pang_code put_conflicts(const pang_merge_table *merge, const pang_model_merged *model,
+                               const pang_files_outcome *files, pang_merge_outcome *ret,
+                               pang_err *err)
+{
+    size_t n = model->n_conflicts + files->n_conflicts;
+    pang_conflict *list = pang_arena_alloc_n(merge->arena, n, sizeof *list);
+    if (list == NULL)
+        return pang_fail_memory(err);
+    for (size_t i = 0; i < n; i++)
+        list[i] = i < model->n_conflicts ? model->conflicts[i]
+                                         : files->conflicts[i - model->n_conflicts];
+    ret->conflicts = list;
+    ret->n_conflicts = n;
+    return PANG_OK;
 }
 
 pang_code pang_merge_table_run(const pang_merge_table *merge, pang_merge_outcome *ret,
@@ -176,12 +194,12 @@ pang_code pang_merge_table_run(const pang_merge_table *merge, pang_merge_outcome
         code = put_columns(merge, &model, &outcome, err);
     if (code == PANG_OK)
         code = put_report(merge, &model, &outcome, err);
-    if (code == PANG_OK && model.n_conflicts == 0 && data)
+    if (code == PANG_OK && data && (model.n_conflicts == 0 || model.apart != NULL))
         code = merge_files(merge, &model, &files, err);
+    if (code == PANG_OK)
+        code = put_conflicts(merge, &model, &files, &outcome, err);
     if (code != PANG_OK)
         return code;
-    outcome.conflicts = model.n_conflicts > 0 ? model.conflicts : files.conflicts;
-    outcome.n_conflicts = model.n_conflicts > 0 ? model.n_conflicts : files.n_conflicts;
     if (outcome.n_conflicts == 0 && files.snapshot != NULL)
         code = with_snapshot(merge, &model, &files, &outcome.document, err);
     else if (outcome.n_conflicts == 0 && model.changed)

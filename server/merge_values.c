@@ -7,6 +7,7 @@
 #include "server/merge_fields.h"
 #include "server/merge_kept.h"
 #include "server/merge_plan.h"
+#include "server/merge_sides.h"
 #include "server/metadata.h"
 #include "server/metrics.h"
 #include "server/model_view_merge.h"
@@ -311,7 +312,7 @@ static pang_code add_conflicts(const pang_merge_task *task, pang_merge_item *ite
     item->conflicts = list;
     item->n_conflicts = outcome->n_conflicts;
     item->fate = PANG_FATE_CONFLICT;
-    return PANG_OK;
+    return pang_merge_tell_sides(task, item, err);
 }
 
 /* What the source reserved for the asset belongs to it in the target, too. */

@@ -1,7 +1,8 @@
 /*
  * Model: what makes one document of a table differ from another: columns, partition spec, sort
  * order, snapshots, properties. No I/O.
- * Called by svc_diff.c. Threads and lifetime: as model.h; results share parts with the documents.
+ * Called by svc_diff.c and merge_sides.c. Threads and lifetime: as model.h; results share parts
+ * with the documents.
  */
 #ifndef PANG_SERVER_MODEL_DIFF_H
 #define PANG_SERVER_MODEL_DIFF_H

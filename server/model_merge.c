@@ -47,6 +47,8 @@ static pang_code build(pang_merging *m, pang_model_merged *ret, pang_err *err)
                                 .base_location = m->merge->target.location,
                                 .updates = m->updates};
     pang_code code = pang_model_commit(&change, m->merge->env, m->arena, &outcome, err);
+    if (code == PANG_INVALID_ARGUMENT && m->n_conflicts > 0)
+        return PANG_OK; /* they may be why */
     if (code == PANG_INVALID_ARGUMENT && err != NULL) {
         pang_merging_conflict(m, PANG_CONFLICT_SCHEMA, NULL,
                               "the merged table would not be valid: %s", err->message);
@@ -65,18 +67,29 @@ static pang_code build(pang_merging *m, pang_model_merged *ret, pang_err *err)
     return PANG_OK;
 }
 
+/* Conflicts that leave columns and files as they are. */
+static bool stands_apart(const pang_merging *m, size_t of_sides)
+{
+    bool apart = of_sides == 0;
+    for (size_t i = 0; i < m->n_conflicts; i++)
+        apart = apart && m->conflicts[i].type == PANG_CONFLICT_METADATA;
+    return apart;
+}
+
 pang_code pang_model_merge(const pang_merge_table *merge, bool data_changed, pang_model_merged *ret,
                            pang_err *err)
 {
     pang_merging m;
     pang_model_merged result = {0};
     pang_err own = {0};
+    size_t of_sides = 0;
     pang_code code = pang_merging_begin(&m, merge, data_changed, &own);
     if (code == PANG_OK) {
         pang_merging_check_sides(&m);
+        of_sides = m.n_conflicts;
         code = merge_parts(&m, &own);
     }
-    if (code == PANG_OK && m.n_conflicts == 0)
+    if (code == PANG_OK && stands_apart(&m, of_sides))
         code = build(&m, &result, &own);
     if (code == PANG_OK)
         result.left_behind = pang_merging_left_behind(&m);
@@ -92,6 +105,7 @@ pang_code pang_model_merge(const pang_merge_table *merge, bool data_changed, pan
     result.conflicts = m.conflicts;
     result.n_conflicts = m.n_conflicts;
     if (m.n_conflicts > 0) {
+        result.apart = result.document;
         result.document = NULL;
         result.changed = false;
     }

@@ -11,6 +11,8 @@
 typedef struct {
     pang_json *document; /* the target's with what the source changed; its snapshots are the
                             target's. NULL when there are conflicts */
+    pang_json *apart;    /* when conflicts are about properties, defaults and refs alone: what it is
+                            without these, to compare files by; else NULL */
     bool changed;        /* false: the document is the target's own */
     pang_json *updates;  /* what makes the document out of the target's, as a commit's updates:
                             who adds a snapshot adds its updates behind them */

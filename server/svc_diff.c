@@ -230,14 +230,6 @@ static pang_code show_table(const pang_model_diff *diff, pang_arena *arena, entr
 
 /* ---- files ---- */
 
-static const pang_json *current_snapshot(const pang_json *document)
-{
-    int64_t id;
-    if (!pang_model_current_snapshot(document, &id))
-        return NULL;
-    return pang_model_find(pang_json_get(document, "snapshots"), "snapshot-id", id);
-}
-
 static char **copy_paths(const pang_str *paths, size_t n, pang_arena *arena)
 {
     char **list = pang_arena_alloc_n(arena, n, sizeof *list);
@@ -267,14 +259,6 @@ static pang_code show_files(const pang_files_diff *diff, pang_arena *arena,
     return pang_manage_built(arena, err);
 }
 
-/* Whether a failure says something about the table's files, which is then told, and not about us.
- */
-static bool is_damage(pang_code code)
-{
-    return code == PANG_NOT_FOUND || code == PANG_INVALID_ARGUMENT || code == PANG_OUT_OF_RANGE ||
-           code == PANG_DATA_LOSS || code == PANG_PERMISSION_DENIED;
-}
-
 static pang_code compare_files(pang_call *call, const pang_diff_entry *entry, const pang_json *from,
                                const pang_json *to, pang_arena *scratch, entry_out *out,
                                pang_err *err)
@@ -290,11 +274,11 @@ static pang_code compare_files(pang_call *call, const pang_diff_entry *entry, co
         reserved[a->n_reserved + i] = b->reserved[i];
     const pang_files_access access = {pang_state_objects(call->server->state), reserved,
                                       a->n_reserved + b->n_reserved};
-    pang_code code = pang_files_compare(&access, current_snapshot(from), current_snapshot(to),
+    pang_code code = pang_files_compare(&access, pang_files_head(from), pang_files_head(to),
                                         scratch, diff, err);
     if (code == PANG_OK)
         return show_files(diff, call->arena, out->table, err);
-    if (!is_damage(code))
+    if (!pang_files_is_damage(code))
         return code;
     out->table->unreadable = pang_arena_cstr(call->arena, pang_str_from(err->message));
     return pang_manage_built(call->arena, err);

@@ -503,7 +503,7 @@ static void test_merge_files__specs_go_by_the_merged_documents_ids(void **state)
                               .target_half = {.document = fork},
                               .target = {.document = merged},
                               .one_half = true};
-    pang_merge_files files = {&table, merged, pairs, 1, NULL, 0};
+    pang_merge_files files = {&table, merged, pairs, 1, NULL, 0, false};
     pang_files_outcome outcome;
     pang_manifest *rows;
     size_t n;

@@ -14,6 +14,7 @@ static struct {
     const pang_conflict *conflicts;
     size_t n_conflicts;
     pang_code code;
+    bool only_look;
     unsigned asked, ran;
     const pang_json *merged;
     model *m;
@@ -32,6 +33,7 @@ pang_code pang_merge_files_run(const pang_merge_files *in, pang_files_outcome *r
 {
     files.ran++;
     files.merged = in->merged;
+    files.only_look = in->only_look;
     if (files.code != PANG_OK)
         return pang_fail(err, files.code, NULL, "the stand-in fails");
     *ret = (pang_files_outcome){
@@ -185,8 +187,10 @@ static void test_merge_table__conflicts(void **state)
     assert_int_equal(outcome.conflicts[0].type, PANG_CONFLICT_DATA);
     merge.target.document = merge_evolve(m, merge.target.document, "[" SET("'a':'3'") "]");
     outcome = run(m, &merge);
+    assert_int_equal(outcome.n_conflicts, 2); /* all at once, and nothing is written */
     assert_int_equal(outcome.conflicts[0].type, PANG_CONFLICT_METADATA);
-    assert_int_equal(files.ran, 1); /* not again */
+    assert_int_equal(outcome.conflicts[1].type, PANG_CONFLICT_DATA);
+    assert_true(files.only_look);
 }
 
 static void test_merge_table__errors(void **state)

@@ -3,11 +3,13 @@
  * with its conflicts, decided, completed, given up; and what no operation comes of. What merges
  * make of content is in test_merge*.c.
  */
+#include "tests/server/avro_fixture.h"
 #include "tests/server/ref_fixture.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "api/json.h"
 #include "server/branches.h"
 
 #include "pangolin/v1/branch.pb-c.h"
@@ -396,6 +398,124 @@ static void test_merge__a_side_leaves_no_room_for_a_value(void **state)
     ok(fx, resolve(fx, all[1]->id, "target", NULL));
     ok(fx, complete(fx, id, &out));
     assert_non_null(out.completed);
+}
+
+/* ---- what a person has to judge by ---- */
+
+static void change(fixture *fx, const char *prefix, const char *updates)
+{
+    Pangolin__V1__CommitTableRequest in = PANGOLIN__V1__COMMIT_TABLE_REQUEST__INIT;
+    Pangolin__V1__CommitTableResponse out;
+    in.prefix = TEXT(prefix);
+    in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
+    in.table = TEXT("t");
+    in.requirements = fx_bytes("[]");
+    in.updates = fx_bytes(updates);
+    ok(fx, fx_call(fx, "CommitTable", &in, &out));
+}
+
+/* A snapshot after the first one, whose only file it has instead of that one's. */
+static void rewrite(fixture *fx, const char *prefix, const char *table, int id, const char *file)
+{
+    const char *list = fx_text(fx, "%s/metadata/snap-%d.avro", table, id);
+    const char *manifest = fx_text(fx, "%s/metadata/%d-m0.avro", table, id);
+    const char *path = fx_text(fx, "%s/data/%s", table, file);
+    fx_write_manifest(manifest, &path, 1);
+    fx_write_manifest_list(list, &manifest, 1);
+    change(fx, prefix,
+           fx_text(fx,
+                   "[{\"action\":\"add-snapshot\",\"snapshot\":{\"snapshot-id\":%d,"
+                   "\"parent-snapshot-id\":1,\"sequence-number\":%d,\"timestamp-ms\":%lld,"
+                   "\"manifest-list\":\"%s\",\"summary\":{\"operation\":\"overwrite\"},"
+                   "\"schema-id\":0}},{\"action\":\"set-snapshot-ref\",\"ref-name\":\"main\","
+                   "\"type\":\"branch\",\"snapshot-id\":%d}]",
+                   id, id, (long long)pang_env_wall_ms(&fx->env), list, id));
+}
+
+/* ns.t with two files, instead of which each side then has another one. */
+static void rewrite_on_both(fixture *fx)
+{
+    static const char *const first[] = {"a", "b"};
+    Pangolin__V1__CreateTableResponse made;
+    ok(fx, fx_create_namespace(fx, "ns"));
+    ok(fx, fx_create_table(fx, "ns", "t", &made));
+    pang_json *document;
+    ok(fx, pang_json_parse(pang_str_of(made.metadata), fx->arena, &document, &fx->err));
+    pang_str place;
+    assert_true(pang_json_to_str(pang_json_get(document, "location"), &place));
+    const char *table = pang_arena_cstr(fx->arena, place);
+    ok(fx, fx_append(fx, MAIN, "t", table, 1, first, 2));
+    branch(fx, "two", "ingest");
+    rewrite(fx, FX_PREFIX "@two", table, 2, "c");
+    rewrite(fx, MAIN, table, 3, "d");
+}
+
+static size_t merge_two(fixture *fx, conflict ***ret)
+{
+    merge_out out;
+    size_t n;
+    ok(fx, merge(fx, "two", "main", &out));
+    assert_non_null(out.conflicted);
+    ok(fx, conflicts_of(fx, out.conflicted->operation_id, ret, &n));
+    return n;
+}
+
+static void has(fixture *fx, const conflict *of, const char *part)
+{
+    const char *details = pang_arena_cstr(fx->arena, pang_str_of(of->details));
+    if (strstr(details, part) == NULL)
+        fail_msg("\"%s\" is not in %s", part, details);
+}
+
+static void test_merge__conflicts_of_properties_and_of_files_are_shown_at_once(void **state)
+{
+    fixture *fx = *state;
+    conflict **all;
+    rewrite_on_both(fx);
+    change(fx, FX_PREFIX "@two", "[" SET_OWNER("ann") "]");
+    change(fx, MAIN, "[" SET_OWNER("bob") "]");
+    assert_int_equal(merge_two(fx, &all), 2);
+    assert_string_equal(all[0]->conflict_type, "metadata_conflict");
+    assert_string_equal(all[1]->conflict_type, "data_overlap");
+    has(fx, all[1], "\"count\":2");
+}
+
+/* Files cannot be compared then; what is taken with a side is told. */
+static void test_merge__a_conflict_of_schemas_tells_of_the_data(void **state)
+{
+    static const char schema[] = "[{\"action\":\"add-schema\",\"schema\":{\"type\":\"struct\","
+                                 "\"fields\":[{\"id\":1,\"name\":\"%s\",\"required\":false,"
+                                 "\"type\":\"long\"}]}},{\"action\":\"set-current-schema\","
+                                 "\"schema-id\":-1}]";
+    fixture *fx = *state;
+    conflict **all;
+    rewrite_on_both(fx);
+    change(fx, FX_PREFIX "@two", fx_text(fx, schema, "one"));
+    change(fx, MAIN, fx_text(fx, schema, "two"));
+    assert_int_equal(merge_two(fx, &all), 1);
+    assert_string_equal(all[0]->conflict_type, "schema_change");
+    if (strstr(all[0]->description, "a side is taken with its data: the source added 1 files") ==
+        NULL)
+        fail_msg("%s", all[0]->description);
+    has(fx, all[0], "\"changes\":{\"source\":{");
+    has(fx, all[0], "\"snapshots_added\":[2]");
+    has(fx, all[0], "\"snapshots_added\":[3]");
+    has(fx, all[0], "\"data_files_added\":1,\"data_files_removed\":2");
+}
+
+static void test_merge__a_conflict_of_a_drop_tells_what_the_other_side_did(void **state)
+{
+    fixture *fx = *state;
+    conflict **all;
+    rewrite_on_both(fx);
+    change(fx, FX_PREFIX "@two", "[" SET_OWNER("ann") "]");
+    ok(fx, fx_drop_table(fx, "ns", "t", false));
+    assert_int_equal(merge_two(fx, &all), 1);
+    assert_string_equal(all[0]->conflict_type, "deletion_conflict");
+    has(fx, all[0], "\"modified_in\":\"source\"");
+    has(fx, all[0], "\"properties\":[{\"name\":\"owner\",\"to\":\"ann\"}]");
+    has(fx, all[0], "\"snapshots_added\":[2]");
+    has(fx, all[0], "\"data_files_added\":1,\"data_files_removed\":2");
 }
 
 /* Merged once more, it conflicts once more, until a side gives way. */
@@ -793,6 +913,9 @@ int main(void)
         TEST(a_value_decides_properties_alone),
         TEST(decisions_about_one_table_do_not_contradict),
         TEST(a_side_leaves_no_room_for_a_value),
+        TEST(conflicts_of_properties_and_of_files_are_shown_at_once),
+        TEST(a_conflict_of_schemas_tells_of_the_data),
+        TEST(a_conflict_of_a_drop_tells_what_the_other_side_did),
         TEST(automatic_strategies_merge_once_more),
         TEST(a_conflict_is_decided_once),
         TEST(open_conflicts_keep_it_from_completing),
