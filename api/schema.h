@@ -134,6 +134,7 @@ typedef struct {
     const pang_str *tolerate; /* members that are ignored though they are no fields; "*": all */
     size_t n_tolerate;
     bool form;    /* the body may be application/x-www-form-urlencoded */
+    bool strict;  /* members and parameters that are no fields are refused, in any dialect */
     size_t index; /* position in the schema: for tables beside it */
 } pang_schema_method;
 

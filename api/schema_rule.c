@@ -253,6 +253,9 @@ static pang_code read_rule(pang_arena *arena, pang_str message, pang_schema_meth
         case 17:
             method->parks = f.value != 0;
             break;
+        case 18:
+            method->strict = f.value != 0;
+            break;
         default:
             break;
         }

@@ -6,6 +6,9 @@
  * body, so that a body cannot say something else than what was routed and will be authorised. And
  * it is filled once: two spellings of one field that say different things, or two members of a
  * oneof, are refused, for readers would differ in which of them counts.
+ *
+ * Of Iceberg's requests with a {prefix} and no field `branch`, `?branch=b` is the prefix
+ * `catalog@b`.
  */
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +36,7 @@ typedef struct {
     step place[PLACE_MAX];
     size_t n_place;
     uint64_t given; /* fields of the request message that query and body have filled */
+    pang_str ref;   /* of the parameter "branch", for the prefix; empty: none */
     pang_err *err;
 } reader;
 
@@ -335,11 +339,17 @@ static pang_code put_given(reader *r, const upb_MessageDef *type, const upb_Fiel
     return put_field(r, field, out);
 }
 
+/* What is no field is refused: Iceberg's clients are newer than we are, and send more. */
+static bool is_strict(const pang_schema_method *method)
+{
+    return method->dialect == PANG_DIALECT_MANAGEMENT || method->strict;
+}
+
 /* True for a member or parameter that is no field and does no harm. */
 static bool is_tolerated(const reader *r, pang_str name)
 {
     const pang_schema_method *method = r->match->method;
-    if (method->dialect != PANG_DIALECT_MANAGEMENT)
+    if (!is_strict(method))
         return true;
     for (size_t i = 0; i < method->n_tolerate; i++) {
         if (pang_str_equal(method->tolerate[i], name) ||
@@ -352,11 +362,11 @@ static bool is_tolerated(const reader *r, pang_str name)
 static pang_code put_member(reader *r, const upb_MessageDef *type, uint64_t *given, pang_buf *out)
 {
     pang_str ignored;
-    bool management = r->match->method->dialect == PANG_DIALECT_MANAGEMENT;
+    bool strict = is_strict(r->match->method);
     bool outermost = given == &r->given;
     r->place[r->n_place++] = (step){.name = r->scan.text};
     const upb_FieldDef *field = find_member(r, type, r->scan.text);
-    if (field == NULL && management && !(outermost && is_tolerated(r, r->scan.text)))
+    if (field == NULL && strict && !(outermost && is_tolerated(r, r->scan.text)))
         return fail_form(r, "an unknown member");
     pang_code code = next(r);
     if (code == PANG_OK && (field == NULL || is_bound(r, field, outermost)))
@@ -467,10 +477,54 @@ static pang_code check_page_size(const reader *r, const upb_FieldDef *field, pan
                      iceberg ? "expected a number of at least 1" : "expected no negative number");
 }
 
+static bool is_prefix(const upb_FieldDef *field)
+{
+    return strcmp(upb_FieldDef_Name(field), "prefix") == 0;
+}
+
+/* True for "branch" where a request has a prefix to put it into. */
+static bool is_ref(const reader *r, pang_str name)
+{
+    bool found = false;
+    for (size_t i = 0; i < r->match->n_variables; i++)
+        found = found || is_prefix(r->match->variables[i].field);
+    return found && r->match->method->dialect == PANG_DIALECT_ICEBERG &&
+           pang_str_equal(name, PANG_STR("branch"));
+}
+
+static pang_code take_ref(reader *r, pang_str raw)
+{
+    pang_str text;
+    pang_code code = pang_percent_decode(raw, PANG_PLUS_IS_BLANK, "branch", r->arena, &text,
+                                         r->err);
+    if (code == PANG_OK && r->ref.len > 0 && !pang_str_equal(r->ref, text))
+        return fail_form(r, "the parameter branch is given twice, and not the same");
+    if (code == PANG_OK)
+        r->ref = text;
+    return code;
+}
+
+/* The prefix at the ref of the parameter. That a name has no other one is the server's to see. */
+static pang_code put_prefix(reader *r, const upb_FieldDef *field, pang_str prefix, pang_buf *out)
+{
+    pang_buf text = {.arena = r->arena};
+    size_t at = pang_str_find(prefix, '@');
+    if (at < prefix.len && !pang_str_equal(pang_str_after(prefix, at + 1), r->ref))
+        return fail_form(r, "the request names two refs: another one as its parameter branch");
+    pang_buf_add(&text, pang_str_slice(prefix, 0, at));
+    pang_buf_add(&text, PANG_STR("@"));
+    pang_buf_add(&text, r->ref);
+    pang_wire_add_bytes(out, upb_FieldDef_Number(field), pang_buf_str(&text));
+    out->failed = out->failed || text.failed;
+    return PANG_OK;
+}
+
 static pang_code put_parameter(reader *r, pang_str name, pang_str raw, pang_buf *out)
 {
     pang_str text;
     const upb_FieldDef *field = find_member(r, r->match->method->in, name);
+    if (field == NULL && is_ref(r, name))
+        return take_ref(r, raw);
     if (field == NULL && (is_tolerated(r, name) || r->match->method->effect == PANG_EFFECT_READ))
         return PANG_OK;
     r->place[0] = (step){.name = name};
@@ -542,9 +596,12 @@ static pang_code put_path(reader *r, pang_buf *out)
         const pang_route_variable *v = &r->match->variables[i];
         r->place[0] = (step){.name = pang_str_from(upb_FieldDef_Name(v->field))};
         r->n_place = 1;
-        code = pang_schema_field(r->schema, v->field)->namespace_levels
-                   ? put_levels(r, v->field, v->raw, out)
-                   : put_text(r, v->field, v->text, out);
+        if (pang_schema_field(r->schema, v->field)->namespace_levels)
+            code = put_levels(r, v->field, v->raw, out);
+        else if (r->ref.len > 0 && is_prefix(v->field))
+            code = put_prefix(r, v->field, v->text, out);
+        else
+            code = put_text(r, v->field, v->text, out);
         r->n_place = 0;
     }
     return code;

@@ -20,9 +20,9 @@ typedef Pangolin__V1__DroppedTable shown_table;
 typedef Pangolin__V1__RecordCount shown_count;
 
 enum {
-    FILES_SHOWN = 1000, /* of a dry run */
-    COMMITS_DEFAULT = 1000,
-    DROPPED_MAX = 4096, /* candidates of one page */
+    FILES_SHOWN = 1000,       /* of a dry run */
+    COMMITS_LOOKED_AT = 1000, /* for one page of dropped tables */
+    DROPPED_MAX = 4096,       /* candidates of one page */
 };
 
 #define ACCEPTED (char *)(uintptr_t) "accepted"
@@ -134,6 +134,25 @@ static pang_code fill_run(pang_call *call, const pang_view *view, pang_rec_maint
                                                                       : PANG_OK;
 }
 
+static pang_code find_table(pang_call *call, const Pangolin__V1__MaintainTableRequest *in,
+                            pang_view *view, pang_table *ret, pang_err *err)
+{
+    pang_code code = pang_table_address(view, call->arena, in->prefix, in->namespace_,
+                                        in->n_namespace_, in->table, ret, err);
+    pang_address_add(&ret->address, pang_str_from(in->branch));
+    if (code == PANG_OK)
+        code = pang_address_open(call, &ret->address, PANG_NO_TABLE, view, err);
+    if (code != PANG_OK)
+        return code;
+    ret->content.name = pang_name_of_asset(&view->keys, ret->levels, ret->name);
+    code = pang_content_get(view, &ret->content, 1, err);
+    if (code == PANG_OK && !pang_table_is_there(ret))
+        return pang_table_absent(ret, err);
+    if (code == PANG_OK)
+        call->note.resource = pang_id_of(ret->content.body->asset);
+    return code;
+}
+
 static pang_code maintain_table(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     const Pangolin__V1__MaintainTableRequest *in = request;
@@ -149,8 +168,7 @@ static pang_code maintain_table(pang_call *call, const void *request, void *repl
         code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                          "job_type \"" PANG_JOB_HISTORY "\" is of catalogs");
     if (code == PANG_OK)
-        code = pang_table_find(call, in->prefix, in->namespace_, in->n_namespace_, in->table, &view,
-                               &table, err);
+        code = find_table(call, in, &view, &table, err);
     if (code == PANG_OK)
         code = strcmp(run.job_type, PANG_JOB_EXPIRE) == 0
                    ? expire(call, &table, &run, err)
@@ -344,7 +362,7 @@ typedef struct {
     pang_content *list; /* of each the name, the commit, and a body with the asset alone */
     pang_str *by;       /* whose commit it was */
     size_t n;
-    size_t commits, most;
+    size_t commits, most; /* commits looked at; tables of a page */
     int64_t since_ms;
     uint64_t last; /* number of the last commit looked at */
     bool more, failed;
@@ -377,7 +395,8 @@ static bool take_commit(void *arg, const pang_commit_row *row)
     dropped_tables *d = arg;
     if (row->time_ms < d->since_ms)
         return false;
-    if (d->commits == d->most || d->n + row->body->n_changes > DROPPED_MAX) {
+    if (d->commits == COMMITS_LOOKED_AT || d->n >= d->most ||
+        d->n + row->body->n_changes > DROPPED_MAX) {
         d->more = true;
         return false;
     }
@@ -407,6 +426,25 @@ static pang_code walk_dropped(pang_call *call, pang_view *view, uint64_t before,
     return code == PANG_OK && ret->failed ? pang_fail_memory(err) : code;
 }
 
+/* Without its namespace it cannot come back, whatever is kept of it. */
+static pang_code judge_home(pang_view *view, pang_name name, pang_undrop *judged, pang_err *err)
+{
+    size_t n;
+    char **path = split_path(name.path, view->arena, &n);
+    pang_levels levels;
+    if (path == NULL)
+        return pang_fail_memory(err);
+    pang_code code = pang_levels_of(path, n, view->arena, &levels, err);
+    pang_content home = {0};
+    if (code == PANG_OK) {
+        home.name = pang_name_of_namespace(&view->keys, levels);
+        code = pang_content_get(view, &home, 1, err);
+    }
+    if (code == PANG_OK && !pang_is_namespace(&home))
+        judged->reason = PANG_STR("its namespace is gone");
+    return code;
+}
+
 static pang_code judge_one(pang_call *call, pang_view *view, const pang_content *found, pang_str by,
                            Pangolin__V1__ListDroppedResponse *out, pang_err *err)
 {
@@ -419,6 +457,8 @@ static pang_code judge_one(pang_call *call, pang_view *view, const pang_content 
     if (code != PANG_OK || gone.body == NULL)
         return code;
     code = pang_undrop_judge(view, call->server->state, &gone, &judged, err);
+    if (code == PANG_OK && judged.reason.len == 0)
+        code = judge_home(view, gone.name, &judged, err);
     if (code == PANG_OK)
         code = show_dropped(call, &gone, &judged, by, &out->tables[out->n_tables], err);
     out->n_tables += code == PANG_OK;
@@ -449,7 +489,7 @@ static pang_code list_dropped(pang_call *call, const void *request, void *reply,
     pang_view view;
     pang_page page = {0};
     dropped_tables d = {0};
-    size_t most = COMMITS_DEFAULT;
+    size_t most = DROPPED_MAX;
     pang_str query = pang_arena_printf(call->arena, "undrop/%s@%s", in->name, in->branch);
     pang_code code = open_branch(call, in->name, in->branch, &view, err);
     if (code == PANG_OK && in->page_size != 0)

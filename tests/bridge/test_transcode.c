@@ -179,6 +179,44 @@ static void test_in__page_sizes_are_at_least_one(void **state)
     }
 }
 
+static const char *prefix_of(const char *path, const char *query)
+{
+    pang_str message;
+    assert_int_equal(in("GET", path, query, "", &message), PANG_OK);
+    Pangolin__V1__ListNamespacesRequest *m = pangolin__v1__list_namespaces_request__unpack(
+        NULL, message.len, (const uint8_t *)message.ptr);
+    assert_non_null(m);
+    const char *prefix = pang_arena_cstr(arena, pang_str_from(m->prefix));
+    pangolin__v1__list_namespaces_request__free_unpacked(m, NULL);
+    return prefix;
+}
+
+static void test_in__a_branch_parameter_is_the_ref_of_the_prefix(void **state)
+{
+    (void)state;
+    pang_str message;
+    assert_string_equal(prefix_of("/v1/c/namespaces", "branch=d%C3%A9v&branch=d%C3%A9v"),
+                        "c@d\xc3\xa9v");
+    assert_string_equal(prefix_of("/v1/c@dev/namespaces", "branch=dev"), "c@dev");
+    assert_string_equal(prefix_of("/v1/c@dev/namespaces", "branch="), "c@dev");
+    assert_int_equal(in("GET", "/v1/c@dev/namespaces", "branch=main", "", &message),
+                     PANG_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "two refs"));
+    assert_int_equal(in("GET", "/v1/c/namespaces", "branch=a&branch=b", "", &message),
+                     PANG_INVALID_ARGUMENT);
+}
+
+static void test_in__a_strict_request_has_no_unknown_members(void **state)
+{
+    (void)state;
+    pang_str message;
+    const char *path = "/v1/c/namespaces/n/tables/t/maintenance";
+    assert_int_equal(in("POST", path, "", "{\"branch\":\"b\"}", &message), PANG_OK);
+    assert_int_equal(in("POST", path, "", "{\"foo\":1}", &message), PANG_INVALID_ARGUMENT);
+    assert_string_equal(err.reason, "BadRequestException");
+    assert_int_equal(in("POST", path, "foo=1", "{}", &message), PANG_INVALID_ARGUMENT);
+}
+
 /* ---- replies ---- */
 
 static const pang_schema_method *method_of(const char *path)
@@ -301,6 +339,8 @@ int main(void)
         cmocka_unit_test(test_in__queries_fill_typed_fields),
         cmocka_unit_test(test_in__what_is_wrong_is_named),
         cmocka_unit_test(test_in__page_sizes_are_at_least_one),
+        cmocka_unit_test(test_in__a_branch_parameter_is_the_ref_of_the_prefix),
+        cmocka_unit_test(test_in__a_strict_request_has_no_unknown_members),
         cmocka_unit_test(test_out__a_load_reply_is_spliced),
         cmocka_unit_test(test_out__empty_lists_and_maps_are_written_where_clients_need_them),
         cmocka_unit_test(test_out__lists_come_in_parts),

@@ -164,6 +164,28 @@ static void test_maintenance__bad_requests_are_told(void **state)
     assert_int_equal(fx_call(fx, "MaintainTable", &in, &out), PANG_INVALID_ARGUMENT);
 }
 
+static void test_maintenance__a_branch_of_the_request_is_the_one_cared_for(void **state)
+{
+    fixture *fx = *state;
+    table_out out;
+    table_in in = PANGOLIN__V1__MAINTAIN_TABLE_REQUEST__INIT;
+    make_branch(fx, "dev");
+    in.prefix = fx_text(fx, FX_PREFIX);
+    in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
+    in.table = fx_text(fx, "t");
+    in.job_type = fx_text(fx, "expire_snapshots");
+    in._retention_ms_case = PANGOLIN__V1__MAINTAIN_TABLE_REQUEST___RETENTION_MS_RETENTION_MS;
+    in.branch = fx_text(fx, "none");
+    assert_int_equal(fx_call(fx, "MaintainTable", &in, &out), PANG_NOT_FOUND);
+    in.branch = fx_text(fx, "dev");
+    out = (table_out)PANGOLIN__V1__MAINTAIN_TABLE_RESPONSE__INIT;
+    ok(fx, fx_call(fx, "MaintainTable", &in, &out));
+    assert_int_equal(snapshots(fx, FX_PREFIX "@dev"), 1);
+    assert_int_equal(snapshots(fx, MAIN), 3);
+    in.table = fx_text(fx, "t@main");
+    assert_int_equal(fx_call(fx, "MaintainTable", &in, &out), PANG_INVALID_ARGUMENT);
+}
+
 /* ---- a catalog ---- */
 
 static Pangolin__V1__ListMaintenanceResponse runs_of(fixture *fx)
@@ -505,6 +527,7 @@ int main(void)
         TEST(what_one_branch_expires_the_other_still_reads),
         TEST(a_dry_run_names_what_the_run_removes),
         TEST(bad_requests_are_told),
+        TEST(a_branch_of_the_request_is_the_one_cared_for),
         TEST(a_catalogs_run_waits_and_is_done),
         TEST(a_purged_table_comes_back_and_its_purge_is_off),
         TEST(what_keeps_a_table_from_coming_back),
