@@ -317,7 +317,9 @@ static pang_code settle_children(const settling *s, pang_merge_item *space,
 {
     pang_view now = *s->task->target;
     children *c = pang_arena_alloc(now.arena, sizeof *c);
-    pang_code code = c == NULL ? pang_fail_memory(s->err) : PANG_OK;
+    pang_code code = PANG_OK;
+    if (c == NULL)
+        return pang_fail_memory(s->err);
     now.levels[0].at = PANG_NOW - 1;
     query.limit = CHILDREN_AT_ONCE;
     for (bool more = true; code == PANG_OK && more && !*ret_done;) {

@@ -294,7 +294,7 @@ static pang_str data_words(pang_arena *arena, const pang_side_told *source,
 pang_code pang_merge_tell_sides(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     pang_arena *arena = task->target->arena;
-    pang_side_told source, target;
+    pang_side_told source = {0}, target = {0};
     pang_json *changes = pang_json_object(arena);
     pang_conflict *list = pang_arena_alloc_n(arena, item->n_conflicts, sizeof *list);
     if (changes == NULL || list == NULL)

@@ -441,7 +441,7 @@ static pang_code in_own_memory(const pang_merge_task *task, pang_merge_item *ite
     pang_arena *arena = task->target->arena;
     pang_arena *own = task->kept == NULL ? NULL : pang_arena_new(TABLE_BYTES);
     pang_merge_outcome outcome = {0};
-    pang_str text;
+    pang_str text = {0};
     pang_view view = *task->target;
     pang_merge_task small = *task;
     if (task->kept != NULL && own == NULL)

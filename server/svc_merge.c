@@ -187,6 +187,7 @@ pang_code pang_merge_open_target(pang_merge_run *m, pang_err *err)
     pang_id target = pang_id_of(op->target_branch);
     pang_code code = pang_view_of(call->txn, call->arena, call->tenant_key, pang_id_of(op->catalog),
                                   (pang_str){0}, &m->target, err);
+    m->target.call = call;
     m->source = m->target;
     if (code == PANG_OK)
         code = pang_branch_find(&m->target, target, &body, err);

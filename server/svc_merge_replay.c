@@ -158,6 +158,7 @@ pang_code pang_merge_open_rebase(pang_merge_run *m, pang_err *err)
     pang_id old = pang_id_of(op->source_branch), onto = pang_id_of(op->onto->branch);
     pang_code code = pang_view_of(call->txn, call->arena, call->tenant_key, pang_id_of(op->catalog),
                                   (pang_str){0}, &m->old, err);
+    m->old.call = call;
     if (code == PANG_OK)
         code = pang_branch_find(&m->old, old, &body, err);
     m->onto = m->old;

@@ -26,8 +26,10 @@ pang_code pang_refs_open(pang_call *call, const char *catalog, pang_view *ret, p
     pang_code code = pang_catalog_find(call, catalog, &body, err);
     if (code != PANG_OK)
         return code;
-    return pang_view_of(call->txn, call->arena, call->tenant_key, pang_id_of(body->id),
+    code = pang_view_of(call->txn, call->arena, call->tenant_key, pang_id_of(body->id),
                         pang_str_from(body->name), ret, err);
+    ret->call = call;
+    return code;
 }
 
 pang_code pang_refs_fail_no_commit(pang_str branch, pang_err *err)
