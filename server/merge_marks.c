@@ -347,7 +347,9 @@ static pang_code put_mark(const marking *m, pang_point from, const pang_rec_merg
     bool changed;
     pang_rec_merge_mark *old = NULL, *mark = pang_arena_alloc(m->edit->view->arena, sizeof *mark);
     pang_str key = key_of(m, from.branch);
-    pang_code code = mark == NULL ? pang_fail_memory(m->err) : read_mark(m, key, &old);
+    if (mark == NULL)
+        return pang_fail_memory(m->err);
+    pang_code code = read_mark(m, key, &old);
     if (code != PANG_OK)
         return code;
     *ret = old;
