@@ -210,19 +210,14 @@ static pang_code copy(pang_edit *edit, const pang_content *from, pang_err *err)
 }
 
 /* As a merge of what it was made from would: it has all of that, of what it holds. */
-static void mark_source(pang_edit *edit, const pang_view *source)
+static pang_code mark_source(pang_edit *edit, const pang_view *source, pang_err *err)
 {
     pang_rec_merge_mark mark = PANGOLIN__STORE__V1__MERGE_MARK__INIT;
     pang_view *view = edit->view;
     mark.from_sequence = source->levels[0].at;
-    pang_put put = {
-        .key = pang_key_merge_mark(&view->keys, view->levels[0].branch, source->levels[0].branch),
-        .body = pang_record_pack(&mark.base, view->arena),
-        .kind = PANG_KIND_MERGE_MARK,
-        .slot = edit->slot,
-        .key_slot = PANG_NO_SLOT,
-    };
-    pang_txn_put_full(view->txn, &put);
+    pang_str key = pang_key_merge_mark(&view->keys, view->levels[0].branch,
+                                       source->levels[0].branch);
+    return pang_edit_put_mark(edit, key, &mark, err);
 }
 
 pang_code pang_branch_copy(pang_view *source, const pang_env *env, const pang_principal *who,
@@ -245,7 +240,9 @@ pang_code pang_branch_copy(pang_view *source, const pang_env *env, const pang_pr
     if (code != PANG_OK)
         return code;
     *ret_commit = edit->id;
-    mark_source(edit, source);
+    code = mark_source(edit, source, err);
+    if (code != PANG_OK)
+        return code;
     return pang_edit_end(edit,
                          pang_arena_printf(source->arena,
                                            "create branch %" PANG_STR_FMT " with %zu names",

@@ -206,6 +206,10 @@ PANG_MUST_CHECK pang_code pang_edit_set(pang_edit *edit, const pang_content *at,
 PANG_MUST_CHECK pang_code pang_edit_place(pang_edit *edit, const pang_content *at,
                                           const pang_rec_content *body, bool dropped,
                                           pang_err *err);
+/* Puts what the edit's branch has of another from this commit on, under the key of that mark.
+ * ERRORS: RESOURCE_EXHAUSTED (memory): an empty record would be a mark of nothing left out. */
+PANG_MUST_CHECK pang_code pang_edit_put_mark(pang_edit *edit, pang_str key,
+                                             const pang_rec_merge_mark *mark, pang_err *err);
 /* Writes the commit's own record. `message` says what was done, for people, where the client said
  * nothing. */
 PANG_MUST_CHECK pang_code pang_edit_end(pang_edit *edit, pang_str message, pang_err *err);

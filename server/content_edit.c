@@ -361,6 +361,22 @@ pang_code pang_edit_place(pang_edit *edit, const pang_content *at, const pang_re
     return put_asset(edit, at, body, dropped, false, err);
 }
 
+pang_code pang_edit_put_mark(pang_edit *edit, pang_str key, const pang_rec_merge_mark *mark,
+                             pang_err *err)
+{
+    pang_put put = {
+        .key = key,
+        .body = pang_record_pack(&mark->base, edit->view->arena),
+        .kind = PANG_KIND_MERGE_MARK,
+        .slot = edit->slot, /* the record's sequence is this commit's number */
+        .key_slot = PANG_NO_SLOT,
+    };
+    if (put.body.ptr == NULL)
+        return pang_fail_memory(err);
+    pang_txn_put_full(edit->view->txn, &put);
+    return PANG_OK;
+}
+
 pang_code pang_edit_end(pang_edit *edit, pang_str message, pang_err *err)
 {
     pang_view *view = edit->view;

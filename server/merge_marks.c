@@ -12,7 +12,10 @@
 #include "server/places.h"
 #include "server/shared.h"
 
-enum { PASSED_MAX = 64 }; /* marks that are passed on by one merge */
+enum {
+    PASSED_MAX = 64,                         /* marks that are passed on by one merge */
+    OLDER_EXCEPTIONS_MAX = PANG_CHANGES_MAX, /* of all that a mark remembers of before */
+};
 
 typedef Pangolin__Store__V1__MergeMark__Exception exception;
 
@@ -182,12 +185,26 @@ static pang_code fill_exceptions(const marking *m, pang_point from, pang_rec_mer
 
 /* ---- records ---- */
 
+/* How many of the marks before are remembered: a record has bounds, and so has what a merge reads.
+ * Who stands at a point from before them is asked by the base before that, and meets more. */
+static size_t count_older(const pang_rec_merge_mark *old)
+{
+    size_t n = 1, exceptions = old->n_exceptions;
+    while (n < PANG_MERGE_OLDER_MAX && n <= old->n_older) {
+        exceptions += old->older[n - 1]->n_exceptions;
+        if (exceptions > OLDER_EXCEPTIONS_MAX)
+            break;
+        n++;
+    }
+    return n;
+}
+
 /* The mark that is replaced becomes the first of those that the new one remembers. */
 static pang_code fill_older(const marking *m, pang_rec_merge_mark *mark, pang_rec_merge_mark *old)
 {
     if (old == NULL)
         return PANG_OK;
-    size_t n = old->n_older + 1 < PANG_MERGE_OLDER_MAX ? old->n_older + 1 : PANG_MERGE_OLDER_MAX;
+    size_t n = count_older(old);
     mark->older = pang_arena_alloc_n(m->edit->view->arena, n, sizeof *mark->older);
     if (mark->older == NULL)
         return pang_fail_memory(m->err);
@@ -218,19 +235,6 @@ static pang_code read_mark(const marking *m, pang_str key, pang_rec_merge_mark *
                 (*ret)->exceptions[i]->into_sequence = record.sequence;
     }
     return code;
-}
-
-static pang_code write_mark(const marking *m, pang_str key, const pang_rec_merge_mark *mark)
-{
-    pang_put put = {
-        .key = key,
-        .body = pang_record_pack(&mark->base, m->edit->view->arena),
-        .kind = PANG_KIND_MERGE_MARK,
-        .slot = m->edit->slot, /* the record's sequence is this commit's number */
-        .key_slot = PANG_NO_SLOT,
-    };
-    pang_txn_put_full(m->edit->view->txn, &put);
-    return PANG_OK;
 }
 
 /* An exception of the mark is replaced, or comes to it. */
@@ -330,7 +334,7 @@ static pang_code put_things(const marking *m, pang_str key, pang_rec_merge_mark 
     if (code != PANG_OK || !changed)
         return code;
     code = fill_older(m, &mark, old);
-    return code == PANG_OK ? write_mark(m, key, &mark) : code;
+    return code == PANG_OK ? pang_edit_put_mark(m->edit, key, &mark, m->err) : code;
 }
 
 static pang_str key_of(const marking *m, pang_id from)
@@ -363,7 +367,7 @@ static pang_code put_mark(const marking *m, pang_point from, const pang_rec_merg
         code = raise_things(m, from, mark, direct, &changed);
     if (code == PANG_OK)
         code = fill_older(m, mark, old);
-    return code == PANG_OK ? write_mark(m, key, mark) : code;
+    return code == PANG_OK ? pang_edit_put_mark(m->edit, key, mark, m->err) : code;
 }
 
 /* ---- what the source has of others ---- */

@@ -203,6 +203,17 @@ static pang_code dismiss_columns(const pang_merge_task *task, pang_merge_item *i
     return PANG_OK;
 }
 
+static bool copy_columns(pang_merge_item *item, pang_arena *arena)
+{
+    int32_t *columns = pang_arena_alloc_n(arena, item->n_columns, sizeof *columns);
+    if (columns != NULL && item->n_columns > 0)
+        memcpy(columns, item->columns, item->n_columns * sizeof *columns);
+    item->columns = columns;
+    item->n_columns = columns == NULL ? 0 : item->n_columns;
+    return columns != NULL;
+}
+
+/* The documents are read in memory of their own, and only the map is kept. */
 pang_code pang_merge_keep_columns(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     pang_merge_table table = {0};
@@ -215,13 +226,23 @@ pang_code pang_merge_keep_columns(const pang_merge_task *task, pang_merge_item *
     item->columns_lost = mapped && (are_columns_lost(item) || task->state == NULL);
     if (item->columns_lost || task->state == NULL || !pang_content_exists(half))
         return PANG_OK;
-    pang_code code = load(task, half, &table.source_half, err);
+    pang_view view = *task->target;
+    pang_merge_task small = *task;
+    pang_arena *own = pang_arena_new(TABLE_BYTES);
+    if (own == NULL)
+        return pang_fail_memory(err);
+    view.arena = view.keys.arena = own;
+    small.target = &view;
+    pang_code code = load(&small, half, &table.source_half, err);
     if (code == PANG_OK)
-        code = known_columns(task, item, &table, err);
+        code = known_columns(&small, item, &table, err);
     item->columns = table.columns;
     item->n_columns = table.n_columns;
     if (code == PANG_OK && item->fate == PANG_FATE_KEPT)
-        code = dismiss_columns(task, item, &table.source_half, err);
+        code = dismiss_columns(&small, item, &table.source_half, err);
+    if (!copy_columns(item, task->target->arena) && code == PANG_OK)
+        code = pang_fail_memory(err);
+    pang_arena_free(own);
     return code;
 }
 

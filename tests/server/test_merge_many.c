@@ -349,6 +349,48 @@ static void test_merge_many__with_a_mode_each(void **state)
     assert_int_equal(count(fx, FX_PREFIX, 'a', "1"), 2 * N);
 }
 
+/* How many marks of before main's mark of a branch remembers. */
+static size_t marks_of_before(fixture *fx, const char *branch)
+{
+    pang_record record;
+    pang_rec_merge_mark *mark;
+    pang_view main_view = rfx_view(fx, FX_PREFIX);
+    pang_view other = rfx_view(fx, branch);
+    pang_str key = pang_key_merge_mark(&main_view.keys, main_view.levels[0].branch,
+                                       other.levels[0].branch);
+    ok(fx, pang_txn_get_one(main_view.txn, key, &record, &fx->err));
+    ok(fx, pang_record_unpack(&pangolin__store__v1__merge_mark__descriptor, &record, fx->arena,
+                              &mark, &fx->err));
+    return mark->n_older;
+}
+
+/* What is left out again and again is not kept as often: the record and the memory have bounds. */
+static void test_merge_many__that_leave_much_out_each_time(void **state)
+{
+    fixture *fx = *state;
+    enum { N = LIMIT / 2, MERGES = 5 };
+    static Pangolin__V1__MergeKeyMode modes[N];
+    static Pangolin__V1__MergeKeyMode *list[N];
+    static char keys[N][16];
+    begin(fx, N + 1);
+    rfx_branch(fx, "dev", FX_PREFIX, 0);
+    write_all(fx, DEV, SET, 0, N, "1");
+    for (size_t i = 0; i < N; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "ns.a%06zu", i);
+        modes[i] = (Pangolin__V1__MergeKeyMode)PANGOLIN__V1__MERGE_KEY_MODE__INIT;
+        modes[i].key = keys[i];
+        modes[i].mode = TEXT("drop");
+        list[i] = &modes[i];
+    }
+    for (size_t i = 0; i < MERGES; i++) {
+        char value[2] = {(char)('1' + i), '\0'};
+        write_all(fx, DEV, SET, N, N + 1, value);
+        ok(fx, merge_with(fx, "dev", list, N).code);
+        assert_int_equal(count(fx, FX_PREFIX, 'a', value), 1);
+    }
+    assert_int_equal(marks_of_before(fx, DEV), PANG_CHANGES_MAX / N);
+}
+
 static size_t list_conflicts(fixture *fx, const char *operation)
 {
     pang_arena *arena = pang_arena_new(CALL_BYTES);
@@ -504,6 +546,7 @@ int main(void)
         TEST(more_are_merged_in_parts),
         TEST(of_all_kinds),
         TEST(with_a_mode_each),
+        TEST(that_leave_much_out_each_time),
         TEST(that_conflict),
         TEST(rebased_and_selected),
         TEST(pages_of_large_commits_are_short),
