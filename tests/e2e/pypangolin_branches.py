@@ -181,5 +181,50 @@ def tags(pangolin):
     assert admin.tags.list() == []
 
 
+def conflicted(admin):
+    """The operation of merging exp into other, which waits, and its one conflict."""
+    raises(ConflictError, admin.branches.merge, "exp", "other", catalog="acts")
+    operation = next(o for o in admin.merge_operations.list("acts") if o.status == "Conflicted")
+    conflicts = admin.merge_operations.list_conflicts(operation.id)
+    assert len(conflicts) == 1, conflicts
+    return operation.id, conflicts[0].id
+
+
+@suite.test
+def rebased_given_up_and_decided_by_a_value(pangolin):
+    tenant = Tenant(pangolin, "acts")
+    admin = tenant.admin
+    catalog = iceberg(tenant, "acts")
+    catalog.create_namespace("ns", {"owner": "all"})
+    catalog.create_table("ns.t", SCHEMA)
+    admin.branches.create("exp", catalog_name="acts")
+    on_branch = iceberg(tenant, "acts@exp")
+    on_branch.load_table("ns.t").append(rows(1))
+    catalog.create_table("ns.other", SCHEMA)
+    assert admin.branches.rebase("exp", "acts") is None
+    assert sorted(on_branch.list_tables("ns")) == [("ns", "other"), ("ns", "t")]
+    assert ids(on_branch.load_table("ns.t")) == [1]
+    commits = admin.branches.list_commits("exp", "acts")
+    assert commits[0].id == admin.branches.get("exp").head_commit_id, commits[0]
+    raises(NotFoundError, admin.branches.list_commits, "none", "acts")
+
+    admin.branches.create("other", catalog_name="acts")
+    on_other = iceberg(tenant, "acts@other")
+    on_other.update_namespace_properties("ns", updates={"owner": "other"})
+    on_branch.update_namespace_properties("ns", updates={"owner": "exp"})
+    operation, conflict = conflicted(admin)
+    admin.merge_operations.abort(operation)
+    assert admin.merge_operations.get(operation).status == "Aborted"
+    raises(PangolinError, admin.merge_operations.resolve_conflict, conflict, "source")
+    raises(PangolinError, admin.merge_operations.complete, operation)
+    assert on_other.load_namespace_properties("ns")["owner"] == "other"
+
+    operation, conflict = conflicted(admin)
+    admin.merge_operations.resolve_conflict(conflict, "custom", {"owner": "both"})
+    admin.merge_operations.complete(operation)
+    assert on_other.load_namespace_properties("ns")["owner"] == "both"
+    assert ids(on_other.load_table("ns.t")) == [1]
+
+
 if __name__ == "__main__":
     suite.main()
