@@ -13,6 +13,7 @@
 #include "server/shared.h"
 
 #include "pangolin/v1/branch.pb-c.h"
+#include "pangolin/v1/merge.pb-c.h"
 
 #define DAY_MS (INT64_C(24) * 60 * 60 * 1000)
 #define MAIN FX_PREFIX
@@ -57,6 +58,7 @@ static void make_branch(fixture *fx, const char *name, const char *from)
     in.catalog = fx_text(fx, FX_PREFIX);
     in.name = fx_text(fx, "%s", name);
     in.from = fx_text(fx, "%s", from);
+    in.branch_type = fx_text(fx, "ingest");
     ok(fx, fx_call(fx, "CreateBranch", &in, &out));
 }
 
@@ -205,6 +207,80 @@ static void test_gc__what_a_branch_wrote_stays_and_is_collected_by_the_same_rule
     assert_true(is_there(data(fx, "b")));
 }
 
+/* The id of a merge of dev into main that waits for people. */
+static const char *conflicted_merge(fixture *fx)
+{
+    Pangolin__V1__MergeBranchesRequest in = PANGOLIN__V1__MERGE_BRANCHES_REQUEST__INIT;
+    Pangolin__V1__MergeBranchesResponse out = PANGOLIN__V1__MERGE_BRANCHES_RESPONSE__INIT;
+    in.catalog = fx_text(fx, FX_PREFIX);
+    in.source_branch = fx_text(fx, "dev");
+    in.target_branch = fx_text(fx, "main");
+    ok(fx, fx_call(fx, "MergeBranches", &in, &out));
+    assert_non_null(out.conflicted);
+    return fx_text(fx, "%s", out.conflicted->operation_id);
+}
+
+static void abort_merge(fixture *fx, const char *id)
+{
+    Pangolin__V1__AbortMergeRequest in = PANGOLIN__V1__ABORT_MERGE_REQUEST__INIT;
+    Pangolin__V1__AbortMergeResponse out = PANGOLIN__V1__ABORT_MERGE_RESPONSE__INIT;
+    in.id = fx_text(fx, "%s", id);
+    ok(fx, fx_call(fx, "AbortMerge", &in, &out));
+}
+
+static void delete_branch(fixture *fx, const char *name)
+{
+    Pangolin__V1__DeleteBranchRequest in = PANGOLIN__V1__DELETE_BRANCH_REQUEST__INIT;
+    Pangolin__V1__DeleteBranchResponse out = PANGOLIN__V1__DELETE_BRANCH_RESPONSE__INIT;
+    in.catalog = fx_text(fx, FX_PREFIX);
+    in.name = fx_text(fx, "%s", name);
+    ok(fx, fx_call(fx, "DeleteBranch", &in, &out));
+}
+
+#define SET_X(value) "[{\"action\":\"set-properties\",\"updates\":{\"x\":\"" value "\"}}]"
+
+/* A merge that waits names what its source had, also when the source has ended. */
+static void test_gc__what_an_open_merge_would_bring_stays_until_it_is_given_up(void **state)
+{
+    static const char *const files[] = {"b"};
+    fixture *fx = *state;
+    make_branch(fx, "dev", "main");
+    ok(fx, fx_append(fx, FX_PREFIX "@dev", "t", table_of(fx), 2, files, 1));
+    ok(fx, commit(fx, FX_PREFIX "@dev", SET_X("1")));
+    ok(fx, commit(fx, MAIN, SET_X("2")));
+    const char *operation = conflicted_merge(fx);
+    delete_branch(fx, "dev");
+    age(fx, 40);
+    (void)collect(fx, false, 0);
+    assert_true(is_there(data(fx, "b")));
+    abort_merge(fx, operation);
+    age(fx, 40);
+    (void)collect(fx, false, 0);
+    assert_false(is_there(data(fx, "b")));
+    assert_true(is_there(data(fx, "a")));
+}
+
+/* Who stages a table writes its files before it is there. */
+static void test_gc__what_a_staged_table_has_stays_while_it_may_be_committed(void **state)
+{
+    fixture *fx = *state;
+    Pangolin__V1__CreateTableRequest in = PANGOLIN__V1__CREATE_TABLE_REQUEST__INIT;
+    Pangolin__V1__CreateTableResponse out = PANGOLIN__V1__CREATE_TABLE_RESPONSE__INIT;
+    in.prefix = fx_text(fx, MAIN);
+    in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
+    in.name = fx_text(fx, "staged");
+    in.schema = fx_bytes("{\"type\":\"struct\",\"fields\":[]}");
+    in.stage_create = true;
+    ok(fx, fx_call(fx, "CreateTable", &in, &out));
+    const char *written = fx_text(fx, "%s/ns/staged/data/x", fx->warehouse);
+    fx_write_over(written, "rows");
+    fx->ahead_ms += DAY_MS / 2;
+    pang_gc_plan plan = {.scope = FX_SCOPE, .catalog = catalog_of(fx), .grace_ms = DAY_MS / 24};
+    pang_gc_outcome outcome;
+    ok(fx, pang_gc_run(fx->state, &plan, NULL, NULL, &outcome, &fx->err));
+    assert_true(is_there(written));
+}
+
 static void test_gc__a_purged_shared_table_goes_when_no_ref_reads_it(void **state)
 {
     fixture *fx = *state;
@@ -326,6 +402,8 @@ int main(void)
         TEST(what_branches_and_tags_read_stays),
         TEST(what_a_tag_reads_stays),
         TEST(what_a_branch_wrote_stays_and_is_collected_by_the_same_rules),
+        TEST(what_an_open_merge_would_bring_stays_until_it_is_given_up),
+        TEST(what_a_staged_table_has_stays_while_it_may_be_committed),
         TEST(a_purged_shared_table_goes_when_no_ref_reads_it),
         TEST(a_purged_table_can_come_back_in_its_time),
         TEST(a_table_dropped_without_purge_keeps_its_files),
