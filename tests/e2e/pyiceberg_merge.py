@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 
 import pyarrow as pa
+from pyiceberg.exceptions import ForbiddenError
 from pyiceberg.types import LongType
 from pypangolin import PangolinClient
 from pypangolin.exceptions import ConflictError
@@ -15,12 +16,13 @@ suite = Suite("pyiceberg_merge")
 
 
 def send(pangolin, path, body=None):
-    """(status, JSON)"""
+    """(status, JSON; None without a body)"""
     request = urllib.request.Request(pangolin.uri + path, json.dumps(body or {}).encode(),
                                      {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request) as reply:
-            return reply.status, json.load(reply)
+            text = reply.read()
+            return reply.status, json.loads(text) if text else None
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
 
@@ -135,6 +137,42 @@ def decided_by_a_person(pangolin):
     done = client.branches.merge("main", "person-dev", catalog="demo")
     assert done.status == "Completed", done
     assert ids(catalog, "person.t@person-dev") == [10, 30, 40]
+
+
+def files_of(catalog, name):
+    found = catalog.load_table(name)
+    return found.metadata_location, [task.file.file_path for task in found.scan().plan_files()]
+
+
+@suite.test
+def paths_of_its_own(pangolin):
+    """A branch beside a protected one writes where nobody else does, and never again where the
+    protected one reads."""
+    catalog = load_catalog(pangolin)
+    table(catalog, "own")
+    branch(pangolin, "own-kept", protected=True)
+    branch(pangolin, "own-dev", from_branch="own-kept", own_paths=True)
+    raises(ForbiddenError, catalog.load_table("own.t@own-kept").append, rows(9))
+    catalog.load_table("own.t@own-dev").append(rows(2))
+    metadata, files = files_of(catalog, "own.t@own-dev")
+    first = metadata.rsplit("/metadata/", 1)[0]
+    assert "/branches/" in first, metadata
+    assert len([f for f in files if f.startswith(first + "/data/")]) == 1 and len(files) == 2, files
+    merge(pangolin, "own-dev", "own-kept")
+    assert ids(catalog, "own.t@own-kept") == [1, 2]
+    # What the protected branch has taken over lies where the other one does not write any more.
+    catalog.load_table("own.t@own-dev").append(rows(3))
+    metadata, files = files_of(catalog, "own.t@own-dev")
+    assert not metadata.startswith(first + "/"), metadata
+    assert len([f for f in files if f.startswith(first + "/data/")]) == 1 and len(files) == 3, files
+    assert ids(catalog, "own.t@own-kept") == [1, 2]
+    status, reply = send(pangolin, "/api/v1/branches/own-dev/rebase",
+                         {"catalog": "demo", "base_branch": "own-kept"})
+    assert status == 200, reply
+    catalog.load_table("own.t@own-dev").append(rows(4))
+    merge(pangolin, "own-dev", "own-kept")
+    assert ids(catalog, "own.t@own-kept") == [1, 2, 3, 4]
+    assert ids(catalog, "own.t") == [1]
 
 
 if __name__ == "__main__":
