@@ -29,10 +29,10 @@ typedef struct {
 
 /* ---- reading ---- */
 
-static bool is_ours(const pang_files_access *access, const pang_location *at)
+static bool is_below(const pang_rec_content *table, const pang_location *at)
 {
-    for (size_t i = 0; i < access->n_reserved; i++) {
-        pang_str outer = pang_str_from(access->reserved[i]);
+    for (size_t i = 0; i < table->n_reserved; i++) {
+        pang_str outer = pang_str_from(table->reserved[i]);
         if (pang_str_starts(at->canonical, outer) && at->canonical.len > outer.len &&
             at->canonical.ptr[outer.len] == '/')
             return true;
@@ -48,7 +48,8 @@ static pang_code read_file(const comparison *c, pang_str location, pang_arena *a
     if (code != PANG_OK)
         return code;
     pang_objects *store = pang_objects_find(c->access->objects, at.scheme);
-    if (store == NULL || !is_ours(c->access, &at))
+    if (store == NULL ||
+        (!is_below(c->access->table[0], &at) && !is_below(c->access->table[1], &at)))
         return pang_fail(err, PANG_NOT_FOUND, NULL,
                          "\"%" PANG_STR_FMT "\" is not among the table's files",
                          PANG_STR_ARG(location));

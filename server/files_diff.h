@@ -8,14 +8,14 @@
 
 #include "api/json.h"
 #include "api/vending.h"
+#include "server/records.h"
 
 enum { PANG_FILES_SHOWN_MAX = 100 }; /* paths of each list */
 
 /* What may be read: a document may name any file in the world. */
 typedef struct {
     pang_objects *const *objects;
-    char *const *reserved; /* canonical locations below which the table's files are */
-    size_t n_reserved;
+    const pang_rec_content *table[2]; /* as it is on both sides: below their places its files are */
 } pang_files_access;
 
 typedef struct {

@@ -173,15 +173,9 @@ static pang_code tell_files(telling *t, const pang_json *from, const pang_json *
 {
     const pang_rec_content *a = t->half->body, *b = t->side->body;
     pang_files_diff *diff = pang_arena_alloc(t->arena, sizeof *diff);
-    char **reserved = pang_arena_alloc_n(t->arena, a->n_reserved + b->n_reserved, sizeof *reserved);
-    if (diff == NULL || reserved == NULL)
+    if (diff == NULL)
         return pang_fail_memory(err);
-    for (size_t i = 0; i < a->n_reserved; i++)
-        reserved[i] = a->reserved[i];
-    for (size_t i = 0; i < b->n_reserved; i++)
-        reserved[a->n_reserved + i] = b->reserved[i];
-    const pang_files_access access = {pang_state_objects(t->task->state), reserved,
-                                      a->n_reserved + b->n_reserved};
+    const pang_files_access access = {pang_state_objects(t->task->state), {a, b}};
     pang_code code = pang_files_compare(&access, pang_files_head(from), pang_files_head(to),
                                         t->arena, diff, err);
     return code == PANG_OK && !tell_counts(t, diff) ? pang_fail_memory(err) : code;

@@ -265,15 +265,9 @@ static pang_code compare_files(pang_call *call, const pang_diff_entry *entry, co
 {
     const pang_rec_content *a = entry->from.body, *b = entry->to.body;
     pang_files_diff *diff = pang_arena_alloc(scratch, sizeof *diff);
-    char **reserved = pang_arena_alloc_n(scratch, a->n_reserved + b->n_reserved, sizeof *reserved);
-    if (diff == NULL || reserved == NULL)
+    if (diff == NULL)
         return pang_fail_memory(err);
-    for (size_t i = 0; i < a->n_reserved; i++)
-        reserved[i] = a->reserved[i];
-    for (size_t i = 0; i < b->n_reserved; i++)
-        reserved[a->n_reserved + i] = b->reserved[i];
-    const pang_files_access access = {pang_state_objects(call->server->state), reserved,
-                                      a->n_reserved + b->n_reserved};
+    const pang_files_access access = {pang_state_objects(call->server->state), {a, b}};
     pang_code code = pang_files_compare(&access, pang_files_head(from), pang_files_head(to),
                                         scratch, diff, err);
     if (code == PANG_OK)
