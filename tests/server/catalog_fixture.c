@@ -107,6 +107,12 @@ static void stop(fixture *fx)
     pang_objects_close(fx->objects[0]);
 }
 
+void fx_ok(const fixture *fx, pang_code code)
+{
+    if (code != PANG_OK)
+        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
+}
+
 fixture *fx_open(const char *url)
 {
     char folder[] = "/tmp/pang-catalog-XXXXXX";

@@ -61,6 +61,9 @@ typedef struct {
     int64_t deadline_ms;    /* of calls, on the mono clock; 0: none */
 } fixture;
 
+/* Fails the test with the call's error, unless the code is PANG_OK. */
+void fx_ok(const fixture *fx, pang_code code);
+
 /* On a store of this url: "memory:", "faulty:memory:". */
 fixture *fx_open(const char *url);
 /* The same where the warehouse is, or will be, in a folder that stays: for processes that follow

@@ -15,16 +15,10 @@
 typedef Pangolin__V1__CreateTableResponse create_out;
 typedef Pangolin__V1__CommitTableResponse commit_out;
 
-static void ok(fixture *fx, pang_code code)
-{
-    if (code != PANG_OK)
-        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
-}
-
 static int setup(void **state)
 {
     fx_setup(state);
-    ok(*state, fx_create_namespace(*state, "ns"));
+    fx_ok(*state, fx_create_namespace(*state, "ns"));
     return 0;
 }
 
@@ -32,7 +26,7 @@ static const char *read_file(fixture *fx, const char *location)
 {
     pang_location at;
     pang_str text;
-    ok(fx, pang_location_parse(pang_str_from(location), "x", fx->arena, &at, &fx->err));
+    fx_ok(fx, pang_location_parse(pang_str_from(location), "x", fx->arena, &at, &fx->err));
     return pang_metadata_read_file(fx->state, &at, fx->arena, &text, &fx->err) == PANG_OK
                ? pang_arena_cstr(fx->arena, text)
                : NULL;
@@ -50,8 +44,8 @@ static size_t pending(fixture *fx)
     pang_keys keys = {.arena = fx->arena, .scope = PANG_SYSTEM_SCOPE};
     pang_query query = {.prefix = pang_key_pending_files(&keys), .limit = 1000};
     size_t n = 0;
-    ok(fx,
-       pang_store_scan(pang_db_store(fx->db), &query, PANG_NO_DEADLINE, count_row, &n, &fx->err));
+    fx_ok(fx, pang_store_scan(pang_db_store(fx->db), &query, PANG_NO_DEADLINE, count_row, &n,
+                              &fx->err));
     return n;
 }
 
@@ -66,11 +60,11 @@ static void test_files__what_power_took_is_written_again(void **state)
     const char *texts[4];
     char kept[4][8192];
     for (int i = 0; i < 3; i++)
-        ok(fx, fx_create_table(fx, "ns", fx_text(fx, "t%d", i), &made[i]));
-    ok(fx, fx_commit(fx, "ns", "t2", "[]",
-                     "[{\"action\":\"set-properties\",\"updates\":{"
-                     "\"write.metadata.compression-codec\":\"gzip\"}}]",
-                     &gzipped));
+        fx_ok(fx, fx_create_table(fx, "ns", fx_text(fx, "t%d", i), &made[i]));
+    fx_ok(fx, fx_commit(fx, "ns", "t2", "[]",
+                        "[{\"action\":\"set-properties\",\"updates\":{"
+                        "\"write.metadata.compression-codec\":\"gzip\"}}]",
+                        &gzipped));
     for (int i = 0; i < 4; i++) {
         const char *location = i < 3 ? made[i].metadata_location : gzipped.metadata_location;
         (void)snprintf(locations[i], sizeof locations[i], "%s", location);
@@ -89,8 +83,8 @@ static void test_files__what_power_took_is_written_again(void **state)
     assert_int_equal(pending(fx), 0);
     for (int i = 0; i < 4; i++)
         assert_string_equal(read_file(fx, locations[i]), kept[i]);
-    ok(fx, fx_load_table(fx, "ns", "t0", NULL));
-    ok(fx, fx_load_table(fx, "ns", "t2", NULL));
+    fx_ok(fx, fx_load_table(fx, "ns", "t0", NULL));
+    fx_ok(fx, fx_load_table(fx, "ns", "t2", NULL));
 }
 
 static void test_files__whole_folders_come_back(void **state)
@@ -98,7 +92,7 @@ static void test_files__whole_folders_come_back(void **state)
     fixture *fx = *state;
     create_out made;
     char location[512], command[256];
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
     (void)snprintf(location, sizeof location, "%s", made.metadata_location);
     (void)snprintf(command, sizeof command, "rm -rf %s/warehouse", fx->folder);
     assert_int_equal(system(command), 0);
@@ -110,19 +104,20 @@ static void test_files__more_than_a_batch_is_recovered(void **state)
 {
     fixture *fx = *state;
     char command[256];
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     for (int i = 0; i < 520; i++)
-        ok(fx,
-           fx_commit(fx, "ns", "t", "[]",
-                     fx_text(fx, "[{\"action\":\"set-properties\",\"updates\":{\"a\":\"%d\"}}]", i),
-                     NULL));
+        fx_ok(fx,
+              fx_commit(
+                  fx, "ns", "t", "[]",
+                  fx_text(fx, "[{\"action\":\"set-properties\",\"updates\":{\"a\":\"%d\"}}]", i),
+                  NULL));
     (void)snprintf(command, sizeof command, "rm -rf %s/warehouse/ns", fx->folder);
     assert_int_equal(system(command), 0);
     fx_restart(fx);
     pang_state_stats stats;
     pang_state_get_stats(fx->state, &stats);
     assert_int_equal(stats.files_restored, 521);
-    ok(fx, fx_load_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_load_table(fx, "ns", "t", NULL));
 }
 
 static void test_files__what_is_durable_is_forgotten(void **state)
@@ -131,7 +126,7 @@ static void test_files__what_is_durable_is_forgotten(void **state)
     create_out made;
     pang_state_stats stats;
     for (int i = 0; i < 12; i++)
-        ok(fx, fx_create_table(fx, "ns", fx_text(fx, "t%d", i), &made));
+        fx_ok(fx, fx_create_table(fx, "ns", fx_text(fx, "t%d", i), &made));
     assert_int_equal(pending(fx), 12);
     int64_t wait = pang_state_work(fx->state, &fx->err);
     assert_int_equal(fx->err.code, PANG_OK);
@@ -177,7 +172,7 @@ static pang_txn *half_a_commit(fixture *fx, pang_arena *arena)
     in.updates = fx_bytes("[{\"action\":\"set-properties\",\"updates\":{\"x\":\"y\"}}]");
     for (size_t i = 0; i < pang_service_table.n; i++)
         if (strstr(pang_service_table.methods[i].path, "/CommitTable") != NULL)
-            ok(fx, pang_service_table.methods[i].handle(&call, &in, &out, &fx->err));
+            fx_ok(fx, pang_service_table.methods[i].handle(&call, &in, &out, &fx->err));
     return call.txn;
 }
 
@@ -185,11 +180,11 @@ static void test_files__a_lost_race_leaves_no_file(void **state)
 {
     fixture *fx = *state;
     pang_arena *arena = pang_arena_new(1 << 24);
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     pang_txn *txn = half_a_commit(fx, arena);
     assert_int_equal(metadata_files(fx, "t"), 2);
-    ok(fx, fx_commit(fx, "ns", "t", "[]",
-                     "[{\"action\":\"set-properties\",\"updates\":{\"a\":\"b\"}}]", NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]",
+                        "[{\"action\":\"set-properties\",\"updates\":{\"a\":\"b\"}}]", NULL));
     assert_int_equal(metadata_files(fx, "t"), 3);
     assert_int_equal(pang_txn_commit(txn, &fx->err), PANG_ABORTED);
     pang_arena_free(arena);
@@ -201,7 +196,7 @@ static void test_files__work_that_is_dropped_leaves_no_file(void **state)
 {
     fixture *fx = *state;
     pang_arena *arena = pang_arena_new(1 << 24);
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     (void)half_a_commit(fx, arena);
     assert_int_equal(metadata_files(fx, "t"), 2);
     pang_arena_free(arena);
@@ -223,15 +218,16 @@ static void add_snapshot(fixture *fx, const char *table)
     fx_write_over(stranger, "rows");
     fx_write_manifest(manifest, files, 3);
     fx_write_manifest_list(list, &manifest, 1);
-    ok(fx, fx_commit(fx, "ns", "t", "[]",
-                     fx_text(fx,
-                             "[{\"action\":\"add-snapshot\",\"snapshot\":{\"snapshot-id\":1,"
-                             "\"sequence-number\":1,\"timestamp-ms\":%lld,\"manifest-list\":\"%s\","
-                             "\"summary\":{\"operation\":\"append\"},\"schema-id\":0}},"
-                             "{\"action\":\"set-snapshot-ref\",\"ref-name\":\"main\","
-                             "\"type\":\"branch\",\"snapshot-id\":1}]",
-                             (long long)pang_env_wall_ms(&fx->env), list),
-                     NULL));
+    fx_ok(fx,
+          fx_commit(fx, "ns", "t", "[]",
+                    fx_text(fx,
+                            "[{\"action\":\"add-snapshot\",\"snapshot\":{\"snapshot-id\":1,"
+                            "\"sequence-number\":1,\"timestamp-ms\":%lld,\"manifest-list\":\"%s\","
+                            "\"summary\":{\"operation\":\"append\"},\"schema-id\":0}},"
+                            "{\"action\":\"set-snapshot-ref\",\"ref-name\":\"main\","
+                            "\"type\":\"branch\",\"snapshot-id\":1}]",
+                            (long long)pang_env_wall_ms(&fx->env), list),
+                    NULL));
 }
 
 static bool is_there(const char *location)
@@ -241,7 +237,7 @@ static bool is_there(const char *location)
 
 static void purge_now(fixture *fx)
 {
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     fx->ahead_ms = INT64_C(8) * 24 * 60 * 60 * 1000;
     pang_state_work(fx->state, &fx->err);
     assert_int_equal(fx->err.code, PANG_OK);
@@ -250,7 +246,7 @@ static void purge_now(fixture *fx)
 static void test_files__a_purge_takes_the_tables_files_and_no_others(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     const char *table = fx_text(fx, "%s/ns/t", fx->warehouse);
     add_snapshot(fx, table);
     fx_write_over(fx_text(fx, "%s/data/unknown.parquet", table), "an engine's, not committed");
@@ -266,12 +262,12 @@ static void test_files__a_purge_takes_the_tables_files_and_no_others(void **stat
 static void test_files__a_purge_keeps_data_where_gc_is_off(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     const char *table = fx_text(fx, "%s/ns/t", fx->warehouse);
     add_snapshot(fx, table);
-    ok(fx,
-       fx_commit(fx, "ns", "t", "[]",
-                 "[{\"action\":\"set-properties\",\"updates\":{\"gc.enabled\":\"false\"}}]", NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]",
+                        "[{\"action\":\"set-properties\",\"updates\":{\"gc.enabled\":\"false\"}}]",
+                        NULL));
     purge_now(fx);
     assert_true(is_there(fx_text(fx, "%s/data/a.parquet", table)));
     assert_int_equal(metadata_files(fx, "t"), 0);
@@ -280,7 +276,7 @@ static void test_files__a_purge_keeps_data_where_gc_is_off(void **state)
 static void test_files__a_purge_of_damaged_manifests_takes_what_it_can(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     const char *table = fx_text(fx, "%s/ns/t", fx->warehouse);
     add_snapshot(fx, table);
     fx_write_over(fx_text(fx, "%s/metadata/manifest.avro", table), "Obj\x01 and no more");

@@ -18,12 +18,6 @@
 #define DAY_MS (INT64_C(24) * 60 * 60 * 1000)
 #define MAIN FX_PREFIX
 
-static void ok(fixture *fx, pang_code code)
-{
-    if (code != PANG_OK)
-        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
-}
-
 static bool is_there(const char *location)
 {
     return access(fx_path(location), F_OK) == 0;
@@ -45,9 +39,9 @@ static int setup(void **state)
     static const char *const files[] = {"a"};
     fx_setup(state);
     fixture *fx = *state;
-    ok(fx, fx_create_namespace(fx, "ns"));
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, fx_append(fx, MAIN, "t", table_of(fx), 1, files, 1));
+    fx_ok(fx, fx_create_namespace(fx, "ns"));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_append(fx, MAIN, "t", table_of(fx), 1, files, 1));
     return 0;
 }
 
@@ -59,7 +53,7 @@ static void make_branch(fixture *fx, const char *name, const char *from)
     in.name = fx_text(fx, "%s", name);
     in.from = fx_text(fx, "%s", from);
     in.branch_type = fx_text(fx, "ingest");
-    ok(fx, fx_call(fx, "CreateBranch", &in, &out));
+    fx_ok(fx, fx_call(fx, "CreateBranch", &in, &out));
 }
 
 static void make_tag(fixture *fx, const char *name)
@@ -69,7 +63,7 @@ static void make_tag(fixture *fx, const char *name)
     in.catalog = fx_text(fx, FX_PREFIX);
     in.name = fx_text(fx, "%s", name);
     in.from = fx_text(fx, "main");
-    ok(fx, fx_call(fx, "CreateTag", &in, &out));
+    fx_ok(fx, fx_call(fx, "CreateTag", &in, &out));
 }
 
 static pang_id catalog_of(fixture *fx)
@@ -86,7 +80,7 @@ static pang_gc_outcome collect(fixture *fx, bool dry_run, size_t marks)
                          .dry_run = dry_run,
                          .marks = marks};
     pang_gc_outcome out;
-    ok(fx, pang_gc_run(fx->state, &plan, NULL, NULL, &out, &fx->err));
+    fx_ok(fx, pang_gc_run(fx->state, &plan, NULL, NULL, &out, &fx->err));
     return out;
 }
 
@@ -109,7 +103,7 @@ static pang_code commit(fixture *fx, const char *prefix, const char *updates)
 /* The table has a later state, which names nothing of the first: as after an expiry. */
 static void expire(fixture *fx)
 {
-    ok(fx, commit(fx, MAIN, REPLACE));
+    fx_ok(fx, commit(fx, MAIN, REPLACE));
 }
 
 static void age(fixture *fx, int64_t days)
@@ -134,7 +128,7 @@ static void test_gc__what_no_engine_committed_goes_once_it_is_old(void **state)
     assert_int_equal(old.bytes, dry.bytes);
     assert_false(is_there(data(fx, "orphan")));
     assert_true(is_there(data(fx, "a")));
-    ok(fx, fx_load_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_load_table(fx, "ns", "t", NULL));
     assert_int_equal(collect(fx, false, 0).removed, 0);
 }
 
@@ -147,7 +141,7 @@ static void test_gc__commits_of_the_retention_keep_their_files(void **state)
     age(fx, 20);
     assert_true(collect(fx, false, 0).removed >= 3); /* data, manifest, list */
     assert_false(is_there(data(fx, "a")));
-    ok(fx, fx_load_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_load_table(fx, "ns", "t", NULL));
 }
 
 static void test_gc__a_branch_of_a_later_state_keeps_nothing_of_before(void **state)
@@ -168,7 +162,7 @@ static void expire_shared(fixture *fx)
     pang_view view = fx_view(fx, txn);
     pang_str key = pang_key_fork_mark(&keys, view.levels[0].branch);
     pang_txn_delete(txn, key);
-    ok(fx, pang_txn_commit(txn, &fx->err));
+    fx_ok(fx, pang_txn_commit(txn, &fx->err));
     expire(fx);
 }
 
@@ -199,7 +193,7 @@ static void test_gc__what_a_branch_wrote_stays_and_is_collected_by_the_same_rule
     static const char *const files[] = {"b"};
     fixture *fx = *state;
     make_branch(fx, "dev", "main");
-    ok(fx, fx_append(fx, FX_PREFIX "@dev", "t", table_of(fx), 2, files, 1));
+    fx_ok(fx, fx_append(fx, FX_PREFIX "@dev", "t", table_of(fx), 2, files, 1));
     fx_write_over(data(fx, "orphan"), "x");
     age(fx, 40);
     assert_int_equal(collect(fx, false, 0).removed, 1);
@@ -215,7 +209,7 @@ static const char *conflicted_merge(fixture *fx)
     in.catalog = fx_text(fx, FX_PREFIX);
     in.source_branch = fx_text(fx, "dev");
     in.target_branch = fx_text(fx, "main");
-    ok(fx, fx_call(fx, "MergeBranches", &in, &out));
+    fx_ok(fx, fx_call(fx, "MergeBranches", &in, &out));
     assert_non_null(out.conflicted);
     return fx_text(fx, "%s", out.conflicted->operation_id);
 }
@@ -225,7 +219,7 @@ static void abort_merge(fixture *fx, const char *id)
     Pangolin__V1__AbortMergeRequest in = PANGOLIN__V1__ABORT_MERGE_REQUEST__INIT;
     Pangolin__V1__AbortMergeResponse out = PANGOLIN__V1__ABORT_MERGE_RESPONSE__INIT;
     in.id = fx_text(fx, "%s", id);
-    ok(fx, fx_call(fx, "AbortMerge", &in, &out));
+    fx_ok(fx, fx_call(fx, "AbortMerge", &in, &out));
 }
 
 static void delete_branch(fixture *fx, const char *name)
@@ -234,7 +228,7 @@ static void delete_branch(fixture *fx, const char *name)
     Pangolin__V1__DeleteBranchResponse out = PANGOLIN__V1__DELETE_BRANCH_RESPONSE__INIT;
     in.catalog = fx_text(fx, FX_PREFIX);
     in.name = fx_text(fx, "%s", name);
-    ok(fx, fx_call(fx, "DeleteBranch", &in, &out));
+    fx_ok(fx, fx_call(fx, "DeleteBranch", &in, &out));
 }
 
 #define SET_X(value) "[{\"action\":\"set-properties\",\"updates\":{\"x\":\"" value "\"}}]"
@@ -245,9 +239,9 @@ static void test_gc__what_an_open_merge_would_bring_stays_until_it_is_given_up(v
     static const char *const files[] = {"b"};
     fixture *fx = *state;
     make_branch(fx, "dev", "main");
-    ok(fx, fx_append(fx, FX_PREFIX "@dev", "t", table_of(fx), 2, files, 1));
-    ok(fx, commit(fx, FX_PREFIX "@dev", SET_X("1")));
-    ok(fx, commit(fx, MAIN, SET_X("2")));
+    fx_ok(fx, fx_append(fx, FX_PREFIX "@dev", "t", table_of(fx), 2, files, 1));
+    fx_ok(fx, commit(fx, FX_PREFIX "@dev", SET_X("1")));
+    fx_ok(fx, commit(fx, MAIN, SET_X("2")));
     const char *operation = conflicted_merge(fx);
     delete_branch(fx, "dev");
     age(fx, 40);
@@ -271,13 +265,13 @@ static void test_gc__what_a_staged_table_has_stays_while_it_may_be_committed(voi
     in.name = fx_text(fx, "staged");
     in.schema = fx_bytes("{\"type\":\"struct\",\"fields\":[]}");
     in.stage_create = true;
-    ok(fx, fx_call(fx, "CreateTable", &in, &out));
+    fx_ok(fx, fx_call(fx, "CreateTable", &in, &out));
     const char *written = fx_text(fx, "%s/ns/staged/data/x", fx->warehouse);
     fx_write_over(written, "rows");
     fx->ahead_ms += DAY_MS / 2;
     pang_gc_plan plan = {.scope = FX_SCOPE, .catalog = catalog_of(fx), .grace_ms = DAY_MS / 24};
     pang_gc_outcome outcome;
-    ok(fx, pang_gc_run(fx->state, &plan, NULL, NULL, &outcome, &fx->err));
+    fx_ok(fx, pang_gc_run(fx->state, &plan, NULL, NULL, &outcome, &fx->err));
     assert_true(is_there(written));
 }
 
@@ -285,14 +279,14 @@ static void test_gc__a_purged_shared_table_goes_when_no_ref_reads_it(void **stat
 {
     fixture *fx = *state;
     make_tag(fx, "v1");
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     age(fx, 40);
     assert_int_equal(collect(fx, false, 0).removed, 0);
     Pangolin__V1__DeleteTagRequest in = PANGOLIN__V1__DELETE_TAG_REQUEST__INIT;
     Pangolin__V1__DeleteTagResponse out = PANGOLIN__V1__DELETE_TAG_RESPONSE__INIT;
     in.catalog = fx_text(fx, FX_PREFIX);
     in.name = fx_text(fx, "v1");
-    ok(fx, fx_call(fx, "DeleteTag", &in, &out));
+    fx_ok(fx, fx_call(fx, "DeleteTag", &in, &out));
     pang_gc_outcome outcome = collect(fx, false, 0);
     assert_true(outcome.removed >= 5);
     assert_int_equal(outcome.released, 1);
@@ -308,8 +302,8 @@ static void test_gc__a_purged_table_can_come_back_in_its_time(void **state)
     Pangolin__V1__DeleteTagResponse out = PANGOLIN__V1__DELETE_TAG_RESPONSE__INIT;
     in.catalog = fx_text(fx, FX_PREFIX);
     in.name = fx_text(fx, "v1");
-    ok(fx, fx_call(fx, "DeleteTag", &in, &out));
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_call(fx, "DeleteTag", &in, &out));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     age(fx, 5);
     assert_int_equal(collect(fx, false, 0).removed, 0);
     age(fx, 5);
@@ -320,12 +314,12 @@ static void test_gc__a_table_dropped_without_purge_keeps_its_files(void **state)
 {
     fixture *fx = *state;
     make_branch(fx, "dev", "main");
-    ok(fx, fx_drop_table(fx, "ns", "t", false));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", false));
     Pangolin__V1__DeleteBranchRequest in = PANGOLIN__V1__DELETE_BRANCH_REQUEST__INIT;
     Pangolin__V1__DeleteBranchResponse out = PANGOLIN__V1__DELETE_BRANCH_RESPONSE__INIT;
     in.catalog = fx_text(fx, FX_PREFIX);
     in.name = fx_text(fx, "dev");
-    ok(fx, fx_call(fx, "DeleteBranch", &in, &out));
+    fx_ok(fx, fx_call(fx, "DeleteBranch", &in, &out));
     age(fx, 80);
     pang_gc_outcome outcome = collect(fx, false, 0);
     assert_int_equal(outcome.removed, 0);
@@ -357,7 +351,7 @@ static void test_gc__little_memory_takes_more_passes(void **state)
     fixture *fx = *state;
     for (size_t i = 0; i < FILES; i++)
         files[i] = fx_text(fx, "f%zu", i);
-    ok(fx, fx_append(fx, MAIN, "t", table_of(fx), 2, files, FILES));
+    fx_ok(fx, fx_append(fx, MAIN, "t", table_of(fx), 2, files, FILES));
     for (size_t i = 0; i < FILES; i++)
         fx_write_over(data(fx, fx_text(fx, "orphan-%zu", i)), "x");
     age(fx, 2);
@@ -386,7 +380,7 @@ static void test_gc__a_run_that_is_cut_short_is_done_again(void **state)
     age(fx, 2);
     pang_gc_plan plan = {.scope = FX_SCOPE, .catalog = catalog_of(fx), .grace_ms = DAY_MS};
     pang_gc_outcome out;
-    ok(fx, pang_gc_run(fx->state, &plan, stop_soon, &allowed, &out, &fx->err));
+    fx_ok(fx, pang_gc_run(fx->state, &plan, stop_soon, &allowed, &out, &fx->err));
     assert_int_equal(out.removed, 2);
     assert_int_equal(collect(fx, false, 0).removed, 8);
     assert_true(is_there(data(fx, "a")));

@@ -11,12 +11,6 @@
 typedef Pangolin__V1__CreateTableRequest create_in;
 typedef Pangolin__V1__CreateTableResponse create_out;
 
-static void ok(fixture *fx, pang_code code)
-{
-    if (code != PANG_OK)
-        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
-}
-
 /* A table at `location`, or at the default one (NULL); returns where it is. */
 static const char *create_at(fixture *fx, const char *ns, const char *name, const char *location)
 {
@@ -32,8 +26,8 @@ static const char *create_at(fixture *fx, const char *ns, const char *name, cons
         in._location_case = PANGOLIN__V1__CREATE_TABLE_REQUEST___LOCATION_LOCATION;
         in.location = fx_text(fx, "%s", location);
     }
-    ok(fx, fx_call(fx, "CreateTable", &in, &out));
-    ok(fx, pang_json_parse(pang_str_of(out.metadata), fx->arena, &tree, &fx->err));
+    fx_ok(fx, fx_call(fx, "CreateTable", &in, &out));
+    fx_ok(fx, pang_json_parse(pang_str_of(out.metadata), fx->arena, &tree, &fx->err));
     assert_true(pang_json_to_str(pang_json_get(tree, "location"), &text));
     return pang_arena_cstr(fx->arena, text);
 }
@@ -57,7 +51,7 @@ static void expect_beside(fixture *fx, const char *location, const char *folder,
 static void test_locations__a_table_at_its_namespaces_place_blocks_no_other(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_create_namespace(fx, "ns"));
+    fx_ok(fx, fx_create_namespace(fx, "ns"));
     create_at(fx, "ns", "t", below(fx, "ns"));
     const char *first = create_at(fx, "ns", "u", NULL);
     const char *second = create_at(fx, "ns", "v", NULL);
@@ -69,8 +63,8 @@ static void test_locations__a_table_at_its_namespaces_place_blocks_no_other(void
 static void test_locations__a_table_above_a_nested_namespace_blocks_nothing(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_create_namespace(fx, "a"));
-    ok(fx, fx_create_namespace(fx, "a.b"));
+    fx_ok(fx, fx_create_namespace(fx, "a"));
+    fx_ok(fx, fx_create_namespace(fx, "a.b"));
     create_at(fx, "a.b", "t", below(fx, "a"));
     expect_beside(fx, create_at(fx, "a.b", "u", NULL), "b", "u");
     expect_beside(fx, create_at(fx, "a", "u", NULL), "a", "u");
@@ -79,19 +73,19 @@ static void test_locations__a_table_above_a_nested_namespace_blocks_nothing(void
 static void test_locations__a_namespace_made_below_a_table_has_a_place(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_create_namespace(fx, "ns"));
+    fx_ok(fx, fx_create_namespace(fx, "ns"));
     create_at(fx, "ns", "t", below(fx, "later"));
-    ok(fx, fx_create_namespace(fx, "later"));
+    fx_ok(fx, fx_create_namespace(fx, "later"));
     expect_beside(fx, create_at(fx, "later", "u", NULL), "later", "u");
 }
 
 static void test_locations__a_taken_name_beside_gets_a_suffix(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_create_namespace(fx, "ns"));
+    fx_ok(fx, fx_create_namespace(fx, "ns"));
     create_at(fx, "ns", "t", below(fx, "ns"));
     const char *first = create_at(fx, "ns", "u", NULL);
-    ok(fx, fx_drop_table(fx, "ns", "u", false));
+    fx_ok(fx, fx_drop_table(fx, "ns", "u", false));
     const char *again = create_at(fx, "ns", "u", NULL);
     assert_int_equal(strncmp(again, fx_text(fx, "%s-", first), strlen(first) + 1), 0);
 }
@@ -99,9 +93,9 @@ static void test_locations__a_taken_name_beside_gets_a_suffix(void **state)
 static void test_locations__the_default_returns_when_the_place_is_free(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_create_namespace(fx, "ns"));
+    fx_ok(fx, fx_create_namespace(fx, "ns"));
     create_at(fx, "ns", "t", below(fx, "ns"));
-    ok(fx, fx_drop_table(fx, "ns", "t", false));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", false));
     expect_beside(fx, create_at(fx, "ns", "u", NULL), "ns", "u");
     fx->ahead_ms = INT64_C(400) * 24 * 60 * 60 * 1000;
     pang_state_work(fx->state, &fx->err);

@@ -38,12 +38,6 @@ typedef struct {
     pang_edit *edit;
 } writing;
 
-static void ok(const fixture *fx, pang_code code)
-{
-    if (code != PANG_OK)
-        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
-}
-
 static pang_rec_content *body_of(const writing *w, const pang_content *at)
 {
     pang_arena *arena = w->fx->arena;
@@ -69,16 +63,16 @@ static void write_one(writing *w, const pang_content *at, const pang_content *ne
     pang_err *err = &w->fx->err;
     switch (w->kind) {
     case MAKE:
-        ok(w->fx, pang_edit_create(w->edit, at, body_of(w, at), err));
+        fx_ok(w->fx, pang_edit_create(w->edit, at, body_of(w, at), err));
         break;
     case SET:
-        ok(w->fx, pang_edit_update(w->edit, at, body_of(w, at), err));
+        fx_ok(w->fx, pang_edit_update(w->edit, at, body_of(w, at), err));
         break;
     case MOVE:
-        ok(w->fx, pang_edit_move(w->edit, at, next, err));
+        fx_ok(w->fx, pang_edit_move(w->edit, at, next, err));
         break;
     default:
-        ok(w->fx, pang_edit_drop(w->edit, at, false, err));
+        fx_ok(w->fx, pang_edit_drop(w->edit, at, false, err));
     }
 }
 
@@ -91,16 +85,16 @@ static void write_all(fixture *fx, const char *prefix, change_kind kind, size_t 
     writing w = {.fx = fx, .prefix = prefix, .value = value, .kind = kind};
     pang_arena_reset(fx->arena);
     w.view = rfx_view(fx, prefix);
-    ok(fx, pang_edit_begin(&w.view, &fx->env, &fx->who, &w.edit, &fx->err));
+    fx_ok(fx, pang_edit_begin(&w.view, &fx->env, &fx->who, &w.edit, &fx->err));
     for (size_t n; from < until; from += n) {
         n = until - from < PIECE ? until - from : PIECE;
         for (size_t i = 0; i < n; i++) {
             at[i].name = rfx_name(fx, &w.view, "ns", fx_text(fx, "a%06zu", from + i));
             next[i].name = rfx_name(fx, &w.view, "ns", fx_text(fx, "b%06zu", from + i));
         }
-        ok(fx, pang_content_get(&w.view, at, n, &fx->err));
+        fx_ok(fx, pang_content_get(&w.view, at, n, &fx->err));
         if (kind == MOVE)
-            ok(fx, pang_content_get(&w.view, next, n, &fx->err));
+            fx_ok(fx, pang_content_get(&w.view, next, n, &fx->err));
         for (size_t i = 0; i < n; i++)
             write_one(&w, &at[i], &next[i]);
     }
@@ -135,13 +129,13 @@ static size_t count(fixture *fx, const char *prefix, char letter, const char *va
         pang_arena_reset(fx->arena);
         pang_view view = rfx_view(fx, prefix);
         if (now == 0)
-            ok(fx, pang_view_sequence(&view, &now, &fx->err));
+            fx_ok(fx, pang_view_sequence(&view, &now, &fx->err));
         pang_view_set_at(&view, now);
         pang_content_query query = {.space = PANG_SPACE_ASSET,
                                     .path = pang_key_path(&view.keys, &level, 1),
                                     .after = {kept, len},
                                     .limit = 4096};
-        ok(fx, pang_content_list(&view, &query, count_row, &c, &after, &fx->err));
+        fx_ok(fx, pang_content_list(&view, &query, count_row, &c, &after, &fx->err));
     } while (after.len > 0);
     return c.n;
 }
@@ -204,7 +198,7 @@ static size_t changes_of(fixture *fx, const char *commit)
     Pangolin__V1__GetCommitResponse out = PANGOLIN__V1__GET_COMMIT_RESPONSE__INIT;
     in.catalog = TEXT(FX_PREFIX);
     in.commit_id = TEXT(commit);
-    ok(fx, call(fx, arena, "GetCommit", &in, &out));
+    fx_ok(fx, call(fx, arena, "GetCommit", &in, &out));
     size_t n = out.commit->n_changes;
     pang_arena_free(arena);
     return n;
@@ -218,7 +212,7 @@ static void revert(fixture *fx, const char *commit)
     in.catalog = TEXT(FX_PREFIX);
     in.name = TEXT("main");
     in.commit = TEXT(commit);
-    ok(fx, call(fx, arena, "Revert", &in, &out));
+    fx_ok(fx, call(fx, arena, "Revert", &in, &out));
     pang_arena_free(arena);
 }
 
@@ -229,7 +223,7 @@ static void rebase(fixture *fx, const char *name)
     Pangolin__V1__RebaseBranchResponse out = PANGOLIN__V1__REBASE_BRANCH_RESPONSE__INIT;
     in.catalog = TEXT(FX_PREFIX);
     in.name = TEXT(name);
-    ok(fx, call(fx, arena, "RebaseBranch", &in, &out));
+    fx_ok(fx, call(fx, arena, "RebaseBranch", &in, &out));
     assert_true(out.done);
     pang_arena_free(arena);
 }
@@ -252,7 +246,7 @@ static pang_code select_all(fixture *fx, const char *name)
 /* A catalog whose namespace "ns" has n assets of value "0". */
 static void begin(fixture *fx, size_t n)
 {
-    ok(fx, fx_create_namespace(fx, "ns"));
+    fx_ok(fx, fx_create_namespace(fx, "ns"));
     for (size_t from = 0; from < n; from += LIMIT / 2)
         write_all(fx, FX_PREFIX, MAKE, from, n - from < LIMIT / 2 ? n : from + LIMIT / 2, "0");
 }
@@ -266,7 +260,7 @@ static void test_merge_many__as_many_as_fit(void **state)
     rfx_branch(fx, "dev", FX_PREFIX, 0);
     write_all(fx, DEV, SET, 0, LIMIT, "1");
     merged m = merge(fx, "dev");
-    ok(fx, m.code);
+    fx_ok(fx, m.code);
     assert_int_equal(m.changes, LIMIT);
     assert_in_range(m.bytes, 1, CALL_BYTES / 5 * 3); /* longer names and tables need more */
     assert_int_equal(count(fx, FX_PREFIX, 'a', "1"), LIMIT);
@@ -283,7 +277,7 @@ static void test_merge_many__more_are_merged_in_parts(void **state)
     Pangolin__V1__ListCommitsRequest in = PANGOLIN__V1__LIST_COMMITS_REQUEST__INIT;
     Pangolin__V1__ListCommitsResponse out = PANGOLIN__V1__LIST_COMMITS_RESPONSE__INIT;
     char earlier[PANG_ID_TEXT + 1];
-    ok(fx, fx_create_namespace(fx, "ns"));
+    fx_ok(fx, fx_create_namespace(fx, "ns"));
     pang_arena_reset(fx->arena);
     rfx_branch(fx, "dev", FX_PREFIX, 0);
     write_all(fx, DEV, MAKE, 0, LIMIT / 2, "1");
@@ -293,12 +287,12 @@ static void test_merge_many__more_are_merged_in_parts(void **state)
     assert_non_null(strstr(fx->err.message, "merge it in parts, an earlier commit"));
     in.catalog = TEXT(FX_PREFIX);
     in.name = TEXT("dev");
-    ok(fx, fx_call(fx, "ListCommits", &in, &out));
+    fx_ok(fx, fx_call(fx, "ListCommits", &in, &out));
     (void)snprintf(earlier, sizeof earlier, "%s", out.commits[1]->id);
     pang_arena_reset(fx->arena);
-    ok(fx, merge(fx, earlier).code);
+    fx_ok(fx, merge(fx, earlier).code);
     assert_int_equal(count(fx, FX_PREFIX, 'a', "1"), LIMIT / 2);
-    ok(fx, merge(fx, "dev").code);
+    fx_ok(fx, merge(fx, "dev").code);
     assert_int_equal(count(fx, FX_PREFIX, 'a', "1"), LIMIT + 1);
 }
 
@@ -315,7 +309,7 @@ static void test_merge_many__of_all_kinds(void **state)
     write_all(fx, DEV, MAKE, 4 * EACH, 5 * EACH, "2");
     write_all(fx, FX_PREFIX, SET, 2 * EACH, 3 * EACH, "3");
     merged m = merge(fx, "dev");
-    ok(fx, m.code);
+    fx_ok(fx, m.code);
     assert_int_equal(m.changes, 5 * EACH);
     assert_int_equal(count(fx, FX_PREFIX, 'a', "1"), EACH);
     assert_int_equal(count(fx, FX_PREFIX, 'a', "2"), EACH);
@@ -343,9 +337,9 @@ static void test_merge_many__with_a_mode_each(void **state)
         modes[i].mode = TEXT("drop");
         list[i] = &modes[i];
     }
-    ok(fx, merge_with(fx, "dev", list, N).code);
+    fx_ok(fx, merge_with(fx, "dev", list, N).code);
     assert_int_equal(count(fx, FX_PREFIX, 'a', "1"), N);
-    ok(fx, merge(fx, "dev").code);
+    fx_ok(fx, merge(fx, "dev").code);
     assert_int_equal(count(fx, FX_PREFIX, 'a', "1"), 2 * N);
 }
 
@@ -358,9 +352,9 @@ static size_t marks_of_before(fixture *fx, const char *branch)
     pang_view other = rfx_view(fx, branch);
     pang_str key = pang_key_merge_mark(&main_view.keys, main_view.levels[0].branch,
                                        other.levels[0].branch);
-    ok(fx, pang_txn_get_one(main_view.txn, key, &record, &fx->err));
-    ok(fx, pang_record_unpack(&pangolin__store__v1__merge_mark__descriptor, &record, fx->arena,
-                              &mark, &fx->err));
+    fx_ok(fx, pang_txn_get_one(main_view.txn, key, &record, &fx->err));
+    fx_ok(fx, pang_record_unpack(&pangolin__store__v1__merge_mark__descriptor, &record, fx->arena,
+                                 &mark, &fx->err));
     return mark->n_older;
 }
 
@@ -385,7 +379,7 @@ static void test_merge_many__that_leave_much_out_each_time(void **state)
     for (size_t i = 0; i < MERGES; i++) {
         char value[2] = {(char)('1' + i), '\0'};
         write_all(fx, DEV, SET, N, N + 1, value);
-        ok(fx, merge_with(fx, "dev", list, N).code);
+        fx_ok(fx, merge_with(fx, "dev", list, N).code);
         assert_int_equal(count(fx, FX_PREFIX, 'a', value), 1);
     }
     assert_int_equal(marks_of_before(fx, DEV), PANG_CHANGES_MAX / N);
@@ -398,7 +392,7 @@ static size_t list_conflicts(fixture *fx, const char *operation)
     Pangolin__V1__ListMergeConflictsResponse out =
         PANGOLIN__V1__LIST_MERGE_CONFLICTS_RESPONSE__INIT;
     in.id = TEXT(operation);
-    ok(fx, call(fx, arena, "ListMergeConflicts", &in, &out));
+    fx_ok(fx, call(fx, arena, "ListMergeConflicts", &in, &out));
     size_t n = out.n_conflicts;
     pang_arena_free(arena);
     return n;
@@ -422,7 +416,7 @@ static void test_merge_many__that_conflict(void **state)
         in.source_branch = TEXT("dev");
         in.target_branch = TEXT("main");
         in.default_mode = TEXT(decided ? "take_source" : "");
-        ok(fx, call(fx, arena, "MergeBranches", &in, &out));
+        fx_ok(fx, call(fx, arena, "MergeBranches", &in, &out));
         if (!decided) {
             assert_int_equal(out.conflicted->conflicts, N);
             (void)snprintf(operation, sizeof operation, "%s", out.conflicted->operation_id);
@@ -446,7 +440,7 @@ static void test_merge_many__rebased_and_selected(void **state)
     assert_int_equal(select_all(fx, "part"), PANG_INVALID_ARGUMENT); /* with the namespace */
     assert_non_null(strstr(fx->err.message, "make a branch of everything"));
     write_all(fx, FX_PREFIX, DROP, LIMIT - 1, LIMIT, "");
-    ok(fx, select_all(fx, "part"));
+    fx_ok(fx, select_all(fx, "part"));
     assert_int_equal(count(fx, FX_PREFIX "@part", 'a', "0"), LIMIT - 1);
 }
 
@@ -466,7 +460,7 @@ static void set_property(fixture *fx, const char *prefix, const char *table, con
     in.table = TEXT(table);
     in.requirements = pang_bytes_of(PANG_STR("[]"));
     in.updates = pang_bytes_of(pang_str_from(updates));
-    ok(fx, fx_call_in(fx, arena, "CommitTable", &in, &out, &runs, &keep, &fx->err));
+    fx_ok(fx, fx_call_in(fx, arena, "CommitTable", &in, &out, &runs, &keep, &fx->err));
     pang_arena_free(arena);
 }
 
@@ -490,7 +484,7 @@ static void test_merge_many__pages_of_large_commits_are_short(void **state)
             in._page_token_case = PANGOLIN__V1__LIST_COMMITS_REQUEST___PAGE_TOKEN_PAGE_TOKEN;
             in.page_token = token;
         }
-        ok(fx, call(fx, arena, "ListCommits", &in, &out));
+        fx_ok(fx, call(fx, arena, "ListCommits", &in, &out));
         n += out.n_commits;
         pages++;
         (void)snprintf(token, sizeof token, "%s", out.next_page_token);
@@ -506,7 +500,7 @@ static void test_merge_many__pages_of_large_commits_are_short(void **state)
         in.catalog = TEXT(FX_PREFIX);
         in._after_case = PANGOLIN__V1__POLL_COMMITS_REQUEST___AFTER_AFTER;
         in.after = after;
-        ok(fx, call(fx, arena, "PollCommits", &in, &out));
+        fx_ok(fx, call(fx, arena, "PollCommits", &in, &out));
         assert_true(out.n_commits > 0 && out.n_commits < COMMITS + 3);
         n += out.n_commits;
         after = out.next;
@@ -521,10 +515,10 @@ static void test_merge_many__joined_tables_take_little_of_the_calls_memory(void 
     fixture *fx = *state;
     enum { TABLES = 64, EACH = 22 << 10 };
     char names[TABLES][16];
-    ok(fx, fx_create_namespace(fx, "ns"));
+    fx_ok(fx, fx_create_namespace(fx, "ns"));
     for (size_t i = 0; i < TABLES; i++) {
         (void)snprintf(names[i], sizeof names[i], "t%zu", i);
-        ok(fx, fx_create_table(fx, "ns", names[i], NULL));
+        fx_ok(fx, fx_create_table(fx, "ns", names[i], NULL));
     }
     pang_arena_reset(fx->arena);
     rfx_branch(fx, "dev", FX_PREFIX, 0);
@@ -533,7 +527,7 @@ static void test_merge_many__joined_tables_take_little_of_the_calls_memory(void 
         set_property(fx, FX_PREFIX, names[i], "m");
     }
     merged m = merge(fx, "dev");
-    ok(fx, m.code);
+    fx_ok(fx, m.code);
     assert_int_equal(m.changes, TABLES);
     assert_in_range(m.bytes, 1, TABLES * EACH);
 }

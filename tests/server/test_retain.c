@@ -22,16 +22,10 @@
 
 #define DAY_MS (INT64_C(24) * 60 * 60 * 1000)
 
-static void ok(fixture *fx, pang_code code)
-{
-    if (code != PANG_OK)
-        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
-}
-
 static int setup(void **state)
 {
     fx_setup(state);
-    ok(*state, fx_create_namespace(*state, "ns"));
+    fx_ok(*state, fx_create_namespace(*state, "ns"));
     return 0;
 }
 
@@ -53,7 +47,7 @@ static pang_retain_outcome retain(fixture *fx, bool dry_run)
     pang_view view = rfx_view(fx, FX_PREFIX);
     pang_retain_outcome out;
     pang_retain_plan plan = {.scope = FX_SCOPE, .catalog = view.catalog, .dry_run = dry_run};
-    ok(fx, pang_retain_run(fx->state, &plan, NULL, NULL, &out, &fx->err));
+    fx_ok(fx, pang_retain_run(fx->state, &plan, NULL, NULL, &out, &fx->err));
     return out;
 }
 
@@ -81,7 +75,7 @@ static void delete_branch(fixture *fx, const char *name)
     Pangolin__V1__DeleteBranchResponse out = PANGOLIN__V1__DELETE_BRANCH_RESPONSE__INIT;
     in.catalog = fx_text(fx, FX_PREFIX);
     in.name = fx_text(fx, "%s", name);
-    ok(fx, fx_call(fx, "DeleteBranch", &in, &out));
+    fx_ok(fx, fx_call(fx, "DeleteBranch", &in, &out));
 }
 
 static void make_tag(fixture *fx, const char *name, const char *from)
@@ -91,7 +85,7 @@ static void make_tag(fixture *fx, const char *name, const char *from)
     in.catalog = fx_text(fx, FX_PREFIX);
     in.name = fx_text(fx, "%s", name);
     in.from = fx_text(fx, "%s", from);
-    ok(fx, fx_call(fx, "CreateTag", &in, &out));
+    fx_ok(fx, fx_call(fx, "CreateTag", &in, &out));
 }
 
 static size_t log_of(fixture *fx, const char *ref)
@@ -100,7 +94,7 @@ static size_t log_of(fixture *fx, const char *ref)
     Pangolin__V1__ListCommitsResponse out = PANGOLIN__V1__LIST_COMMITS_RESPONSE__INIT;
     in.catalog = fx_text(fx, FX_PREFIX);
     in.name = fx_text(fx, "%s", ref);
-    ok(fx, fx_call(fx, "ListCommits", &in, &out));
+    fx_ok(fx, fx_call(fx, "ListCommits", &in, &out));
     return out.n_commits;
 }
 
@@ -151,7 +145,7 @@ static void test_retain__what_a_branch_a_tag_and_a_base_read_stays(void **state)
 {
     fixture *fx = *state;
     (void)rfx_put(fx, FX_PREFIX, "t", "1");
-    ok(fx, make_branch(fx, "dev", "main"));
+    fx_ok(fx, make_branch(fx, "dev", "main"));
     (void)rfx_put(fx, FX_PREFIX, "t", "2");
     make_tag(fx, "v1", "main");
     (void)rfx_put(fx, FX_PREFIX, "t", "3");
@@ -179,7 +173,7 @@ static void test_retain__a_tombstone_goes_when_it_hides_nothing(void **state)
     (void)rfx_put(fx, FX_PREFIX, "t", "1");
     (void)rfx_put(fx, FX_PREFIX, "u", "1");
     (void)rfx_drop(fx, FX_PREFIX, "u");
-    ok(fx, make_branch(fx, "dev", "main"));
+    fx_ok(fx, make_branch(fx, "dev", "main"));
     (void)rfx_drop(fx, FX_PREFIX "@dev", "t");
     age(fx, 100);
     (void)rfx_put(fx, FX_PREFIX, "w", "1");
@@ -198,14 +192,14 @@ static void test_retain__a_tombstone_goes_when_it_hides_nothing(void **state)
 static void test_retain__a_tombstone_waits_for_its_places(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     make_tag(fx, "v1", "main");
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     Pangolin__V1__DeleteTagRequest in = PANGOLIN__V1__DELETE_TAG_REQUEST__INIT;
     Pangolin__V1__DeleteTagResponse gone = PANGOLIN__V1__DELETE_TAG_RESPONSE__INIT;
     in.catalog = fx_text(fx, FX_PREFIX);
     in.name = fx_text(fx, "v1");
-    ok(fx, fx_call(fx, "DeleteTag", &in, &gone));
+    fx_ok(fx, fx_call(fx, "DeleteTag", &in, &gone));
     age(fx, 100);
     pang_retain_outcome out = retain(fx, false);
     assert_int_equal(out.removed[PANG_RETAIN_HISTORY], 1);
@@ -214,7 +208,7 @@ static void test_retain__a_tombstone_waits_for_its_places(void **state)
     pang_gc_outcome files;
     pang_gc_plan plan = {
         .scope = FX_SCOPE, .catalog = rfx_view(fx, FX_PREFIX).catalog, .grace_ms = DAY_MS};
-    ok(fx, pang_gc_run(fx->state, &plan, NULL, NULL, &files, &fx->err));
+    fx_ok(fx, pang_gc_run(fx->state, &plan, NULL, NULL, &files, &fx->err));
     assert_int_equal(files.released, 1);
     assert_true(files.removed > 0);
     out = retain(fx, false);
@@ -228,20 +222,21 @@ static void test_retain__documents_go_with_the_last_state_that_names_them(void *
 {
     fixture *fx = *state;
     Pangolin__V1__LoadTableResponse loaded;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, make_branch(fx, "dev", "main"));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, make_branch(fx, "dev", "main"));
     for (int i = 0; i < 3; i++)
-        ok(fx,
-           fx_commit(fx, "ns", "t", "[]",
-                     fx_text(fx, "[{\"action\":\"set-properties\",\"updates\":{\"p\":\"%d\"}}]", i),
-                     NULL));
+        fx_ok(fx,
+              fx_commit(
+                  fx, "ns", "t", "[]",
+                  fx_text(fx, "[{\"action\":\"set-properties\",\"updates\":{\"p\":\"%d\"}}]", i),
+                  NULL));
     age(fx, 100);
     pang_retain_outcome out = retain(fx, false);
     assert_int_equal(out.removed[PANG_RETAIN_DOCUMENTS], 2);
     assert_int_equal(out.left[PANG_RETAIN_DOCUMENTS], 2);
-    ok(fx, fx_load_table(fx, "ns", "t", &loaded));
-    ok(fx, fx_commit(fx, "ns", "t", "[]",
-                     "[{\"action\":\"set-properties\",\"updates\":{\"p\":\"9\"}}]", NULL));
+    fx_ok(fx, fx_load_table(fx, "ns", "t", &loaded));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]",
+                        "[{\"action\":\"set-properties\",\"updates\":{\"p\":\"9\"}}]", NULL));
 }
 
 /* ---- merges ---- */
@@ -252,8 +247,8 @@ static void read_as_another(fixture *fx, pang_db **ret)
 {
     pang_store *store;
     *ret = fx->db;
-    ok(fx, pang_faulty_wrap(pang_db_store(fx->db), false, false, &store, &fx->err));
-    ok(fx, pang_db_open(store, &(pang_db_config){0}, &fx->db, &fx->err));
+    fx_ok(fx, pang_faulty_wrap(pang_db_store(fx->db), false, false, &store, &fx->err));
+    fx_ok(fx, pang_db_open(store, &(pang_db_config){0}, &fx->db, &fx->err));
 }
 
 static void return_to(fixture *fx, pang_db *own)
@@ -269,7 +264,7 @@ static void test_retain__marks_of_before_stay_for_who_stands_there(void **state)
 {
     fixture *fx = *state;
     mfx_do(fx, FX_PREFIX, "put:ns.t=0 put:ns.u=0 gen:ns.g.k=0");
-    ok(fx, make_branch(fx, "dev", "main"));
+    fx_ok(fx, make_branch(fx, "dev", "main"));
     mfx_do(fx, FX_PREFIX "@dev", "put:ns.t=1 gen:ns.g.k=1");
     mfx_do(fx, FX_PREFIX, "gen:ns.g.z=1"); /* so that both sides' states differ after a merge */
     assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX), "");
@@ -284,7 +279,7 @@ static void test_retain__marks_of_before_stay_for_who_stands_there(void **state)
     read_as_another(fx, &own);
     /* There t and g.k had come from dev, as 1: dev alone changed t since, and did not change g.k.
      */
-    ok(fx, make_branch(fx, "two", "between"));
+    fx_ok(fx, make_branch(fx, "two", "between"));
     mfx_do(fx, FX_PREFIX "@two", "gen:ns.g.k=9 drop:ns.u put:ns.x=1");
     assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX "@two"), "deletion:ns.u");
     mfx_merge m = {.source = FX_PREFIX "@dev", .target = FX_PREFIX "@two", .modes = "ns.u=target"};
@@ -304,14 +299,14 @@ static void test_retain__an_asset_that_the_base_shows_stays_dropped(void **state
     pang_asset_at at = {0};
     mfx_do(fx, FX_PREFIX, "put:ns.t=1 put:ns.u=1");
     pang_id asset = mfx_asset(fx, FX_PREFIX, "ns.t");
-    ok(fx, make_branch(fx, "dev", "main"));
+    fx_ok(fx, make_branch(fx, "dev", "main"));
     mfx_do(fx, FX_PREFIX "@dev", "mv:ns.t>ns.w drop:ns.w");
     pang_view view = rfx_view(fx, FX_PREFIX "@dev");
     pang_id dev = view.levels[0].branch;
     uint64_t dropped = 0;
-    ok(fx, pang_view_sequence(&view, &dropped, &fx->err));
+    fx_ok(fx, pang_view_sequence(&view, &dropped, &fx->err));
     mfx_do(fx, FX_PREFIX, "put:ns.u=2"); /* all refs that stay stand above what dev did */
-    ok(fx, make_branch(fx, "two", "main"));
+    fx_ok(fx, make_branch(fx, "two", "main"));
     assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX), "");
     assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX "@two"), "");
     delete_branch(fx, "dev");
@@ -321,8 +316,8 @@ static void test_retain__an_asset_that_the_base_shows_stays_dropped(void **state
     assert_int_equal(out.removed[PANG_RETAIN_BRANCHES], 0);
     assert_int_equal(out.removed[PANG_RETAIN_CONTENT], 1); /* ns.w */
     view = rfx_view(fx, FX_PREFIX);
-    ok(fx, pang_view_at_point(&view, dev, dropped, &fx->err));
-    ok(fx, pang_asset_find(&view, &asset, 1, &at, &fx->err));
+    fx_ok(fx, pang_view_at_point(&view, dev, dropped, &fx->err));
+    fx_ok(fx, pang_asset_find(&view, &asset, 1, &at, &fx->err));
     assert_true(at.body != NULL && at.body->dropped);
 }
 
@@ -337,13 +332,13 @@ static void test_retain__who_follows_from_too_far_back_is_told(void **state)
     uint64_t second = rfx_put(fx, FX_PREFIX, "t", "2");
     age(fx, 40);
     (void)rfx_put(fx, FX_PREFIX, "t", "3");
-    ok(fx, poll_after(fx, (int64_t)first, &n));
+    fx_ok(fx, poll_after(fx, (int64_t)first, &n));
     assert_int_equal(n, 2);
     (void)retain(fx, false);
     assert_int_equal(poll_after(fx, (int64_t)first, &n), PANG_OUT_OF_RANGE);
     assert_non_null(strstr(fx->err.message, fx_text(fx, "begin after %d", (int)second)));
     assert_int_equal(poll_after(fx, 0, &n), PANG_OUT_OF_RANGE);
-    ok(fx, poll_after(fx, (int64_t)second, &n));
+    fx_ok(fx, poll_after(fx, (int64_t)second, &n));
     assert_int_equal(n, 1);
 }
 
@@ -378,11 +373,11 @@ static void test_retain__logs_end_and_differences_stay(void **state)
     assert_int_equal(out.removed[PANG_RETAIN_COMMIT_IDS], 9);
     assert_int_equal(log_of(fx, "main"), 2);
     assert_int_equal(log_of(fx, "v1"), 1);
-    ok(fx, diff(fx, "v1", "main", &n));
+    fx_ok(fx, diff(fx, "v1", "main", &n));
     assert_int_equal(n, 6);
-    ok(fx, make_branch(fx, "old", "v1"));
+    fx_ok(fx, make_branch(fx, "old", "v1"));
     (void)rfx_put(fx, FX_PREFIX "@old", "t", "4");
-    ok(fx, diff(fx, "old", "main", &n));
+    fx_ok(fx, diff(fx, "old", "main", &n));
     assert_int_equal(n, 7);
 }
 
@@ -393,14 +388,14 @@ static void test_retain__a_time_or_commit_of_before_is_unknown(void **state)
     pang_commit_row row;
     (void)rfx_put(fx, FX_PREFIX, "t", "1");
     view = rfx_view(fx, FX_PREFIX);
-    ok(fx, pang_commit_head(&view, &row, &fx->err));
+    fx_ok(fx, pang_commit_head(&view, &row, &fx->err));
     char id[PANG_ID_TEXT + 1];
     pang_id_text(pang_id_of(row.body->id), id);
     atomic_fetch_add(&fx->ahead_ms, 1000);
     (void)rfx_put(fx, FX_PREFIX, "t", "2");
     age(fx, 40);
     (void)rfx_put(fx, FX_PREFIX, "t", "3");
-    ok(fx, make_branch(fx, "a", id));
+    fx_ok(fx, make_branch(fx, "a", id));
     delete_branch(fx, "a");
     age(fx, 40);
     (void)retain(fx, false);
@@ -408,8 +403,9 @@ static void test_retain__a_time_or_commit_of_before_is_unknown(void **state)
     assert_int_equal(make_branch(fx, "b", fx_text(fx, "%lld", (long long)row.time_ms)),
                      PANG_NOT_FOUND);
     assert_non_null(strstr(fx->err.message, "kept from"));
-    ok(fx, make_branch(fx, "b",
-                       fx_text(fx, "%lld", (long long)pang_env_wall_ms(&fx->env) - 39 * DAY_MS)));
+    fx_ok(fx,
+          make_branch(fx, "b",
+                      fx_text(fx, "%lld", (long long)pang_env_wall_ms(&fx->env) - 39 * DAY_MS)));
     assert_string_equal(rfx_location(fx, FX_PREFIX "@b", "t"), "3");
 }
 
@@ -426,7 +422,7 @@ static bool meddle(void *arg)
     meddling *m = arg;
     fixture *fx = m->fx;
     if (m->calls++ == 1)
-        ok(fx, make_branch(fx, "late", "v1"));
+        fx_ok(fx, make_branch(fx, "late", "v1"));
     return true;
 }
 
@@ -442,7 +438,7 @@ static void test_retain__a_ref_that_is_made_meanwhile_reads_all(void **state)
     meddling m = {.fx = fx};
     pang_retain_outcome out;
     pang_retain_plan plan = {.scope = FX_SCOPE, .catalog = rfx_view(fx, FX_PREFIX).catalog};
-    ok(fx, pang_retain_run(fx->state, &plan, meddle, &m, &out, &fx->err));
+    fx_ok(fx, pang_retain_run(fx->state, &plan, meddle, &m, &out, &fx->err));
     assert_true(m.calls > 2);
     assert_string_equal(rfx_location(fx, FX_PREFIX "@late", "t"), "1");
 }
@@ -456,7 +452,7 @@ static bool tag_first(void *arg)
     rfx_tag(fx, "late", FX_PREFIX, m->at);
     pang_view view = rfx_view(fx, FX_PREFIX);
     pang_txn_add(view.txn, pang_key_epoch(&view.keys, view.catalog, (pang_str){0}), 1);
-    ok(fx, pang_txn_commit(view.txn, &fx->err));
+    fx_ok(fx, pang_txn_commit(view.txn, &fx->err));
     return true;
 }
 
@@ -471,7 +467,7 @@ static void test_retain__refs_are_those_of_the_removal(void **state)
     (void)rfx_put(fx, FX_PREFIX, "t", "3");
     pang_retain_outcome out;
     pang_retain_plan plan = {.scope = FX_SCOPE, .catalog = rfx_view(fx, FX_PREFIX).catalog};
-    ok(fx, pang_retain_run(fx->state, &plan, tag_first, &m, &out, &fx->err));
+    fx_ok(fx, pang_retain_run(fx->state, &plan, tag_first, &m, &out, &fx->err));
     assert_string_equal(rfx_location(fx, FX_PREFIX "@late", "t"), "1");
 }
 
@@ -484,7 +480,7 @@ static bool stop_at(void *arg)
 static void test_retain__a_run_that_is_cut_short_is_done_again(void **state)
 {
     fixture *fx = *state;
-    ok(fx, make_branch(fx, "dev", "main"));
+    fx_ok(fx, make_branch(fx, "dev", "main"));
     (void)rfx_put(fx, FX_PREFIX "@dev", "t", "1");
     for (int i = 0; i < 4; i++)
         (void)rfx_put(fx, FX_PREFIX, "t", "1");
@@ -544,7 +540,7 @@ static void test_care__comes_daily_and_says_what_it_did(void **state)
     Pangolin__V1__ListMaintenanceRequest in = PANGOLIN__V1__LIST_MAINTENANCE_REQUEST__INIT;
     Pangolin__V1__ListMaintenanceResponse out = PANGOLIN__V1__LIST_MAINTENANCE_RESPONSE__INIT;
     in.name = fx_text(fx, FX_PREFIX);
-    ok(fx, fx_call(fx, "ListMaintenance", &in, &out));
+    fx_ok(fx, fx_call(fx, "ListMaintenance", &in, &out));
     assert_int_equal(out.n_runs, 1);
     assert_string_equal(out.runs[0]->job_type, "care");
     assert_true(out.runs[0]->outcome->records_removed > 0);
@@ -612,8 +608,8 @@ static size_t records_in(fixture *fx)
 {
     counting c = {0};
     pang_query query = {.prefix = FX_SCOPE, .limit = PANG_SCAN_MAX};
-    ok(fx,
-       pang_store_scan(pang_db_store(fx->db), &query, PANG_NO_DEADLINE, count_row, &c, &fx->err));
+    fx_ok(fx, pang_store_scan(pang_db_store(fx->db), &query, PANG_NO_DEADLINE, count_row, &c,
+                              &fx->err));
     return c.n;
 }
 
@@ -621,19 +617,19 @@ static void test_erase__nothing_is_left_of_a_deleted_catalog(void **state)
 {
     fixture *fx = *state;
     pang_err err;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, make_branch(fx, "dev", "main"));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, make_branch(fx, "dev", "main"));
     (void)rfx_put(fx, FX_PREFIX "@dev", "u", "1");
     (void)rfx_put(fx, FX_PREFIX "@dev", "u", "2");
     make_tag(fx, "v1", "dev");
-    ok(fx, make_branch(fx, "gone", "dev"));
+    fx_ok(fx, make_branch(fx, "gone", "dev"));
     delete_branch(fx, "gone");
     Pangolin__V1__DeleteCatalogRequest in = PANGOLIN__V1__DELETE_CATALOG_REQUEST__INIT;
     Pangolin__V1__DeleteCatalogResponse out = PANGOLIN__V1__DELETE_CATALOG_RESPONSE__INIT;
     in.name = fx_text(fx, FX_PREFIX);
     in._cascade_case = PANGOLIN__V1__DELETE_CATALOG_REQUEST___CASCADE_CASCADE;
     in.cascade = true;
-    ok(fx, fx_call(fx, "DeleteCatalog", &in, &out));
+    fx_ok(fx, fx_call(fx, "DeleteCatalog", &in, &out));
     (void)pang_state_work(fx->state, &err);
     assert_true(records_in(fx) > 10);
     age(fx, 40);

@@ -21,12 +21,6 @@ enum { TABLES = 8, VERSIONS = 6, ORPHANS = 5, RUNS_MAX = 400 };
 
 static char folder[64], url[128];
 
-static void ok(fixture *fx, pang_code code)
-{
-    if (code != PANG_OK)
-        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
-}
-
 static fixture *open_later(void)
 {
     fixture *fx = fx_open_in(url, folder);
@@ -40,10 +34,10 @@ static void fill(void)
 {
     static const char *const files[] = {"a"};
     fixture *fx = fx_open_in(url, folder);
-    ok(fx, fx_create_namespace(fx, "ns"));
-    ok(fx, fx_create_table(fx, "ns", "real", NULL));
+    fx_ok(fx, fx_create_namespace(fx, "ns"));
+    fx_ok(fx, fx_create_table(fx, "ns", "real", NULL));
     const char *place = fx_text(fx, "%s/ns/real", fx->warehouse);
-    ok(fx, fx_append(fx, FX_PREFIX, "real", place, 1, files, 1));
+    fx_ok(fx, fx_append(fx, FX_PREFIX, "real", place, 1, files, 1));
     for (int i = 0; i < ORPHANS; i++)
         fx_write_over(fx_text(fx, "%s/data/orphan-%d", place, i), "x");
     for (int v = 0; v < VERSIONS; v++) {
@@ -86,8 +80,8 @@ static void clean(int steps)
     pang_retain_plan history = {.scope = FX_SCOPE, .catalog = catalog};
     pang_gc_outcome gone;
     pang_retain_outcome out;
-    ok(fx, pang_gc_run(fx->state, &files, step_file, &d, &gone, &fx->err));
-    ok(fx, pang_retain_run(fx->state, &history, step, &d, &out, &fx->err));
+    fx_ok(fx, pang_gc_run(fx->state, &files, step_file, &d, &gone, &fx->err));
+    fx_ok(fx, pang_retain_run(fx->state, &history, step, &d, &out, &fx->err));
 }
 
 static void expect(fixture *fx, const char *prefix, const char *name, const char *shall)
@@ -107,7 +101,7 @@ static void look(void)
         expect(fx, FX_PREFIX "@dev", name, "2");
         expect(fx, FX_PREFIX "@v1", name, "3");
     }
-    ok(fx, fx_load_table(fx, "ns", "real", NULL));
+    fx_ok(fx, fx_load_table(fx, "ns", "real", NULL));
     assert_int_equal(access(fx_path(fx_text(fx, "%s/ns/real/data/a", fx->warehouse)), F_OK), 0);
 }
 
@@ -117,7 +111,7 @@ static void look_at_end(void)
     fixture *fx = open_later();
     pang_retain_outcome out;
     pang_retain_plan plan = {.scope = FX_SCOPE, .catalog = rfx_view(fx, FX_PREFIX).catalog};
-    ok(fx, pang_retain_run(fx->state, &plan, NULL, NULL, &out, &fx->err));
+    fx_ok(fx, pang_retain_run(fx->state, &plan, NULL, NULL, &out, &fx->err));
     for (size_t i = 0; i < PANG_RETAIN_KINDS; i++)
         assert_int_equal(out.removed[i], 0);
     assert_true(out.floor > 0);

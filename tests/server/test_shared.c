@@ -23,16 +23,10 @@ typedef Pangolin__V1__CommitTableResponse commit_out;
     "\"append\"},\"schema-id\":0}}]"
 #define REMOVE_SNAPSHOT "[{\"action\":\"remove-snapshots\",\"snapshot-ids\":[1]}]"
 
-static void ok(fixture *fx, pang_code code)
-{
-    if (code != PANG_OK)
-        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
-}
-
 static int setup(void **state)
 {
     fx_setup(state);
-    ok(*state, fx_create_namespace(*state, "ns"));
+    fx_ok(*state, fx_create_namespace(*state, "ns"));
     return 0;
 }
 
@@ -42,16 +36,16 @@ static void fork_main(fixture *fx)
     uint64_t now;
     pang_txn *txn = fx_begin(fx);
     pang_view view = fx_view(fx, txn);
-    ok(fx, pang_view_sequence(&view, &now, &fx->err));
-    ok(fx, pang_fork_mark_raise(txn, &view.keys, view.levels[0].branch, now, &fx->err));
-    ok(fx, pang_txn_commit(txn, &fx->err));
+    fx_ok(fx, pang_view_sequence(&view, &now, &fx->err));
+    fx_ok(fx, pang_fork_mark_raise(txn, &view.keys, view.levels[0].branch, now, &fx->err));
+    fx_ok(fx, pang_txn_commit(txn, &fx->err));
 }
 
 static const char *property(fixture *fx, ProtobufCBinaryData metadata, const char *name)
 {
     pang_json *tree;
     pang_str value;
-    ok(fx, pang_json_parse(pang_str_of(metadata), fx->arena, &tree, &fx->err));
+    fx_ok(fx, pang_json_parse(pang_str_of(metadata), fx->arena, &tree, &fx->err));
     return pang_model_property(tree, pang_str_from(name), &value)
                ? pang_arena_cstr(fx->arena, value)
                : "";
@@ -67,26 +61,26 @@ static void expect_overlay(fixture *fx, ProtobufCBinaryData metadata, bool share
 static load_out load(fixture *fx, const char *name)
 {
     load_out out = PANGOLIN__V1__LOAD_TABLE_RESPONSE__INIT;
-    ok(fx, fx_load_table(fx, "ns", name, &out));
+    fx_ok(fx, fx_load_table(fx, "ns", name, &out));
     return out;
 }
 
 static void test_shared__what_was_there_at_a_fork_is_shared_for_good(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_create_table(fx, "ns", "old", NULL));
-    ok(fx, fx_commit(fx, "ns", "old", "[]", SET_PROPERTY("a", "b"), NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "old", NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "old", "[]", SET_PROPERTY("a", "b"), NULL));
     expect_overlay(fx, load(fx, "old").metadata, false);
     fork_main(fx);
-    ok(fx, fx_create_table(fx, "ns", "new", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "new", NULL));
     load_out old = load(fx, "old"), new = load(fx, "new");
     expect_overlay(fx, old.metadata, true);
     expect_overlay(fx, new.metadata, false);
     assert_int_equal(old.n_config, 2);
     assert_int_equal(new.n_config, 0);
     assert_string_equal(property(fx, old.metadata, "a"), "b");
-    ok(fx, fx_commit(fx, "ns", "old", "[]", SET_PROPERTY("a", "c"), NULL));
-    ok(fx, fx_commit(fx, "ns", "new", "[]", SET_PROPERTY("a", "c"), NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "old", "[]", SET_PROPERTY("a", "c"), NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "new", "[]", SET_PROPERTY("a", "c"), NULL));
     expect_overlay(fx, load(fx, "old").metadata, true);
     expect_overlay(fx, load(fx, "new").metadata, false);
 }
@@ -98,13 +92,13 @@ test_shared__a_reply_of_a_commit_says_what_a_load_says_and_the_file_does_not(voi
     commit_out made;
     pang_location at;
     pang_str file;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     load_out before = load(fx, "t");
     fork_main(fx);
     load_out after = load(fx, "t");
     assert_string_equal(before.metadata_location, after.metadata_location);
     assert_string_not_equal(before.etag, after.etag);
-    ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("gc.enabled", "true"), &made));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("gc.enabled", "true"), &made));
     expect_overlay(fx, made.metadata, true);
     assert_int_equal(made.n_config, 2);
     assert_string_equal(made.config[0]->key, "s3.delete-enabled");
@@ -112,23 +106,23 @@ test_shared__a_reply_of_a_commit_says_what_a_load_says_and_the_file_does_not(voi
     after = load(fx, "t");
     assert_string_equal(made.etag, after.etag);
     assert_true(pang_str_equal(pang_str_of(made.metadata), pang_str_of(after.metadata)));
-    ok(fx,
-       pang_location_parse(pang_str_from(made.metadata_location), "x", fx->arena, &at, &fx->err));
-    ok(fx, pang_metadata_read_file(fx->state, &at, fx->arena, &file, &fx->err));
+    fx_ok(fx, pang_location_parse(pang_str_from(made.metadata_location), "x", fx->arena, &at,
+                                  &fx->err));
+    fx_ok(fx, pang_metadata_read_file(fx->state, &at, fx->arena, &file, &fx->err));
     assert_string_equal(property(fx, pang_bytes_of(file), "gc.enabled"), "true");
 }
 
 static void test_shared__only_the_catalog_removes_snapshots_of_a_shared_table(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, fx_commit(fx, "ns", "t", "[]", ADD_SNAPSHOT, NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]", ADD_SNAPSHOT, NULL));
     fork_main(fx);
     assert_int_equal(fx_commit(fx, "ns", "t", "[]", REMOVE_SNAPSHOT, NULL), PANG_INVALID_ARGUMENT);
     assert_non_null(strstr(fx->err.message, "tables/t/maintenance"));
-    ok(fx, fx_create_table(fx, "ns", "alone", NULL));
-    ok(fx, fx_commit(fx, "ns", "alone", "[]", ADD_SNAPSHOT, NULL));
-    ok(fx, fx_commit(fx, "ns", "alone", "[]", REMOVE_SNAPSHOT, NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "alone", NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "alone", "[]", ADD_SNAPSHOT, NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "alone", "[]", REMOVE_SNAPSHOT, NULL));
 }
 
 /* A ref that is made while snapshots are removed: one of the two runs again and sees the other. */
@@ -136,17 +130,17 @@ static void test_shared__a_fork_and_an_expiry_do_not_pass_each_other(void **stat
 {
     fixture *fx = *state;
     uint64_t now;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, fx_commit(fx, "ns", "t", "[]", ADD_SNAPSHOT, NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]", ADD_SNAPSHOT, NULL));
     pang_txn *fork = fx_begin(fx);
     pang_view view = fx_view(fx, fork);
-    ok(fx, pang_view_sequence(&view, &now, &fx->err));
-    ok(fx, pang_fork_mark_raise(fork, &view.keys, view.levels[0].branch, now, &fx->err));
-    ok(fx, fx_commit(fx, "ns", "t", "[]", REMOVE_SNAPSHOT, NULL));
+    fx_ok(fx, pang_view_sequence(&view, &now, &fx->err));
+    fx_ok(fx, pang_fork_mark_raise(fork, &view.keys, view.levels[0].branch, now, &fx->err));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]", REMOVE_SNAPSHOT, NULL));
     assert_int_equal(pang_txn_commit(fork, &fx->err), PANG_ABORTED);
     pang_txn *expiry = fx_begin(fx);
     view = fx_view(fx, expiry);
-    ok(fx, pang_fork_mark_renew(&view, &fx->err));
+    fx_ok(fx, pang_fork_mark_renew(&view, &fx->err));
     fork_main(fx);
     assert_int_equal(pang_txn_commit(expiry, &fx->err), PANG_ABORTED);
 }
@@ -182,9 +176,9 @@ static void test_shared__a_purge_of_a_shared_table_is_a_tombstone(void **state)
 {
     fixture *fx = *state;
     create_out made;
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
     fork_main(fx);
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     work_later(fx);
     assert_true(is_there(made.metadata_location));
     assert_int_equal(create_at(fx, fx_text(fx, "%s/ns/t", fx->warehouse)), PANG_INVALID_ARGUMENT);
@@ -195,8 +189,8 @@ static void test_shared__a_fork_after_the_drop_keeps_the_files_and_the_place(voi
 {
     fixture *fx = *state;
     create_out made;
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     fork_main(fx);
     assert_int_equal(create_at(fx, fx_text(fx, "%s/ns/t", fx->warehouse)), PANG_INVALID_ARGUMENT);
     work_later(fx);
@@ -210,17 +204,17 @@ static void test_shared__a_purge_of_another_table_takes_its_files_and_frees_its_
     fixture *fx = *state;
     create_out made;
     fork_main(fx);
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     work_later(fx);
     assert_false(is_there(made.metadata_location));
-    ok(fx, create_at(fx, fx_text(fx, "%s/ns/t", fx->warehouse)));
+    fx_ok(fx, create_at(fx, fx_text(fx, "%s/ns/t", fx->warehouse)));
 }
 
 static void expect_splice(fixture *fx, pang_overlay overlay, const char *document, const char *want)
 {
     pang_str made;
-    ok(fx, pang_overlay_splice(overlay, pang_str_from(document), fx->arena, &made, &fx->err));
+    fx_ok(fx, pang_overlay_splice(overlay, pang_str_from(document), fx->arena, &made, &fx->err));
     if (!pang_str_equal(made, pang_str_from(want)))
         fail_msg("%.*s instead of %s", (int)made.len, made.ptr, want);
 }

@@ -25,12 +25,6 @@ enum { RACERS = 4, RACES = 20, CATALOG_RACES = 100 };
 
 /* ---- calls ---- */
 
-static void ok(fixture *fx, pang_code code)
-{
-    if (code != PANG_OK)
-        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
-}
-
 static create_in create_of(const char *name, const char *from)
 {
     create_in in = PANGOLIN__V1__CREATE_BRANCH_REQUEST__INIT;
@@ -140,7 +134,7 @@ static Pangolin__V1__ListBranchesResponse list(fixture *fx, int32_t size, int32_
     in.offset = offset;
     in._page_token_case = PANGOLIN__V1__LIST_BRANCHES_REQUEST___PAGE_TOKEN_PAGE_TOKEN;
     in.page_token = (char *)(uintptr_t)token;
-    ok(fx, fx_call(fx, "ListBranches", &in, &out));
+    fx_ok(fx, fx_call(fx, "ListBranches", &in, &out));
     return out;
 }
 
@@ -199,7 +193,7 @@ static int64_t counter(fixture *fx, pang_str key)
 {
     pang_record record;
     pang_ref ref = {.key = key};
-    ok(fx, pang_txn_get(fx_begin(fx), &ref, 1, PANG_READ_UNCHECKED, &record, &fx->err));
+    fx_ok(fx, pang_txn_get(fx_begin(fx), &ref, 1, PANG_READ_UNCHECKED, &record, &fx->err));
     return record.value;
 }
 
@@ -214,11 +208,11 @@ static uint64_t fork_mark(fixture *fx, pang_id id)
     pang_keys keys = {.arena = fx->arena, .scope = FX_SCOPE};
     pang_record record;
     pang_rec_fork_mark *mark;
-    ok(fx, pang_txn_get_one(fx_begin(fx), pang_key_fork_mark(&keys, id), &record, &fx->err));
+    fx_ok(fx, pang_txn_get_one(fx_begin(fx), pang_key_fork_mark(&keys, id), &record, &fx->err));
     if (record.version == 0)
         return 0;
-    ok(fx, pang_record_unpack(&pangolin__store__v1__fork_mark__descriptor, &record, fx->arena,
-                              &mark, &fx->err));
+    fx_ok(fx, pang_record_unpack(&pangolin__store__v1__fork_mark__descriptor, &record, fx->arena,
+                                 &mark, &fx->err));
     return mark->sequence;
 }
 
@@ -236,7 +230,7 @@ test_svc_branch__a_branch_shows_what_it_was_made_from_and_what_was_done_on_it(vo
     fixture *fx = *state;
     branch *made, *got;
     uint64_t at = rfx_put(fx, "demo", "t", "one");
-    ok(fx, create(fx, "dev", "", &made));
+    fx_ok(fx, create(fx, "dev", "", &made));
     assert_string_equal(made->name, "dev");
     assert_string_equal(made->branch_type, "experimental");
     assert_string_equal(made->from_branch, "main");
@@ -249,7 +243,7 @@ test_svc_branch__a_branch_shows_what_it_was_made_from_and_what_was_done_on_it(vo
     assert_null(rfx_location(fx, "demo", "u"));
     pang_view main_view = rfx_view(fx, "demo");
     assert_int_equal(fork_mark(fx, main_view.levels[0].branch), at);
-    ok(fx, get(fx, "dev", &got));
+    fx_ok(fx, get(fx, "dev", &got));
     assert_string_equal(got->id, made->id);
     assert_string_not_equal(got->head_commit_id, made->head_commit_id);
 }
@@ -259,12 +253,12 @@ static void test_svc_branch__the_head_of_a_new_branch_is_that_of_its_source(void
     fixture *fx = *state;
     branch *made, *main_branch;
     rfx_put(fx, "demo", "t", "one");
-    ok(fx, get(fx, "main", &main_branch));
-    ok(fx, create(fx, "dev", "main", &made));
+    fx_ok(fx, get(fx, "main", &main_branch));
+    fx_ok(fx, create(fx, "dev", "main", &made));
     assert_string_equal(made->head_commit_id, main_branch->head_commit_id);
     assert_string_equal(main_branch->branch_type, "ingest");
     assert_string_equal(main_branch->from_branch, "");
-    ok(fx, get(fx, "dev", &made));
+    fx_ok(fx, get(fx, "dev", &made));
     assert_string_equal(made->head_commit_id, main_branch->head_commit_id);
 }
 
@@ -272,7 +266,7 @@ static void test_svc_branch__an_empty_catalog_has_no_head_and_can_be_branched(vo
 {
     fixture *fx = *state;
     branch *made;
-    ok(fx, create(fx, "dev", "", &made));
+    fx_ok(fx, create(fx, "dev", "", &made));
     assert_string_equal(made->head_commit_id, "");
     assert_int_equal(create_tag(fx, "v1", "main", NULL), PANG_INVALID_ARGUMENT);
     rfx_put(fx, "demo@dev", "t", "own");
@@ -286,15 +280,15 @@ static void test_svc_branch__it_can_be_made_from_a_tag_a_commit_and_a_time(void 
     tag *v1;
     char text[32];
     rfx_put(fx, "demo", "t", "one");
-    ok(fx, create_tag(fx, "v1", "main", &v1));
+    fx_ok(fx, create_tag(fx, "v1", "main", &v1));
     (void)snprintf(text, sizeof text, "%lld", (long long)pang_env_wall_ms(&fx->env));
     atomic_fetch_add(&fx->ahead_ms, HOUR_MS);
     rfx_put(fx, "demo", "t", "two");
-    ok(fx, create(fx, "from-tag", "v1", &one));
+    fx_ok(fx, create(fx, "from-tag", "v1", &one));
     assert_string_equal(one->head_commit_id, v1->commit_id);
-    ok(fx, create(fx, "from-commit", v1->commit_id, NULL));
-    ok(fx, create(fx, "from-time", text, NULL));
-    ok(fx, create(fx, "from-branch", "from-tag", &one));
+    fx_ok(fx, create(fx, "from-commit", v1->commit_id, NULL));
+    fx_ok(fx, create(fx, "from-time", text, NULL));
+    fx_ok(fx, create(fx, "from-branch", "from-tag", &one));
     assert_string_equal(one->from_branch, "from-tag");
     same(rfx_location(fx, "demo@from-tag", "t"), "one");
     same(rfx_location(fx, "demo@from-commit", "t"), "one");
@@ -308,15 +302,15 @@ static void test_svc_branch__a_name_is_one_refs(void **state)
 {
     fixture *fx = *state;
     rfx_put(fx, "demo", "t", "one");
-    ok(fx, create(fx, "dev", "", NULL));
-    ok(fx, create_tag(fx, "v1", "main", NULL));
+    fx_ok(fx, create(fx, "dev", "", NULL));
+    fx_ok(fx, create_tag(fx, "v1", "main", NULL));
     assert_int_equal(create(fx, "dev", "", NULL), PANG_ALREADY_EXISTS);
     assert_int_equal(create(fx, "v1", "", NULL), PANG_ALREADY_EXISTS);
     assert_int_equal(create(fx, "main", "", NULL), PANG_ALREADY_EXISTS);
     assert_int_equal(create_tag(fx, "dev", "main", NULL), PANG_ALREADY_EXISTS);
     assert_int_equal(create_tag(fx, "v1", "main", NULL), PANG_ALREADY_EXISTS);
-    ok(fx, create(fx, "Dev", "", NULL));
-    ok(fx, create(fx, "späße", "", NULL));
+    fx_ok(fx, create(fx, "Dev", "", NULL));
+    fx_ok(fx, create(fx, "späße", "", NULL));
     assert_int_equal(rename_branch(fx, "Dev", "v1"), PANG_ALREADY_EXISTS);
 }
 
@@ -337,7 +331,7 @@ static void test_svc_branch__names_that_address_something_else_are_refused(void 
                                       "a\n",
                                       "01890a5d-ac96-774b-bcce-b302099a8057"};
     rfx_put(fx, "demo", "t", "one");
-    ok(fx, create(fx, "dev", "", NULL));
+    fx_ok(fx, create(fx, "dev", "", NULL));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(create(fx, bad[i], "", NULL), PANG_INVALID_ARGUMENT);
         assert_int_equal(create_tag(fx, bad[i], "main", NULL), PANG_INVALID_ARGUMENT);
@@ -354,8 +348,8 @@ static void test_svc_branch__what_is_asked_for_is_kept(void **state)
     in.protected_ = in.own_paths = true;
     in.description = fx_text(fx, "for trying\nthings");
     in.expires_at = fx_text(fx, "2999-12-31T23:59:59Z");
-    ok(fx, create_as(fx, &in, &made));
-    ok(fx, get(fx, "dev", &made));
+    fx_ok(fx, create_as(fx, &in, &made));
+    fx_ok(fx, get(fx, "dev", &made));
     assert_string_equal(made->branch_type, "ingest");
     assert_true(made->protected_ && made->own_paths);
     assert_string_equal(made->description, "for trying\nthings");
@@ -372,7 +366,7 @@ static void test_svc_branch__any_other_spelling_of_a_type_is_experimental(void *
         create_in in = create_of(fx_text(fx, "b%zu", i), "");
         branch *made;
         in.branch_type = fx_text(fx, "%s", types[i]);
-        ok(fx, create_as(fx, &in, &made));
+        fx_ok(fx, create_as(fx, &in, &made));
         assert_string_equal(made->branch_type, "experimental");
     }
 }
@@ -412,13 +406,13 @@ static void test_svc_branch__a_chain_of_branches_has_an_end(void **state)
     rfx_put(fx, "demo", "t", "one");
     for (int i = 1; i < PANG_LEVELS_MAX; i++) {
         (void)snprintf(next, sizeof next, "b%d", i);
-        ok(fx, create(fx, fx_text(fx, "%s", next), fx_text(fx, "%s", name), NULL));
+        fx_ok(fx, create(fx, fx_text(fx, "%s", next), fx_text(fx, "%s", name), NULL));
         memcpy(name, next, sizeof name);
     }
     same(rfx_location(fx, fx_text(fx, "demo@%s", name), "t"), "one");
     assert_int_equal(create(fx, "deeper", name, NULL), PANG_INVALID_ARGUMENT);
     assert_non_null(strstr(fx->err.message, "rebase"));
-    ok(fx, create_tag(fx, "v1", name, NULL));
+    fx_ok(fx, create_tag(fx, "v1", name, NULL));
 }
 
 /* ---- partial branches ---- */
@@ -439,23 +433,23 @@ static bool is_shown_namespace(fixture *fx, const char *prefix, const char *dott
         names[i] = pang_str_from(texts[i]);
     pang_view view = rfx_view(fx, prefix);
     pang_content content = {.name = pang_name_of_namespace(&view.keys, (pang_levels){names, n})};
-    ok(fx, pang_content_get(&view, &content, 1, &fx->err));
+    fx_ok(fx, pang_content_get(&view, &content, 1, &fx->err));
     return pang_content_exists(&content);
 }
 
 static void make_content(fixture *fx)
 {
-    ok(fx, fx_create_namespace(fx, "ns"));
-    ok(fx, fx_create_namespace(fx, "other"));
-    ok(fx, fx_create_namespace(fx, "a"));
-    ok(fx, fx_create_namespace(fx, "a.b"));
-    ok(fx, fx_create_namespace(fx, "a.b.c"));
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, fx_create_table(fx, "ns", "u", NULL));
-    ok(fx, fx_create_table(fx, "other", "t", NULL));
-    ok(fx, fx_create_table(fx, "a.b", "x", NULL));
-    ok(fx, fx_create_table(fx, "a.b", "y", NULL));
-    ok(fx, fx_create_table(fx, "a.b.c", "z", NULL));
+    fx_ok(fx, fx_create_namespace(fx, "ns"));
+    fx_ok(fx, fx_create_namespace(fx, "other"));
+    fx_ok(fx, fx_create_namespace(fx, "a"));
+    fx_ok(fx, fx_create_namespace(fx, "a.b"));
+    fx_ok(fx, fx_create_namespace(fx, "a.b.c"));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "u", NULL));
+    fx_ok(fx, fx_create_table(fx, "other", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "a.b", "x", NULL));
+    fx_ok(fx, fx_create_table(fx, "a.b", "y", NULL));
+    fx_ok(fx, fx_create_table(fx, "a.b.c", "z", NULL));
 }
 
 static size_t n_listed;
@@ -474,10 +468,10 @@ static size_t count_in(fixture *fx, const char *prefix, pang_space space, const 
     pang_content_query query = {.space = space, .path = pang_str_from(path), .limit = 1000};
     pang_str after;
     uint64_t sequence;
-    ok(fx, pang_view_sequence(&view, &sequence, &fx->err));
+    fx_ok(fx, pang_view_sequence(&view, &sequence, &fx->err));
     pang_view_set_at(&view, sequence);
     n_listed = 0;
-    ok(fx, pang_content_list(&view, &query, count_row, NULL, &after, &fx->err));
+    fx_ok(fx, pang_content_list(&view, &query, count_row, NULL, &after, &fx->err));
     return n_listed;
 }
 
@@ -487,7 +481,7 @@ static void test_svc_branch__a_partial_branch_holds_what_was_selected_and_nothin
     branch *made;
     char *assets[] = {fx_text(fx, "ns.t"), fx_text(fx, "a.b.*"), fx_text(fx, "a.b.x")};
     make_content(fx);
-    ok(fx, create_partial(fx, "part", assets, 3, &made));
+    fx_ok(fx, create_partial(fx, "part", assets, 3, &made));
     assert_int_equal(made->n_assets, 3);
     assert_string_equal(made->assets[1], "a.b.*");
     assert_string_equal(made->from_branch, "main");
@@ -504,12 +498,12 @@ static void test_svc_branch__a_partial_branch_holds_what_was_selected_and_nothin
     assert_int_equal(count_in(fx, "demo@part", PANG_SPACE_ASSET, "a.b"), 2);
     /* A commit of its own, which says so. */
     branch *got;
-    ok(fx, get(fx, "part", &got));
+    fx_ok(fx, get(fx, "part", &got));
     assert_string_equal(got->head_commit_id, made->head_commit_id);
     pang_view view = rfx_view(fx, "demo@part");
     assert_int_equal(view.n_levels, 1);
     pang_commit_row head;
-    ok(fx, pang_commit_head(&view, &head, &fx->err));
+    fx_ok(fx, pang_commit_head(&view, &head, &fx->err));
     assert_int_equal(head.body->n_changes, 6);
 }
 
@@ -518,7 +512,7 @@ static void test_svc_branch__a_copy_is_the_same_asset_and_its_files_are_shared(v
     fixture *fx = *state;
     char *assets[] = {fx_text(fx, "ns.t")};
     make_content(fx);
-    ok(fx, create_partial(fx, "part", assets, 1, NULL));
+    fx_ok(fx, create_partial(fx, "part", assets, 1, NULL));
     pang_view of_main = rfx_view(fx, "demo"), of_part = rfx_view(fx, "demo@part");
     pang_content a = rfx_read(fx, &of_main, "ns", "t"), b = rfx_read(fx, &of_part, "ns", "t");
     assert_true(pang_id_equal(pang_id_of(a.body->asset), pang_id_of(b.body->asset)));
@@ -528,7 +522,7 @@ static void test_svc_branch__a_copy_is_the_same_asset_and_its_files_are_shared(v
     rfx_put(fx, "demo@part", "t", "changed");
     assert_string_not_equal(rfx_location(fx, "demo", "t"), "changed");
     /* A branch of it reads through it, and is known to come from main all the same. */
-    ok(fx, create(fx, "inner", "part", NULL));
+    fx_ok(fx, create(fx, "inner", "part", NULL));
     same(rfx_location(fx, "demo@inner", "t"), "changed");
     assert_false(is_shown(fx, "demo@inner", "ns", "u"));
     pang_view inner = rfx_view(fx, "demo@inner");
@@ -562,8 +556,8 @@ static void test_svc_branch__lists_hold_one_kind_by_name(void **state)
     fixture *fx = *state;
     rfx_put(fx, "demo", "t", "one");
     for (int i = 0; i < 5; i++) {
-        ok(fx, create(fx, fx_text(fx, "b%d", i), "", NULL));
-        ok(fx, create_tag(fx, fx_text(fx, "a%d", i), "main", NULL));
+        fx_ok(fx, create(fx, fx_text(fx, "b%d", i), "", NULL));
+        fx_ok(fx, create_tag(fx, fx_text(fx, "a%d", i), "main", NULL));
     }
     Pangolin__V1__ListBranchesResponse all = list(fx, 0, 0, "");
     assert_int_equal(all.n_branches, 6);
@@ -575,7 +569,7 @@ static void test_svc_branch__lists_hold_one_kind_by_name(void **state)
     in.catalog = fx_text(fx, FX_PREFIX);
     in.page_size = 2;
     in.offset = 1;
-    ok(fx, fx_call(fx, "ListTags", &in, &out));
+    fx_ok(fx, fx_call(fx, "ListTags", &in, &out));
     assert_int_equal(out.n_tags, 2);
     assert_string_equal(out.tags[0]->name, "a1");
     assert_string_not_equal(out.next_page_token, "");
@@ -588,8 +582,8 @@ static void test_svc_branch__pages_join(void **state)
     size_t n = 0;
     rfx_put(fx, "demo", "t", "one");
     for (int i = 0; i < 7; i++) {
-        ok(fx, create(fx, fx_text(fx, "b%d", i), "", NULL));
-        ok(fx, create_tag(fx, fx_text(fx, "b%d-tag", i), "main", NULL));
+        fx_ok(fx, create(fx, fx_text(fx, "b%d", i), "", NULL));
+        fx_ok(fx, create_tag(fx, fx_text(fx, "b%d-tag", i), "main", NULL));
     }
     do {
         Pangolin__V1__ListBranchesResponse out = list(fx, 3, 0, token);
@@ -609,9 +603,9 @@ static void test_svc_branch__without_a_catalog_a_name_must_be_one_catalogs(void 
     Pangolin__V1__CreateCatalogRequest in = PANGOLIN__V1__CREATE_CATALOG_REQUEST__INIT;
     Pangolin__V1__CreateCatalogResponse out;
     in.name = fx_text(fx, "second");
-    ok(fx, fx_call(fx, "CreateCatalog", &in, &out));
-    ok(fx, create(fx, "dev", "", NULL));
-    ok(fx, get_in(fx, "", "dev", &got));
+    fx_ok(fx, fx_call(fx, "CreateCatalog", &in, &out));
+    fx_ok(fx, create(fx, "dev", "", NULL));
+    fx_ok(fx, get_in(fx, "", "dev", &got));
     assert_string_equal(got->catalog, FX_PREFIX);
     assert_int_equal(get_in(fx, "", "main", &got), PANG_INVALID_ARGUMENT);
     assert_int_equal(get_in(fx, "", "nothing", &got), PANG_NOT_FOUND);
@@ -623,19 +617,19 @@ static void test_svc_branch__a_renamed_branch_is_the_same_under_another_name(voi
 {
     fixture *fx = *state;
     branch *made, *got;
-    ok(fx, create(fx, "dev", "", &made));
+    fx_ok(fx, create(fx, "dev", "", &made));
     rfx_put(fx, "demo@dev", "t", "own");
-    ok(fx, rename_branch(fx, "dev", "work"));
+    fx_ok(fx, rename_branch(fx, "dev", "work"));
     assert_int_equal(get(fx, "dev", &got), PANG_NOT_FOUND);
-    ok(fx, get(fx, "work", &got));
+    fx_ok(fx, get(fx, "work", &got));
     assert_string_equal(got->id, made->id);
     same(rfx_location(fx, "demo@work", "t"), "own");
-    ok(fx, create(fx, "inner", "work", &got));
+    fx_ok(fx, create(fx, "inner", "work", &got));
     assert_string_equal(got->from_branch, "work");
-    ok(fx, create(fx, "dev", "", NULL));
+    fx_ok(fx, create(fx, "dev", "", NULL));
     assert_int_equal(rename_branch(fx, "main", "trunk"), PANG_INVALID_ARGUMENT);
     assert_int_equal(rename_branch(fx, "nothing", "x"), PANG_NOT_FOUND);
-    ok(fx, rename_branch(fx, "work", "work"));
+    fx_ok(fx, rename_branch(fx, "work", "work"));
 }
 
 static void test_svc_branch__an_experimental_branch_can_be_promoted(void **state)
@@ -643,11 +637,11 @@ static void test_svc_branch__an_experimental_branch_can_be_promoted(void **state
     fixture *fx = *state;
     branch *got;
     update_in in = update_of("dev");
-    ok(fx, create(fx, "dev", "", NULL));
+    fx_ok(fx, create(fx, "dev", "", NULL));
     in.branch_type = fx_text(fx, "Ingest");
     assert_int_equal(update(fx, &in, NULL), PANG_INVALID_ARGUMENT);
     in.branch_type = fx_text(fx, "ingest");
-    ok(fx, update(fx, &in, &got));
+    fx_ok(fx, update(fx, &in, &got));
     assert_string_equal(got->branch_type, "ingest");
     in.branch_type = fx_text(fx, "experimental");
     assert_int_equal(update(fx, &in, NULL), PANG_INVALID_ARGUMENT);
@@ -656,16 +650,16 @@ static void test_svc_branch__an_experimental_branch_can_be_promoted(void **state
 static void test_svc_branch__nobody_writes_to_or_deletes_a_protected_branch(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_create_namespace(fx, "ns"));
-    ok(fx, protect(fx, "main", true));
+    fx_ok(fx, fx_create_namespace(fx, "ns"));
+    fx_ok(fx, protect(fx, "main", true));
     assert_int_equal(fx_create_table(fx, "ns", "t", NULL), PANG_PERMISSION_DENIED);
-    ok(fx, protect(fx, "main", false));
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, create(fx, "dev", "", NULL));
-    ok(fx, protect(fx, "dev", true));
+    fx_ok(fx, protect(fx, "main", false));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, create(fx, "dev", "", NULL));
+    fx_ok(fx, protect(fx, "dev", true));
     assert_int_equal(delete_branch(fx, "dev"), PANG_FAILED_PRECONDITION);
-    ok(fx, protect(fx, "dev", false));
-    ok(fx, delete_branch(fx, "dev"));
+    fx_ok(fx, protect(fx, "dev", false));
+    fx_ok(fx, delete_branch(fx, "dev"));
 }
 
 /* ---- ending ---- */
@@ -676,23 +670,23 @@ static void test_svc_branch__a_deleted_branch_stays_for_what_was_made_from_it(vo
     branch *got;
     int64_t branches = tenant_count(fx, PANG_COUNT_BRANCHES);
     rfx_put(fx, "demo", "t", "one");
-    ok(fx, create(fx, "dev", "", NULL));
+    fx_ok(fx, create(fx, "dev", "", NULL));
     rfx_put(fx, "demo@dev", "t", "two");
-    ok(fx, create(fx, "inner", "dev", NULL));
-    ok(fx, create_tag(fx, "v1", "dev", NULL));
+    fx_ok(fx, create(fx, "inner", "dev", NULL));
+    fx_ok(fx, create_tag(fx, "v1", "dev", NULL));
     pang_id id = rfx_view(fx, "demo@dev").levels[0].branch;
-    ok(fx, delete_branch(fx, "dev"));
+    fx_ok(fx, delete_branch(fx, "dev"));
     assert_int_equal(get(fx, "dev", &got), PANG_NOT_FOUND);
     assert_int_equal(delete_branch(fx, "dev"), PANG_NOT_FOUND);
     same(rfx_location(fx, "demo@inner", "t"), "two");
     same(rfx_location(fx, "demo@v1", "t"), "two");
     pang_view view = rfx_view(fx, "demo");
     pang_rec_branch *hidden;
-    ok(fx, pang_branch_find(&view, id, &hidden, &fx->err));
+    fx_ok(fx, pang_branch_find(&view, id, &hidden, &fx->err));
     assert_true(hidden->hidden);
     assert_string_equal(hidden->name, "dev");
     /* A branch of the same name is another one. */
-    ok(fx, create(fx, "dev", "", NULL));
+    fx_ok(fx, create(fx, "dev", "", NULL));
     same(rfx_location(fx, "demo@dev", "t"), "one");
     assert_int_equal(tenant_count(fx, PANG_COUNT_BRANCHES), branches + 2);
     assert_int_equal(delete_branch(fx, "main"), PANG_INVALID_ARGUMENT);
@@ -706,12 +700,12 @@ static void test_svc_branch__what_is_on_it_is_not_counted_again(void **state)
     make_content(fx);
     int64_t tables = tenant_count(fx, PANG_COUNT_TABLES);
     int64_t namespaces = tenant_count(fx, PANG_COUNT_NAMESPACES);
-    ok(fx, create_partial(fx, "part", assets, 1, NULL));
-    ok(fx, create(fx, "dev", "", NULL));
+    fx_ok(fx, create_partial(fx, "part", assets, 1, NULL));
+    fx_ok(fx, create(fx, "dev", "", NULL));
     rfx_put(fx, "demo@dev", "new", "own");
     rfx_drop(fx, "demo@dev", "t");
-    ok(fx, delete_branch(fx, "part"));
-    ok(fx, delete_branch(fx, "dev"));
+    fx_ok(fx, delete_branch(fx, "part"));
+    fx_ok(fx, delete_branch(fx, "dev"));
     assert_int_equal(tenant_count(fx, PANG_COUNT_TABLES), tables);
     assert_int_equal(tenant_count(fx, PANG_COUNT_NAMESPACES), namespaces);
 }
@@ -725,10 +719,10 @@ static void test_svc_branch__a_branch_ends_at_its_deadline(void **state)
     create_in in = create_of("dev", "");
     in._ttl_case = PANGOLIN__V1__CREATE_BRANCH_REQUEST___TTL_TTL;
     in.ttl = 3600;
-    ok(fx, create_as(fx, &in, NULL));
+    fx_ok(fx, create_as(fx, &in, NULL));
     pang_id id = rfx_view(fx, "demo@dev").levels[0].branch;
     (void)pang_state_work(fx->state, &err);
-    ok(fx, get(fx, "dev", &got));
+    fx_ok(fx, get(fx, "dev", &got));
     atomic_fetch_add(&fx->ahead_ms, HOUR_MS + 1);
     /* Absent before anybody has done the work. */
     assert_int_equal(get(fx, "dev", &got), PANG_NOT_FOUND);
@@ -738,7 +732,7 @@ static void test_svc_branch__a_branch_ends_at_its_deadline(void **state)
     assert_int_equal(tenant_count(fx, PANG_COUNT_BRANCHES), branches);
     pang_view view = rfx_view(fx, "demo");
     pang_rec_branch *hidden;
-    ok(fx, pang_branch_find(&view, id, &hidden, &fx->err));
+    fx_ok(fx, pang_branch_find(&view, id, &hidden, &fx->err));
     assert_true(hidden->hidden);
 }
 
@@ -747,19 +741,19 @@ static void test_svc_branch__a_deadline_that_was_put_off_does_not_end_it(void **
     fixture *fx = *state;
     branch *got;
     pang_err err;
-    ok(fx, create(fx, "dev", "", NULL));
-    ok(fx, live_for(fx, "dev", 3600));
-    ok(fx, live_for(fx, "dev", 3 * 3600));
-    ok(fx, rename_branch(fx, "dev", "work"));
+    fx_ok(fx, create(fx, "dev", "", NULL));
+    fx_ok(fx, live_for(fx, "dev", 3600));
+    fx_ok(fx, live_for(fx, "dev", 3 * 3600));
+    fx_ok(fx, rename_branch(fx, "dev", "work"));
     atomic_fetch_add(&fx->ahead_ms, 2 * HOUR_MS);
     (void)pang_state_work(fx->state, &err);
-    ok(fx, get(fx, "work", &got));
-    ok(fx, live_for(fx, "work", 0));
-    ok(fx, get(fx, "work", &got));
+    fx_ok(fx, get(fx, "work", &got));
+    fx_ok(fx, live_for(fx, "work", 0));
+    fx_ok(fx, get(fx, "work", &got));
     assert_string_equal(got->expires_at, "");
     atomic_fetch_add(&fx->ahead_ms, 2 * HOUR_MS);
     (void)pang_state_work(fx->state, &err);
-    ok(fx, get(fx, "work", &got));
+    fx_ok(fx, get(fx, "work", &got));
     assert_int_equal(live_for(fx, "main", 60), PANG_INVALID_ARGUMENT);
 }
 
@@ -769,13 +763,13 @@ static void test_svc_branch__the_name_of_an_expired_branch_is_free_at_once(void 
     branch *old, *got;
     pang_err err;
     int64_t branches = tenant_count(fx, PANG_COUNT_BRANCHES);
-    ok(fx, create(fx, "dev", "", &old));
-    ok(fx, live_for(fx, "dev", 60));
+    fx_ok(fx, create(fx, "dev", "", &old));
+    fx_ok(fx, live_for(fx, "dev", 60));
     atomic_fetch_add(&fx->ahead_ms, HOUR_MS);
-    ok(fx, create(fx, "dev", "", &got));
+    fx_ok(fx, create(fx, "dev", "", &got));
     assert_string_not_equal(got->id, old->id);
     (void)pang_state_work(fx->state, &err);
-    ok(fx, get(fx, "dev", &got));
+    fx_ok(fx, get(fx, "dev", &got));
     assert_int_equal(tenant_count(fx, PANG_COUNT_BRANCHES), branches + 1);
 }
 
@@ -787,12 +781,12 @@ static void test_svc_branch__a_tag_is_on_a_commit(void **state)
     branch *main_branch;
     tag *made, *got;
     rfx_put(fx, "demo", "t", "one");
-    ok(fx, get(fx, "main", &main_branch));
-    ok(fx, create_tag_on(fx, "v1", main_branch->head_commit_id, "", &made));
+    fx_ok(fx, get(fx, "main", &main_branch));
+    fx_ok(fx, create_tag_on(fx, "v1", main_branch->head_commit_id, "", &made));
     assert_string_equal(made->commit_id, main_branch->head_commit_id);
     rfx_put(fx, "demo", "t", "two");
     same(rfx_location(fx, "demo@v1", "t"), "one");
-    ok(fx, get_tag(fx, "v1", &got));
+    fx_ok(fx, get_tag(fx, "v1", &got));
     assert_string_equal(got->commit_id, made->commit_id);
     assert_int_equal(get_tag(fx, "main", &got), PANG_NOT_FOUND);
     assert_int_equal(create_tag_on(fx, "x", "01890a5d-ac96-774b-bcce-b302099a8057", "", NULL),
@@ -807,9 +801,9 @@ static void test_svc_branch__a_tag_on_an_unchanged_branch_is_on_its_sources_comm
     fixture *fx = *state;
     tag *on_dev, *on_main;
     rfx_put(fx, "demo", "t", "one");
-    ok(fx, create(fx, "dev", "", NULL));
-    ok(fx, create_tag(fx, "a", "dev", &on_dev));
-    ok(fx, create_tag(fx, "b", "main", &on_main));
+    fx_ok(fx, create(fx, "dev", "", NULL));
+    fx_ok(fx, create_tag(fx, "a", "dev", &on_dev));
+    fx_ok(fx, create_tag(fx, "b", "main", &on_main));
     assert_string_equal(on_dev->commit_id, on_main->commit_id);
     same(rfx_location(fx, "demo@a", "t"), "one");
 }
@@ -819,15 +813,15 @@ static void test_svc_branch__tags_are_deleted_once_and_again_unless_protected(vo
     fixture *fx = *state;
     tag *got;
     rfx_put(fx, "demo", "t", "one");
-    ok(fx, create_tag(fx, "v1", "main", NULL));
-    ok(fx, protect_tag(fx, "v1", true));
+    fx_ok(fx, create_tag(fx, "v1", "main", NULL));
+    fx_ok(fx, protect_tag(fx, "v1", true));
     assert_int_equal(delete_tag(fx, "v1"), PANG_FAILED_PRECONDITION);
-    ok(fx, protect_tag(fx, "v1", false));
-    ok(fx, delete_tag(fx, "v1"));
-    ok(fx, delete_tag(fx, "v1"));
+    fx_ok(fx, protect_tag(fx, "v1", false));
+    fx_ok(fx, delete_tag(fx, "v1"));
+    fx_ok(fx, delete_tag(fx, "v1"));
     assert_int_equal(get_tag(fx, "v1", &got), PANG_NOT_FOUND);
     assert_int_equal(protect_tag(fx, "v1", true), PANG_NOT_FOUND);
-    ok(fx, delete_tag(fx, "main"));
+    fx_ok(fx, delete_tag(fx, "main"));
     same(rfx_location(fx, "demo", "t"), "one");
 }
 
@@ -907,7 +901,7 @@ static void test_svc_branch__no_branch_is_left_of_a_catalog_that_goes_meanwhile(
         Pangolin__V1__CreateCatalogRequest in = PANGOLIN__V1__CREATE_CATALOG_REQUEST__INIT;
         Pangolin__V1__CreateCatalogResponse out;
         in.name = fx_text(fx, "c%d", i);
-        ok(fx, fx_call(fx, "CreateCatalog", &in, &out));
+        fx_ok(fx, fx_call(fx, "CreateCatalog", &in, &out));
         for (int k = 0; k < RACERS; k++) {
             racers[k] = (racer){fx, fx_text(fx, "b%d", k), in.name, PANG_OK};
             assert_int_equal(
@@ -928,7 +922,7 @@ static pang_view begin_branch(fixture *fx, const char *name)
     pang_view view = rfx_view(fx, "demo");
     pang_branch_options options = {.name = pang_str_from(name)};
     pang_branch_made made;
-    ok(fx, pang_branch_make(&view, &fx->env, &fx->who, &options, &made, &fx->err));
+    fx_ok(fx, pang_branch_make(&view, &fx->env, &fx->who, &options, &made, &fx->err));
     return view;
 }
 
@@ -939,14 +933,14 @@ static void test_svc_branch__a_branch_does_not_outlive_its_catalog(void **state)
     Pangolin__V1__DeleteCatalogResponse out;
     pang_err err;
     in.name = fx_text(fx, FX_PREFIX);
-    ok(fx, create(fx, "dev", "", NULL));
-    ok(fx, live_for(fx, "dev", 60));
+    fx_ok(fx, create(fx, "dev", "", NULL));
+    fx_ok(fx, live_for(fx, "dev", 60));
     rfx_put(fx, "demo@dev", "t", "own");
     assert_int_equal(fx_call(fx, "DeleteCatalog", &in, &out), PANG_FAILED_PRECONDITION);
     in._cascade_case = PANGOLIN__V1__DELETE_CATALOG_REQUEST___CASCADE_CASCADE;
     in.cascade = true;
     pang_view making = begin_branch(fx, "late");
-    ok(fx, fx_call(fx, "DeleteCatalog", &in, &out));
+    fx_ok(fx, fx_call(fx, "DeleteCatalog", &in, &out));
     assert_int_equal(pang_txn_commit(making.txn, &fx->err), PANG_ABORTED);
     assert_int_equal(tenant_count(fx, PANG_COUNT_BRANCHES), 0);
     atomic_fetch_add(&fx->ahead_ms, HOUR_MS);

@@ -23,12 +23,6 @@ typedef Pangolin__V1__UndropRequest undrop_in;
 typedef Pangolin__V1__UndropResponse undrop_out;
 typedef Pangolin__V1__ListDroppedResponse dropped_out;
 
-static void ok(fixture *fx, pang_code code)
-{
-    if (code != PANG_OK)
-        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
-}
-
 static bool is_there(const char *location)
 {
     return access(fx_path(location), F_OK) == 0;
@@ -49,11 +43,11 @@ static int setup(void **state)
 {
     fx_setup(state);
     fixture *fx = *state;
-    ok(fx, fx_create_namespace(fx, "ns"));
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_namespace(fx, "ns"));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     for (int64_t id = 1; id <= 3; id++) {
         const char *file = fx_text(fx, "f%d", (int)id);
-        ok(fx, fx_append(fx, MAIN, "t", table_of(fx), id, &file, 1));
+        fx_ok(fx, fx_append(fx, MAIN, "t", table_of(fx), id, &file, 1));
         fx->ahead_ms += DAY_MS;
     }
     return 0;
@@ -84,8 +78,8 @@ static size_t snapshots(fixture *fx, const char *prefix)
     in.prefix = fx_text(fx, "%s", prefix);
     in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
     in.table = fx_text(fx, "t");
-    ok(fx, fx_call(fx, "LoadTable", &in, &out));
-    ok(fx, pang_json_parse(pang_str_of(out.metadata), fx->arena, &tree, &fx->err));
+    fx_ok(fx, fx_call(fx, "LoadTable", &in, &out));
+    fx_ok(fx, pang_json_parse(pang_str_of(out.metadata), fx->arena, &tree, &fx->err));
     return pang_json_size(pang_json_get(tree, "snapshots"));
 }
 
@@ -95,24 +89,24 @@ static void make_branch(fixture *fx, const char *name)
     Pangolin__V1__CreateBranchResponse out = PANGOLIN__V1__CREATE_BRANCH_RESPONSE__INIT;
     in.catalog = fx_text(fx, FX_PREFIX);
     in.name = fx_text(fx, "%s", name);
-    ok(fx, fx_call(fx, "CreateBranch", &in, &out));
+    fx_ok(fx, fx_call(fx, "CreateBranch", &in, &out));
 }
 
 static void test_maintenance__snapshots_go_by_age_and_their_files_stay(void **state)
 {
     fixture *fx = *state;
     table_out out;
-    ok(fx, maintain(fx, MAIN, "expire_snapshots", 2 * DAY_MS + DAY_MS / 2, true, &out));
+    fx_ok(fx, maintain(fx, MAIN, "expire_snapshots", 2 * DAY_MS + DAY_MS / 2, true, &out));
     assert_int_equal(out.outcome->snapshots_expired, 1);
     assert_int_equal(snapshots(fx, MAIN), 3);
-    ok(fx, maintain(fx, MAIN, "expire_snapshots", 2 * DAY_MS + DAY_MS / 2, false, &out));
+    fx_ok(fx, maintain(fx, MAIN, "expire_snapshots", 2 * DAY_MS + DAY_MS / 2, false, &out));
     assert_string_equal(out.status, "accepted");
     assert_int_equal(out.outcome->snapshots_expired, 1);
     assert_int_equal(snapshots(fx, MAIN), 2);
     assert_true(is_there(data(fx, "f1")));
-    ok(fx, maintain(fx, MAIN, "expire_snapshots", 0, false, &out));
+    fx_ok(fx, maintain(fx, MAIN, "expire_snapshots", 0, false, &out));
     assert_int_equal(snapshots(fx, MAIN), 1);
-    ok(fx, maintain(fx, MAIN, "expire_snapshots", 0, false, &out));
+    fx_ok(fx, maintain(fx, MAIN, "expire_snapshots", 0, false, &out));
     assert_int_equal(out.outcome->snapshots_expired, 0);
 }
 
@@ -121,14 +115,14 @@ static void test_maintenance__what_one_branch_expires_the_other_still_reads(void
     fixture *fx = *state;
     table_out out;
     make_branch(fx, "dev");
-    ok(fx, maintain(fx, MAIN, "expire_snapshots", 0, false, &out));
+    fx_ok(fx, maintain(fx, MAIN, "expire_snapshots", 0, false, &out));
     assert_int_equal(snapshots(fx, MAIN), 1);
     assert_int_equal(snapshots(fx, FX_PREFIX "@dev"), 3);
     fx->ahead_ms += 60 * DAY_MS;
-    ok(fx, maintain(fx, MAIN, "remove_orphan_files", DAY_MS, false, &out));
+    fx_ok(fx, maintain(fx, MAIN, "remove_orphan_files", DAY_MS, false, &out));
     assert_int_equal(out.outcome->skipped, 0);
     assert_true(is_there(data(fx, "f1")));
-    ok(fx, maintain(fx, FX_PREFIX "@dev", "expire_snapshots", 0, false, &out));
+    fx_ok(fx, maintain(fx, FX_PREFIX "@dev", "expire_snapshots", 0, false, &out));
     assert_int_equal(snapshots(fx, FX_PREFIX "@dev"), 1);
     assert_int_equal(out.outcome->snapshots_expired, 2);
 }
@@ -139,11 +133,11 @@ static void test_maintenance__a_dry_run_names_what_the_run_removes(void **state)
     table_out dry, done;
     fx_write_over(data(fx, "orphan"), "x");
     fx->ahead_ms += 2 * DAY_MS;
-    ok(fx, maintain(fx, MAIN, "remove_orphan_files", -1, true, &dry));
+    fx_ok(fx, maintain(fx, MAIN, "remove_orphan_files", -1, true, &dry));
     assert_int_equal(dry.n_files, 1);
     assert_non_null(strstr(dry.files[0], "orphan"));
     assert_true(is_there(data(fx, "orphan")));
-    ok(fx, maintain(fx, MAIN, "remove_orphan_files", -1, false, &done));
+    fx_ok(fx, maintain(fx, MAIN, "remove_orphan_files", -1, false, &done));
     assert_int_equal(done.outcome->files_removed, dry.outcome->files_removed);
     assert_false(is_there(data(fx, "orphan")));
     assert_true(is_there(data(fx, "f1")));
@@ -179,7 +173,7 @@ static void test_maintenance__a_branch_of_the_request_is_the_one_cared_for(void 
     assert_int_equal(fx_call(fx, "MaintainTable", &in, &out), PANG_NOT_FOUND);
     in.branch = fx_text(fx, "dev");
     out = (table_out)PANGOLIN__V1__MAINTAIN_TABLE_RESPONSE__INIT;
-    ok(fx, fx_call(fx, "MaintainTable", &in, &out));
+    fx_ok(fx, fx_call(fx, "MaintainTable", &in, &out));
     assert_int_equal(snapshots(fx, FX_PREFIX "@dev"), 1);
     assert_int_equal(snapshots(fx, MAIN), 3);
     in.table = fx_text(fx, "t@main");
@@ -193,7 +187,7 @@ static Pangolin__V1__ListMaintenanceResponse runs_of(fixture *fx)
     Pangolin__V1__ListMaintenanceRequest in = PANGOLIN__V1__LIST_MAINTENANCE_REQUEST__INIT;
     Pangolin__V1__ListMaintenanceResponse out = PANGOLIN__V1__LIST_MAINTENANCE_RESPONSE__INIT;
     in.name = fx_text(fx, FX_PREFIX);
-    ok(fx, fx_call(fx, "ListMaintenance", &in, &out));
+    fx_ok(fx, fx_call(fx, "ListMaintenance", &in, &out));
     return out;
 }
 
@@ -203,7 +197,7 @@ static void ask(fixture *fx, const char *job)
     Pangolin__V1__MaintainCatalogResponse out = PANGOLIN__V1__MAINTAIN_CATALOG_RESPONSE__INIT;
     in.name = fx_text(fx, FX_PREFIX);
     in.job_type = fx_text(fx, "%s", job);
-    ok(fx, fx_call(fx, "MaintainCatalog", &in, &out));
+    fx_ok(fx, fx_call(fx, "MaintainCatalog", &in, &out));
     assert_string_equal(out.status, "accepted");
 }
 
@@ -242,7 +236,7 @@ static void tag(fixture *fx, pang_id asset, const char *name)
     in.asset_id = text;
     in.tags = tags;
     in.n_tags = 1;
-    ok(fx, fx_call(fx, "SetAssetMetadata", &in, &out));
+    fx_ok(fx, fx_call(fx, "SetAssetMetadata", &in, &out));
 }
 
 static pang_code undrop_asset(fixture *fx, const char *branch, const char *asset)
@@ -267,35 +261,35 @@ static dropped_out list_dropped(fixture *fx)
     Pangolin__V1__ListDroppedRequest in = PANGOLIN__V1__LIST_DROPPED_REQUEST__INIT;
     dropped_out out = PANGOLIN__V1__LIST_DROPPED_RESPONSE__INIT;
     in.name = fx_text(fx, FX_PREFIX);
-    ok(fx, fx_call(fx, "ListDropped", &in, &out));
+    fx_ok(fx, fx_call(fx, "ListDropped", &in, &out));
     return out;
 }
 
 static void test_maintenance__a_purged_table_comes_back_and_its_purge_is_off(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     dropped_out dropped = list_dropped(fx);
     assert_int_equal(dropped.n_tables, 1);
     assert_string_equal(dropped.tables[0]->name, "t");
     assert_true(dropped.tables[0]->can_undrop && dropped.tables[0]->purged);
     fx->ahead_ms += 2 * DAY_MS;
-    ok(fx, undrop(fx, ""));
+    fx_ok(fx, undrop(fx, ""));
     assert_int_equal(snapshots(fx, MAIN), 3);
     assert_int_equal(list_dropped(fx).n_tables, 0);
     fx->ahead_ms += 30 * DAY_MS;
     pang_state_work(fx->state, &fx->err);
     assert_int_equal(snapshots(fx, MAIN), 3);
     assert_true(is_there(data(fx, "f1")));
-    ok(fx, fx_drop_table(fx, "ns", "t", false));
-    ok(fx, undrop(fx, ""));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", false));
+    fx_ok(fx, undrop(fx, ""));
 }
 
 static void test_maintenance__what_keeps_a_table_from_coming_back(void **state)
 {
     fixture *fx = *state;
     assert_int_equal(undrop(fx, ""), PANG_ALREADY_EXISTS);
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     assert_int_equal(unlink(fx_path(fx_text(fx, "%s/metadata/snap-2.avro", table_of(fx)))), 0);
     assert_int_equal(undrop(fx, ""), PANG_FAILED_PRECONDITION);
     assert_non_null(strstr(fx->err.message, "snap-2.avro"));
@@ -305,7 +299,7 @@ static void test_maintenance__what_keeps_a_table_from_coming_back(void **state)
     fx->ahead_ms += 8 * DAY_MS;
     assert_int_equal(undrop(fx, ""), PANG_FAILED_PRECONDITION);
     assert_non_null(strstr(fx->err.message, "is over"));
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     assert_int_equal(undrop(fx, ""), PANG_ALREADY_EXISTS);
     assert_int_equal(undrop(fx, "none"), PANG_NOT_FOUND);
 }
@@ -314,10 +308,10 @@ static void test_maintenance__a_branch_undrops_its_own(void **state)
 {
     fixture *fx = *state;
     make_branch(fx, "dev");
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     assert_int_equal(undrop(fx, "dev"), PANG_ALREADY_EXISTS);
     assert_int_equal(snapshots(fx, FX_PREFIX "@dev"), 3);
-    ok(fx, undrop(fx, ""));
+    fx_ok(fx, undrop(fx, ""));
     assert_int_equal(snapshots(fx, MAIN), 3);
 }
 
@@ -333,7 +327,7 @@ static void rename_from(fixture *fx, const char *old, const char *name)
     in.prefix = fx_text(fx, MAIN);
     in.source = &from;
     in.destination = &to;
-    ok(fx, fx_call(fx, "RenameTable", &in, &out));
+    fx_ok(fx, fx_call(fx, "RenameTable", &in, &out));
 }
 
 static void rename_to(fixture *fx, const char *name)
@@ -347,7 +341,7 @@ static void test_maintenance__a_renamed_table_was_not_dropped(void **state)
     rename_to(fx, "u");
     assert_int_equal(undrop(fx, ""), PANG_NOT_FOUND);
     assert_int_equal(list_dropped(fx).n_tables, 0);
-    ok(fx, fx_drop_table(fx, "ns", "u", false)); /* as u, and not as t */
+    fx_ok(fx, fx_drop_table(fx, "ns", "u", false)); /* as u, and not as t */
     assert_int_equal(undrop(fx, ""), PANG_NOT_FOUND);
     dropped_out dropped = list_dropped(fx);
     assert_int_equal(dropped.n_tables, 1);
@@ -358,10 +352,10 @@ static void test_maintenance__a_renamed_table_was_not_dropped(void **state)
 static void test_maintenance__all_that_were_dropped_of_a_name_come_back(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_drop_table(fx, "ns", "t", false));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", false));
     for (int i = 0; i < 2; i++) {
-        ok(fx, fx_create_table(fx, "ns", "t", NULL));
-        ok(fx, fx_drop_table(fx, "ns", "t", false));
+        fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+        fx_ok(fx, fx_drop_table(fx, "ns", "t", false));
     }
     dropped_out all = list_dropped(fx);
     assert_int_equal(all.n_tables, 3);
@@ -372,11 +366,11 @@ static void test_maintenance__all_that_were_dropped_of_a_name_come_back(void **s
     }
     assert_int_equal(undrop_asset(fx, "", "first"), PANG_INVALID_ARGUMENT);
     assert_int_equal(undrop_asset(fx, "", "0190f3c5-0000-7000-8000-000000000000"), PANG_NOT_FOUND);
-    ok(fx, undrop(fx, "")); /* the newest */
+    fx_ok(fx, undrop(fx, "")); /* the newest */
     assert_int_equal(undrop_asset(fx, "", all.tables[2]->asset_id), PANG_ALREADY_EXISTS);
     rename_to(fx, "newest");
     assert_int_equal(undrop_asset(fx, "", all.tables[0]->asset_id), PANG_NOT_FOUND);
-    ok(fx, undrop_asset(fx, "", all.tables[2]->asset_id)); /* the oldest */
+    fx_ok(fx, undrop_asset(fx, "", all.tables[2]->asset_id)); /* the oldest */
     assert_int_equal(snapshots(fx, MAIN), 3);
     dropped_out rest = list_dropped(fx);
     assert_int_equal(rest.n_tables, 1);
@@ -386,9 +380,9 @@ static void test_maintenance__all_that_were_dropped_of_a_name_come_back(void **s
         rename_from(fx, "oldest", "t");
     }
     rename_to(fx, "oldest");
-    ok(fx, undrop(fx, "")); /* the one between, found by the name's history */
+    fx_ok(fx, undrop(fx, "")); /* the one between, found by the name's history */
     assert_int_equal(list_dropped(fx).n_tables, 0);
-    ok(fx, fx_drop_table(fx, "ns", "t", false));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", false));
     assert_int_equal(list_dropped(fx).n_tables, 1);
 }
 
@@ -396,10 +390,10 @@ static void test_maintenance__all_that_were_dropped_of_a_name_come_back(void **s
 static void test_maintenance__a_branch_finds_what_was_dropped_before_it(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_drop_table(fx, "ns", "t", false));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", false));
     make_branch(fx, "dev");
-    ok(fx, fx_create_table(fx, "ns", "t", NULL)); /* on main alone */
-    ok(fx, undrop(fx, "dev"));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL)); /* on main alone */
+    fx_ok(fx, undrop(fx, "dev"));
     assert_int_equal(snapshots(fx, FX_PREFIX "@dev"), 3);
     assert_int_equal(undrop(fx, ""), PANG_ALREADY_EXISTS);
 }
@@ -411,12 +405,12 @@ static void test_maintenance__undrop_asks_what_reading_asked(void **state)
     pang_permit permit;
     pang_view view = fx_view(fx, fx_begin(fx));
     pang_content at = {.name = {PANG_SPACE_ASSET, PANG_STR("ns"), PANG_STR("t")}};
-    ok(fx, pang_content_get(&view, &at, 1, &fx->err));
+    fx_ok(fx, pang_content_get(&view, &at, 1, &fx->err));
     pang_id asset = pang_id_of(at.body->asset);
     pang_scope in_ns = {
         .kind = PANG_SCOPE_NAMESPACE, .catalog = view.catalog, .path = PANG_STR("ns")};
     pang_grant grants[2] = {{.scope = in_ns, .actions = PANG_CAN(PANG_ACT_CREATE)}};
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     fx_become(fx, grants, 1, &permit);
     assert_int_equal(undrop(fx, ""), PANG_NOT_FOUND);
     fx_unbecome(fx, &permit);
@@ -427,14 +421,14 @@ static void test_maintenance__undrop_asks_what_reading_asked(void **state)
     grants[1] = (pang_grant){.scope = {PANG_SCOPE_ASSET, view.catalog, asset, PANG_STR("ns"), {0}},
                              .actions = PANG_CAN(PANG_ACT_READ)};
     fx_become(fx, grants, 2, &permit);
-    ok(fx, undrop(fx, ""));
+    fx_ok(fx, undrop(fx, ""));
     fx_unbecome(fx, &permit);
     tag(fx, asset, "open");
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     grants[1] = (pang_grant){.scope = {.kind = PANG_SCOPE_TAG, .tag = PANG_STR("open")},
                              .actions = PANG_CAN(PANG_ACT_READ)};
     fx_become(fx, grants, 2, &permit);
-    ok(fx, undrop(fx, ""));
+    fx_ok(fx, undrop(fx, ""));
     fx_unbecome(fx, &permit);
 }
 
@@ -445,7 +439,7 @@ static void test_maintenance__a_list_of_the_dropped_ends_with_its_deadline(void 
     Pangolin__V1__ListDroppedRequest in = PANGOLIN__V1__LIST_DROPPED_REQUEST__INIT;
     dropped_out out;
     in.name = fx_text(fx, FX_PREFIX);
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     fx->deadline_ms = 1;
     assert_int_equal(fx_call(fx, "ListDropped", &in, &out), PANG_DEADLINE_EXCEEDED);
     fx->deadline_ms = 0;
@@ -459,7 +453,7 @@ static void set_undrop(fixture *fx, int64_t ms)
     in.catalog = fx_text(fx, FX_PREFIX);
     in._undrop_ms_case = PANGOLIN__V1__UPDATE_CATALOG_REQUEST___UNDROP_MS_UNDROP_MS;
     in.undrop_ms = ms;
-    ok(fx, fx_call(fx, "UpdateCatalog", &in, &out));
+    fx_ok(fx, fx_call(fx, "UpdateCatalog", &in, &out));
     assert_int_equal(out.catalog->undrop_ms, ms);
 }
 
@@ -467,10 +461,10 @@ static void test_maintenance__a_catalog_says_how_long_the_purged_can_come_back(v
 {
     fixture *fx = *state;
     set_undrop(fx, 2 * DAY_MS);
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     fx->ahead_ms += 2 * DAY_MS - 1000;
-    ok(fx, undrop(fx, ""));
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, undrop(fx, ""));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     fx->ahead_ms += 2 * DAY_MS + 1000;
     assert_int_equal(undrop(fx, ""), PANG_FAILED_PRECONDITION);
     assert_true(is_there(data(fx, "f1")));
@@ -478,8 +472,8 @@ static void test_maintenance__a_catalog_says_how_long_the_purged_can_come_back(v
     assert_false(is_there(data(fx, "f1")));
     /* Not at all. */
     set_undrop(fx, 0);
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     assert_int_equal(undrop(fx, ""), PANG_FAILED_PRECONDITION);
 }
 
@@ -490,8 +484,8 @@ static size_t chosen(fixture *fx, const char *document, int64_t older_than, int6
     pang_json *tree, *ids;
     size_t n;
     pang_expiry expiry = {.older_than_ms = older_than, .retain_last = retain_last};
-    ok(fx, pang_json_parse(pang_str_from(document), fx->arena, &tree, &fx->err));
-    ok(fx, pang_expire_choose(tree, &expiry, 1000, fx->arena, &ids, &n, &fx->err));
+    fx_ok(fx, pang_json_parse(pang_str_from(document), fx->arena, &tree, &fx->err));
+    fx_ok(fx, pang_expire_choose(tree, &expiry, 1000, fx->arena, &ids, &n, &fx->err));
     assert_int_equal(n, pang_json_size(ids));
     return n;
 }

@@ -26,12 +26,6 @@ typedef Pangolin__V1__MergeConflict conflict;
 
 /* ---- calls ---- */
 
-static void ok(fixture *fx, pang_code code)
-{
-    if (code != PANG_OK)
-        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
-}
-
 /* The code, and a part of the message. */
 static void refused(fixture *fx, pang_code is, pang_code expected, const char *part)
 {
@@ -54,7 +48,7 @@ static void set(fixture *fx, const char *prefix, const char *ns, const char *key
     in.namespace_ = fx_levels(fx, ns, &in.n_namespace_);
     in.updates = list;
     in.n_updates = 1;
-    ok(fx, fx_call(fx, "UpdateNamespaceProperties", &in, &out));
+    fx_ok(fx, fx_call(fx, "UpdateNamespaceProperties", &in, &out));
 }
 
 /* A property of a namespace; NULL: it has none. */
@@ -64,7 +58,7 @@ static const char *get(fixture *fx, const char *prefix, const char *ns, const ch
     Pangolin__V1__LoadNamespaceResponse out;
     in.prefix = TEXT(prefix);
     in.namespace_ = fx_levels(fx, ns, &in.n_namespace_);
-    ok(fx, fx_call(fx, "LoadNamespace", &in, &out));
+    fx_ok(fx, fx_call(fx, "LoadNamespace", &in, &out));
     for (size_t i = 0; i < out.n_properties; i++)
         if (strcmp(out.properties[i]->key, key) == 0)
             return out.properties[i]->value;
@@ -79,7 +73,7 @@ static void branch_of(fixture *fx, const char *name, const char *type, const cha
     in.from = TEXT(from);
     in.name = TEXT(name);
     in.branch_type = TEXT(type);
-    ok(fx, fx_call(fx, "CreateBranch", &in, &out));
+    fx_ok(fx, fx_call(fx, "CreateBranch", &in, &out));
 }
 
 static void branch(fixture *fx, const char *name, const char *type)
@@ -94,7 +88,7 @@ static void promote(fixture *fx, const char *name)
     in.catalog = TEXT(FX_PREFIX);
     in.branch = TEXT(name);
     in.branch_type = TEXT("ingest");
-    ok(fx, fx_call(fx, "UpdateBranch", &in, &out));
+    fx_ok(fx, fx_call(fx, "UpdateBranch", &in, &out));
 }
 
 static void delete_branch(fixture *fx, const char *name)
@@ -103,7 +97,7 @@ static void delete_branch(fixture *fx, const char *name)
     Pangolin__V1__DeleteBranchResponse out;
     in.catalog = TEXT(FX_PREFIX);
     in.name = TEXT(name);
-    ok(fx, fx_call(fx, "DeleteBranch", &in, &out));
+    fx_ok(fx, fx_call(fx, "DeleteBranch", &in, &out));
 }
 
 static void protect(fixture *fx, const char *name)
@@ -114,7 +108,7 @@ static void protect(fixture *fx, const char *name)
     in.branch = TEXT(name);
     in._protected_case = PANGOLIN__V1__UPDATE_BRANCH_REQUEST___PROTECTED_PROTECTED;
     in.protected_ = true;
-    ok(fx, fx_call(fx, "UpdateBranch", &in, &out));
+    fx_ok(fx, fx_call(fx, "UpdateBranch", &in, &out));
 }
 
 static merge_in merge_of(const char *source, const char *target)
@@ -179,7 +173,7 @@ static pang_code find(fixture *fx, const char *id, operation **ret)
 static const char *status_of(fixture *fx, const char *id)
 {
     operation *op;
-    ok(fx, find(fx, id, &op));
+    fx_ok(fx, find(fx, id, &op));
     return op->status;
 }
 
@@ -199,7 +193,7 @@ static Pangolin__V1__ListMergeOperationsResponse list(fixture *fx)
     Pangolin__V1__ListMergeOperationsRequest in = PANGOLIN__V1__LIST_MERGE_OPERATIONS_REQUEST__INIT;
     Pangolin__V1__ListMergeOperationsResponse out;
     in.catalog = TEXT(FX_PREFIX);
-    ok(fx, fx_call(fx, "ListMergeOperations", &in, &out));
+    fx_ok(fx, fx_call(fx, "ListMergeOperations", &in, &out));
     return out;
 }
 
@@ -210,8 +204,8 @@ static int setup(void **state)
 {
     fx_setup(state);
     fixture *fx = *state;
-    ok(fx, fx_create_namespace(fx, "a"));
-    ok(fx, fx_create_namespace(fx, "b"));
+    fx_ok(fx, fx_create_namespace(fx, "a"));
+    fx_ok(fx, fx_create_namespace(fx, "b"));
     set(fx, MAIN, "a", "k", "0");
     branch(fx, "dev", "ingest");
     return 0;
@@ -226,11 +220,11 @@ static const char *begin_apart(fixture *fx, conflict ***ret)
     set(fx, DEV, "b", "k", "source");
     set(fx, MAIN, "a", "k", "target");
     set(fx, MAIN, "b", "k", "target");
-    ok(fx, merge(fx, "dev", "main", &out));
+    fx_ok(fx, merge(fx, "dev", "main", &out));
     assert_non_null(out.conflicted);
     assert_string_equal(out.conflicted->status, "conflicted");
     assert_int_equal(out.conflicted->conflicts, 2);
-    ok(fx, conflicts_of(fx, out.conflicted->operation_id, ret, &n));
+    fx_ok(fx, conflicts_of(fx, out.conflicted->operation_id, ret, &n));
     assert_int_equal(n, 2);
     return out.conflicted->operation_id;
 }
@@ -243,7 +237,7 @@ static void test_merge__without_conflicts_is_done_at_once(void **state)
     merge_out out, again;
     operation *op;
     set(fx, DEV, "a", "k", "1");
-    ok(fx, merge(fx, "dev", "main", &out));
+    fx_ok(fx, merge(fx, "dev", "main", &out));
     assert_null(out.conflicted);
     assert_string_equal(out.operation->status, "Completed");
     assert_string_equal(out.operation->kind, "merge");
@@ -251,12 +245,12 @@ static void test_merge__without_conflicts_is_done_at_once(void **state)
     assert_string_equal(out.operation->changes[0]->key, "a");
     assert_string_equal(out.operation->changes[0]->outcome, "taken");
     assert_string_equal(get(fx, MAIN, "a", "k"), "1");
-    ok(fx, find(fx, out.operation->id, &op));
+    fx_ok(fx, find(fx, out.operation->id, &op));
     assert_string_equal(op->status, "Completed");
     assert_string_equal(op->result_commit_id, out.operation->result_commit_id);
     /* With nothing to do the result is the target's head. Ids of one millisecond have no order. */
     atomic_fetch_add(&fx->ahead_ms, 2);
-    ok(fx, merge(fx, "dev", "main", &again));
+    fx_ok(fx, merge(fx, "dev", "main", &again));
     assert_string_equal(again.operation->result_commit_id, out.operation->result_commit_id);
     assert_int_equal(list(fx).n_operations, 2);
     assert_string_equal(list(fx).operations[1]->id, out.operation->id); /* the newest first */
@@ -275,7 +269,7 @@ static void test_merge__with_conflicts_waits_and_says_why(void **state)
     assert_non_null(strstr(pang_arena_cstr(fx->arena, pang_str_of(all[0]->details)),
                            "\"properties\":[{\"name\":\"k\",\"base\":\"0\",\"source\":"
                            "\"source\",\"target\":\"target\"}]"));
-    ok(fx, find(fx, id, &op));
+    fx_ok(fx, find(fx, id, &op));
     assert_string_equal(op->status, "Conflicted");
     assert_int_equal(op->conflicts_count, 2);
     assert_int_equal(op->n_conflicts, 2);
@@ -294,18 +288,18 @@ static void test_merge__each_conflict_is_decided_and_then_it_completes(void **st
     operation *op;
     size_t n;
     const char *id = begin_apart(fx, &all);
-    ok(fx, resolve(fx, all[0]->id, "takesource", NULL)); /* in any case */
+    fx_ok(fx, resolve(fx, all[0]->id, "takesource", NULL)); /* in any case */
     assert_string_equal(status_of(fx, id), "Resolving");
-    ok(fx, resolve(fx, all[1]->id, "TakeTarget", NULL));
+    fx_ok(fx, resolve(fx, all[1]->id, "TakeTarget", NULL));
     assert_string_equal(status_of(fx, id), "Ready");
-    ok(fx, conflicts_of(fx, id, &after, &n));
+    fx_ok(fx, conflicts_of(fx, id, &after, &n));
     assert_string_equal(after[0]->resolution->strategy, "TakeSource");
     assert_string_equal(after[1]->resolution->strategy, "TakeTarget");
-    ok(fx, complete(fx, id, &out));
+    fx_ok(fx, complete(fx, id, &out));
     assert_string_equal(out.completed->status, "completed");
     assert_string_equal(get(fx, MAIN, "a", "k"), "source");
     assert_string_equal(get(fx, MAIN, "b", "k"), "target");
-    ok(fx, find(fx, id, &op));
+    fx_ok(fx, find(fx, id, &op));
     assert_string_equal(op->status, "Completed");
     assert_string_equal(op->result_commit_id, out.completed->commit_id);
 }
@@ -323,9 +317,9 @@ static void test_merge__a_value_decides_properties_alone(void **state)
     refused(fx, resolve(fx, all[0]->id, "Manual", "{\"k\":7}"), PANG_INVALID_ARGUMENT, "string");
     refused(fx, resolve(fx, all[0]->id, "Manual", "{\"k\":\"7\",\"x\":\"7\"}"),
             PANG_INVALID_ARGUMENT, "\"x\" is not in conflict");
-    ok(fx, resolve(fx, all[0]->id, "Manual", "{\"k\":\"7\"}"));
-    ok(fx, resolve(fx, all[1]->id, "custom", "{\"k\":null}"));
-    ok(fx, complete(fx, id, &out));
+    fx_ok(fx, resolve(fx, all[0]->id, "Manual", "{\"k\":\"7\"}"));
+    fx_ok(fx, resolve(fx, all[1]->id, "custom", "{\"k\":null}"));
+    fx_ok(fx, complete(fx, id, &out));
     assert_string_equal(get(fx, MAIN, "a", "k"), "7");
     assert_null(get(fx, MAIN, "b", "k"));
 }
@@ -339,7 +333,7 @@ static void commit(fixture *fx, const char *prefix, const char *updates)
     in.table = TEXT("t");
     in.requirements = fx_bytes("[]");
     in.updates = fx_bytes(updates);
-    ok(fx, fx_call(fx, "CommitTable", &in, &out));
+    fx_ok(fx, fx_call(fx, "CommitTable", &in, &out));
 }
 
 #define SET_OWNER(value) "{\"action\":\"set-properties\",\"updates\":{\"owner\":\"" value "\"}}"
@@ -353,13 +347,13 @@ static const char *begin_on_a_table(fixture *fx, conflict ***ret)
                                  "\"schema-id\":-1}," SET_OWNER("%s") "]";
     merge_out out;
     size_t n;
-    ok(fx, fx_create_table(fx, "a", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "a", "t", NULL));
     branch(fx, "own", "ingest");
     commit(fx, FX_PREFIX "@own", fx_text(fx, schema, "one", "ann"));
     commit(fx, MAIN, fx_text(fx, schema, "two", "bob"));
-    ok(fx, merge(fx, "own", "main", &out));
+    fx_ok(fx, merge(fx, "own", "main", &out));
     assert_non_null(out.conflicted);
-    ok(fx, conflicts_of(fx, out.conflicted->operation_id, ret, &n));
+    fx_ok(fx, conflicts_of(fx, out.conflicted->operation_id, ret, &n));
     assert_int_equal(n, 2);
     assert_string_equal((*ret)[0]->conflict_type, "schema_change");
     assert_string_equal((*ret)[1]->conflict_type, "metadata_conflict");
@@ -372,14 +366,14 @@ static void test_merge__decisions_about_one_table_do_not_contradict(void **state
     fixture *fx = *state;
     conflict **all;
     (void)begin_on_a_table(fx, &all);
-    ok(fx, resolve(fx, all[1]->id, "Manual", "{\"owner\":\"eve\"}"));
+    fx_ok(fx, resolve(fx, all[1]->id, "Manual", "{\"owner\":\"eve\"}"));
     refused(fx, resolve(fx, all[0]->id, "TakeTarget", NULL), PANG_FAILED_PRECONDITION,
             fx_text(fx,
                     "TakeTarget contradicts the conflict %s, another one of a.t, which was "
                     "resolved by Manual",
                     all[1]->id));
     refused(fx, resolve(fx, all[0]->id, "TakeSource", NULL), PANG_FAILED_PRECONDITION, "Manual");
-    ok(fx, resolve(fx, all[0]->id, "AutoMerge", NULL));
+    fx_ok(fx, resolve(fx, all[0]->id, "AutoMerge", NULL));
 }
 
 static void test_merge__a_side_leaves_no_room_for_a_value(void **state)
@@ -390,13 +384,13 @@ static void test_merge__a_side_leaves_no_room_for_a_value(void **state)
     const char *id = begin_on_a_table(fx, &all);
     refused(fx, resolve(fx, all[0]->id, "TakeTarget", "{\"owner\":\"eve\"}"), PANG_INVALID_ARGUMENT,
             "TakeTarget takes none");
-    ok(fx, resolve(fx, all[0]->id, "TakeTarget", "null"));
+    fx_ok(fx, resolve(fx, all[0]->id, "TakeTarget", "null"));
     refused(fx, resolve(fx, all[1]->id, "Manual", "{\"owner\":\"eve\"}"), PANG_FAILED_PRECONDITION,
             "Manual contradicts");
     refused(fx, resolve(fx, all[1]->id, "TakeSource", NULL), PANG_FAILED_PRECONDITION,
             "TakeSource contradicts");
-    ok(fx, resolve(fx, all[1]->id, "target", NULL));
-    ok(fx, complete(fx, id, &out));
+    fx_ok(fx, resolve(fx, all[1]->id, "target", NULL));
+    fx_ok(fx, complete(fx, id, &out));
     assert_non_null(out.completed);
 }
 
@@ -411,7 +405,7 @@ static void change(fixture *fx, const char *prefix, const char *updates)
     in.table = TEXT("t");
     in.requirements = fx_bytes("[]");
     in.updates = fx_bytes(updates);
-    ok(fx, fx_call(fx, "CommitTable", &in, &out));
+    fx_ok(fx, fx_call(fx, "CommitTable", &in, &out));
 }
 
 /* A snapshot after the first one, whose only file it has instead of that one's. */
@@ -437,14 +431,14 @@ static void rewrite_on_both(fixture *fx)
 {
     static const char *const first[] = {"a", "b"};
     Pangolin__V1__CreateTableResponse made;
-    ok(fx, fx_create_namespace(fx, "ns"));
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_create_namespace(fx, "ns"));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
     pang_json *document;
-    ok(fx, pang_json_parse(pang_str_of(made.metadata), fx->arena, &document, &fx->err));
+    fx_ok(fx, pang_json_parse(pang_str_of(made.metadata), fx->arena, &document, &fx->err));
     pang_str place;
     assert_true(pang_json_to_str(pang_json_get(document, "location"), &place));
     const char *table = pang_arena_cstr(fx->arena, place);
-    ok(fx, fx_append(fx, MAIN, "t", table, 1, first, 2));
+    fx_ok(fx, fx_append(fx, MAIN, "t", table, 1, first, 2));
     branch(fx, "two", "ingest");
     rewrite(fx, FX_PREFIX "@two", table, 2, "c");
     rewrite(fx, MAIN, table, 3, "d");
@@ -454,9 +448,9 @@ static size_t merge_two(fixture *fx, conflict ***ret)
 {
     merge_out out;
     size_t n;
-    ok(fx, merge(fx, "two", "main", &out));
+    fx_ok(fx, merge(fx, "two", "main", &out));
     assert_non_null(out.conflicted);
-    ok(fx, conflicts_of(fx, out.conflicted->operation_id, ret, &n));
+    fx_ok(fx, conflicts_of(fx, out.conflicted->operation_id, ret, &n));
     return n;
 }
 
@@ -509,7 +503,7 @@ static void test_merge__a_conflict_of_a_drop_tells_what_the_other_side_did(void 
     conflict **all;
     rewrite_on_both(fx);
     change(fx, FX_PREFIX "@two", "[" SET_OWNER("ann") "]");
-    ok(fx, fx_drop_table(fx, "ns", "t", false));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", false));
     assert_int_equal(merge_two(fx, &all), 1);
     assert_string_equal(all[0]->conflict_type, "deletion_conflict");
     has(fx, all[0], "\"modified_in\":\"source\"");
@@ -527,22 +521,22 @@ static void test_merge__automatic_strategies_merge_once_more(void **state)
     Pangolin__V1__CompleteMergeResponse out;
     size_t n;
     const char *id = begin_apart(fx, &all);
-    ok(fx, resolve(fx, all[0]->id, "source", NULL));
-    ok(fx, resolve(fx, all[1]->id, strategies[0], NULL));
-    ok(fx, complete(fx, id, &out));
+    fx_ok(fx, resolve(fx, all[0]->id, "source", NULL));
+    fx_ok(fx, resolve(fx, all[1]->id, strategies[0], NULL));
+    fx_ok(fx, complete(fx, id, &out));
     assert_non_null(out.conflicted);
     assert_string_equal(out.conflicted->operation_id, id);
     assert_int_equal(out.conflicted->conflicts, 1);
     assert_string_equal(status_of(fx, id), "Conflicted");
     assert_string_equal(get(fx, MAIN, "a", "k"), "target"); /* all, or nothing */
-    ok(fx, conflicts_of(fx, id, &anew, &n));
+    fx_ok(fx, conflicts_of(fx, id, &anew, &n));
     assert_int_equal(n, 2); /* what was decided of a stays so */
     assert_string_equal(anew[0]->id, all[0]->id);
     assert_string_not_equal(anew[1]->id, all[1]->id);
     refused(fx, resolve(fx, all[1]->id, "TakeSource", NULL), PANG_NOT_FOUND, "conflict");
-    ok(fx, resolve(fx, anew[1]->id, strategies[1], NULL));
+    fx_ok(fx, resolve(fx, anew[1]->id, strategies[1], NULL));
     set(fx, MAIN, "b", "k", "source"); /* the same by now */
-    ok(fx, complete(fx, id, &out));
+    fx_ok(fx, complete(fx, id, &out));
     assert_non_null(out.completed);
     assert_string_equal(get(fx, MAIN, "a", "k"), "source");
 }
@@ -554,7 +548,7 @@ static void test_merge__a_conflict_is_decided_once(void **state)
     (void)begin_apart(fx, &all);
     refused(fx, resolve(fx, all[0]->id, "sideways", NULL), PANG_INVALID_ARGUMENT, "sideways");
     refused(fx, resolve(fx, all[0]->id, "", NULL), PANG_INVALID_ARGUMENT, "none of");
-    ok(fx, resolve(fx, all[0]->id, "TakeTarget", NULL));
+    fx_ok(fx, resolve(fx, all[0]->id, "TakeTarget", NULL));
     refused(fx, resolve(fx, all[0]->id, "TakeTarget", NULL), PANG_FAILED_PRECONDITION,
             "was resolved by TakeTarget");
     refused(fx, resolve(fx, all[0]->id, "TakeSource", NULL), PANG_FAILED_PRECONDITION,
@@ -570,7 +564,7 @@ static void test_merge__open_conflicts_keep_it_from_completing(void **state)
     Pangolin__V1__CompleteMergeResponse out;
     const char *id = begin_apart(fx, &all);
     refused(fx, complete(fx, id, &out), PANG_FAILED_PRECONDITION, "2 of 2 conflicts");
-    ok(fx, resolve(fx, all[1]->id, "TakeSource", NULL));
+    fx_ok(fx, resolve(fx, all[1]->id, "TakeSource", NULL));
     refused(fx, complete(fx, id, &out), PANG_FAILED_PRECONDITION, "1 of 2 conflicts");
     assert_string_equal(status_of(fx, id), "Resolving");
     assert_string_equal(get(fx, MAIN, "b", "k"), "target");
@@ -593,9 +587,9 @@ static void test_merge__nothing_follows_a_completed_one(void **state)
     conflict **all;
     Pangolin__V1__CompleteMergeResponse out;
     const char *id = begin_apart(fx, &all);
-    ok(fx, resolve(fx, all[0]->id, "TakeSource", NULL));
-    ok(fx, resolve(fx, all[1]->id, "TakeSource", NULL));
-    ok(fx, complete(fx, id, &out));
+    fx_ok(fx, resolve(fx, all[0]->id, "TakeSource", NULL));
+    fx_ok(fx, resolve(fx, all[1]->id, "TakeSource", NULL));
+    fx_ok(fx, complete(fx, id, &out));
     is_over(fx, id, all, "it is completed");
     assert_string_equal(status_of(fx, id), "Completed");
 }
@@ -605,8 +599,8 @@ static void test_merge__nothing_follows_an_aborted_one(void **state)
     fixture *fx = *state;
     conflict **all;
     const char *id = begin_apart(fx, &all);
-    ok(fx, resolve(fx, all[0]->id, "TakeSource", NULL));
-    ok(fx, give_up(fx, id));
+    fx_ok(fx, resolve(fx, all[0]->id, "TakeSource", NULL));
+    fx_ok(fx, give_up(fx, id));
     is_over(fx, id, all, "it is aborted");
     assert_string_equal(status_of(fx, id), "Aborted");
     assert_string_equal(get(fx, MAIN, "a", "k"), "target");
@@ -621,9 +615,9 @@ static void test_merge__sides_move_while_it_waits(void **state)
     const char *id = begin_apart(fx, &all);
     set(fx, DEV, "a", "k", "later");
     set(fx, MAIN, "a", "other", "1");
-    ok(fx, resolve(fx, all[0]->id, "Manual", "{\"k\":\"7\"}"));
-    ok(fx, resolve(fx, all[1]->id, "TakeSource", NULL));
-    ok(fx, complete(fx, id, &out));
+    fx_ok(fx, resolve(fx, all[0]->id, "Manual", "{\"k\":\"7\"}"));
+    fx_ok(fx, resolve(fx, all[1]->id, "TakeSource", NULL));
+    fx_ok(fx, complete(fx, id, &out));
     assert_string_equal(get(fx, MAIN, "a", "k"), "7");
     assert_string_equal(get(fx, MAIN, "a", "other"), "1");
     assert_string_equal(get(fx, MAIN, "b", "k"), "source");
@@ -639,14 +633,14 @@ static void test_merge__a_target_that_is_gone_leaves_only_giving_up(void **state
     branch(fx, "two", "ingest");
     set(fx, DEV, "a", "k", "1");
     set(fx, FX_PREFIX "@two", "a", "k", "2");
-    ok(fx, merge(fx, "dev", "two", &out));
+    fx_ok(fx, merge(fx, "dev", "two", &out));
     const char *id = out.conflicted->operation_id;
-    ok(fx, conflicts_of(fx, id, &all, &n));
-    ok(fx, resolve(fx, all[0]->id, "TakeSource", NULL));
+    fx_ok(fx, conflicts_of(fx, id, &all, &n));
+    fx_ok(fx, resolve(fx, all[0]->id, "TakeSource", NULL));
     delete_branch(fx, "two");
     branch(fx, "two", "ingest"); /* another one */
     refused(fx, complete(fx, id, &done), PANG_FAILED_PRECONDITION, "abort the operation");
-    ok(fx, give_up(fx, id));
+    fx_ok(fx, give_up(fx, id));
 }
 
 /* ---- whose ---- */
@@ -676,7 +670,7 @@ static void test_merge__what_is_no_operation_or_anothers_is_not_found(void **sta
     assert_int_equal(complete(fx, id, &out), PANG_NOT_FOUND);
     assert_int_equal(give_up(fx, id), PANG_NOT_FOUND);
     fx->scope = FX_SCOPE;
-    ok(fx, resolve(fx, all[0]->id, "TakeSource", NULL));
+    fx_ok(fx, resolve(fx, all[0]->id, "TakeSource", NULL));
 }
 
 /* ---- what is not merged ---- */
@@ -692,11 +686,11 @@ static void strand(fixture *fx, const char *name)
     pang_view view = rfx_view(fx, fx_text(fx, FX_PREFIX "@%s", name));
     pang_id id = view.levels[0].branch;
     pang_rec_branch *body;
-    ok(fx, pang_branch_find(&view, id, &body, &fx->err));
+    fx_ok(fx, pang_branch_find(&view, id, &body, &fx->err));
     body->n_bases = body->n_forks = 0;
     pang_txn_put(view.txn, PANG_KIND_BRANCH, pang_key_branch(&view.keys, view.catalog, id),
                  pang_record_pack(&body->base, fx->arena));
-    ok(fx, pang_txn_commit(view.txn, &fx->err));
+    fx_ok(fx, pang_txn_commit(view.txn, &fx->err));
     rfx_change(fx, name, cut_bases);
 }
 
@@ -726,7 +720,7 @@ static void test_merge__sides_that_are_none_are_refused(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         refused(fx, merge(fx, rows[i].source, rows[i].target, &out), rows[i].code, rows[i].part);
     assert_int_equal(list(fx).n_operations, 0);
-    ok(fx, merge(fx, "main", "try", &out)); /* the other way round nothing is in the way */
+    fx_ok(fx, merge(fx, "main", "try", &out)); /* the other way round nothing is in the way */
 }
 
 /* What was tried out is not made to count by a branch of it, nor by one that shares it. */
@@ -743,13 +737,13 @@ static void test_merge__what_a_branch_was_made_from_is_looked_at(void **state)
     refused(fx, merge(fx, "far", "main", &out), PANG_FAILED_PRECONDITION, "\"try\"");
     refused(fx, merge(fx, "point", "main", &out), PANG_FAILED_PRECONDITION, "\"try\"");
     set(fx, FX_PREFIX "@far", "b", "k", "2");
-    ok(fx, merge(fx, "far", "over", &out)); /* both hold the same of it */
+    fx_ok(fx, merge(fx, "far", "over", &out)); /* both hold the same of it */
     set(fx, FX_PREFIX "@try", "a", "k", "3");
     branch_of(fx, "later", "ingest", "try");
     refused(fx, merge(fx, "later", "over", &out), PANG_FAILED_PRECONDITION, "\"try\"");
     promote(fx, "try");
-    ok(fx, merge(fx, "later", "over", &out));
-    ok(fx, merge(fx, "over", "main", &out));
+    fx_ok(fx, merge(fx, "later", "over", &out));
+    fx_ok(fx, merge(fx, "over", "main", &out));
     assert_string_equal(get(fx, MAIN, "a", "k"), "3");
     assert_string_equal(get(fx, MAIN, "b", "k"), "2");
 }
@@ -760,7 +754,7 @@ static void test_merge__goes_into_protected_branches(void **state)
     merge_out out;
     protect(fx, "main");
     set(fx, DEV, "a", "k", "1");
-    ok(fx, merge(fx, "dev", "main", &out));
+    fx_ok(fx, merge(fx, "dev", "main", &out));
     assert_string_equal(get(fx, MAIN, "a", "k"), "1");
 }
 
@@ -775,19 +769,19 @@ static void test_merge__sources_may_be_points(void **state)
     set(fx, DEV, "a", "k", "2");
     pang_id_text(fx_commit_of_thread(), id);
     set(fx, DEV, "a", "k", "3");
-    ok(fx, merge(fx, "first", "main", &out));
+    fx_ok(fx, merge(fx, "first", "main", &out));
     assert_string_equal(get(fx, MAIN, "a", "k"), "1");
-    ok(fx, merge(fx, id, "main", &out));
+    fx_ok(fx, merge(fx, id, "main", &out));
     assert_string_equal(get(fx, MAIN, "a", "k"), "2");
-    ok(fx, merge(fx, "dev", "main", &out));
+    fx_ok(fx, merge(fx, "dev", "main", &out));
     assert_string_equal(get(fx, MAIN, "a", "k"), "3");
     /* A time is one of main. */
     branch(fx, "two", "ingest");
     set(fx, MAIN, "b", "k", "1");
     fx->ahead_ms += 1000;
     set(fx, MAIN, "b", "k", "2");
-    ok(fx,
-       merge(fx, fx_text(fx, "%lld", (long long)pang_env_wall_ms(&fx->env) - 500), "two", &out));
+    fx_ok(fx,
+          merge(fx, fx_text(fx, "%lld", (long long)pang_env_wall_ms(&fx->env) - 500), "two", &out));
     assert_string_equal(get(fx, FX_PREFIX "@two", "b", "k"), "1");
 }
 
@@ -839,10 +833,10 @@ static void test_merge__modes_name_what_there_is(void **state)
     Pangolin__V1__MergeKeyMode mode = PANGOLIN__V1__MERGE_KEY_MODE__INIT, *modes[] = {&mode};
     Pangolin__V1__CreateNamespaceRequest made = PANGOLIN__V1__CREATE_NAMESPACE_REQUEST__INIT;
     Pangolin__V1__CreateNamespaceResponse ignored;
-    ok(fx, fx_create_table(fx, "a", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "a", "t", NULL));
     made.prefix = TEXT(DEV);
     made.namespace_ = fx_levels(fx, "only_dev", &made.n_namespace_);
-    ok(fx, fx_call(fx, "CreateNamespace", &made, &ignored));
+    fx_ok(fx, fx_call(fx, "CreateNamespace", &made, &ignored));
     set(fx, DEV, "a", "k", "1");
     mode.mode = TEXT("take_target");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -874,8 +868,8 @@ static const char *picture(fixture *fx)
 {
     pang_buf text = {.arena = fx->arena};
     pang_query query = {.prefix = FX_SCOPE, .limit = PANG_SCAN_MAX};
-    ok(fx,
-       pang_store_scan(pang_db_store(fx->db), &query, PANG_NO_DEADLINE, add_row, &text, &fx->err));
+    fx_ok(fx, pang_store_scan(pang_db_store(fx->db), &query, PANG_NO_DEADLINE, add_row, &text,
+                              &fx->err));
     return pang_arena_cstr(fx->arena, pang_buf_str(&text));
 }
 
@@ -887,14 +881,15 @@ static void test_merge__a_dry_run_writes_nothing(void **state)
     in.dry_run = true;
     set(fx, DEV, "b", "k", "1");
     const char *before = picture(fx);
-    ok(fx, fx_call(fx, "MergeBranches", &in, &out));
+    fx_ok(fx, fx_call(fx, "MergeBranches", &in, &out));
     assert_true(out.operation->dry_run);
     assert_string_equal(out.operation->id, "");
     assert_int_equal(out.operation->n_changes, 1);
     assert_string_equal(picture(fx), before);
     set(fx, MAIN, "b", "k", "2");
     before = picture(fx);
-    ok(fx, fx_call(fx, "MergeBranches", &in, &out)); /* with conflicts, which are shown at once */
+    fx_ok(fx,
+          fx_call(fx, "MergeBranches", &in, &out)); /* with conflicts, which are shown at once */
     assert_null(out.conflicted);
     assert_string_equal(out.operation->status, "Conflicted");
     assert_int_equal(out.operation->n_conflicts, 1);

@@ -21,12 +21,6 @@ typedef Pangolin__V1__RestoreBranchResponse restore_out;
 
 /* ---- calls ---- */
 
-static void ok(fixture *fx, pang_code code)
-{
-    if (code != PANG_OK)
-        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
-}
-
 static void set(fixture *fx, const char *prefix, const char *ns, const char *value)
 {
     Pangolin__V1__UpdateNamespacePropertiesRequest in =
@@ -41,7 +35,7 @@ static void set(fixture *fx, const char *prefix, const char *ns, const char *val
     in.namespace_ = fx_levels(fx, ns, &in.n_namespace_);
     in.updates = list;
     in.n_updates = 1;
-    ok(fx, fx_call(fx, "UpdateNamespaceProperties", &in, &out));
+    fx_ok(fx, fx_call(fx, "UpdateNamespaceProperties", &in, &out));
 }
 
 /* The property that `set` sets; "none", or "absent" without the namespace. */
@@ -68,7 +62,7 @@ static void branch(fixture *fx, const char *name, char **assets, size_t n)
     in.branch_type = TEXT("ingest");
     in.assets = assets;
     in.n_assets = n;
-    ok(fx, fx_call(fx, "CreateBranch", &in, &out));
+    fx_ok(fx, fx_call(fx, "CreateBranch", &in, &out));
 }
 
 static void tag(fixture *fx, const char *name)
@@ -78,7 +72,7 @@ static void tag(fixture *fx, const char *name)
     in.catalog = TEXT(FX_PREFIX);
     in.name = TEXT(name);
     in.from = TEXT("main");
-    ok(fx, fx_call(fx, "CreateTag", &in, &out));
+    fx_ok(fx, fx_call(fx, "CreateTag", &in, &out));
 }
 
 static pang_code rebase(fixture *fx, const char *name, const char *onto)
@@ -113,8 +107,8 @@ static int setup(void **state)
 {
     fx_setup(state);
     fixture *fx = *state;
-    ok(fx, fx_create_namespace(fx, "ns"));
-    ok(fx, fx_create_namespace(fx, "own"));
+    fx_ok(fx, fx_create_namespace(fx, "ns"));
+    fx_ok(fx, fx_create_namespace(fx, "own"));
     return 0;
 }
 
@@ -138,10 +132,10 @@ static void test_rebase__goes_onto_tags_commits_and_times(void **state)
     for (size_t i = 0; i < 3; i++) {
         const char *prefix = fx_text(fx, FX_PREFIX "@%s", names[i]);
         set(fx, prefix, "own", "mine");
-        ok(fx, rebase(fx, names[i], onto[i]));
+        fx_ok(fx, rebase(fx, names[i], onto[i]));
         assert_string_equal(get(fx, prefix, "ns"), shown[i]);
         assert_string_equal(get(fx, prefix, "own"), "mine");
-        ok(fx, rebase(fx, names[i], "")); /* and on, to what main is now */
+        fx_ok(fx, rebase(fx, names[i], "")); /* and on, to what main is now */
         assert_string_equal(get(fx, prefix, "ns"), "4");
         assert_string_equal(get(fx, prefix, "own"), "mine");
     }
@@ -165,24 +159,24 @@ static void test_rebase__of_a_selection_renews_it(void **state)
     fixture *fx = *state;
     Pangolin__V1__LoadTableResponse loaded;
     char *assets[] = {TEXT("ns.t")};
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     branch(fx, "part", assets, 1);
-    ok(fx, fx_create_table(fx, "ns", "beside", NULL));
-    ok(fx, fx_commit(fx, "ns", "t", "[]",
-                     "[{\"action\":\"set-properties\",\"updates\":{\"new\":\"yes\"}}]", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "beside", NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]",
+                        "[{\"action\":\"set-properties\",\"updates\":{\"new\":\"yes\"}}]", NULL));
     tag(fx, "v1");
     set(fx, MAIN, "ns", "2");
     set(fx, MAIN, "own", "2");
-    ok(fx, rebase(fx, "part", "v1"));
+    fx_ok(fx, rebase(fx, "part", "v1"));
     assert_string_equal(get(fx, FX_PREFIX "@part", "ns"), "none");
-    ok(fx, rebase(fx, "part", ""));
+    fx_ok(fx, rebase(fx, "part", ""));
     assert_string_equal(get(fx, FX_PREFIX "@part", "ns"), "2");
     assert_string_equal(get(fx, FX_PREFIX "@part", "own"), "absent");
     Pangolin__V1__LoadTableRequest in = PANGOLIN__V1__LOAD_TABLE_REQUEST__INIT;
     in.prefix = TEXT(FX_PREFIX "@part");
     in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
     in.table = TEXT("t");
-    ok(fx, fx_call(fx, "LoadTable", &in, &loaded));
+    fx_ok(fx, fx_call(fx, "LoadTable", &in, &loaded));
     assert_non_null(
         strstr(pang_arena_cstr(fx->arena, pang_str_of(loaded.metadata)), "\"new\":\"yes\""));
     in.table = TEXT("beside");
@@ -199,16 +193,16 @@ static const char *place(fixture *fx, const char *name)
 static void append(fixture *fx, const char *name, int64_t id)
 {
     const char *file = fx_text(fx, "f%d", (int)id);
-    ok(fx, fx_append(fx, MAIN, name, place(fx, name), id, &file, 1));
+    fx_ok(fx, fx_append(fx, MAIN, name, place(fx, name), id, &file, 1));
 }
 
 /* As an engine does it to a table that nobody shares. */
 static void expire(fixture *fx, const char *name, int64_t id)
 {
-    ok(fx,
-       fx_commit(fx, "ns", name, "[]",
-                 fx_text(fx, "[{\"action\":\"remove-snapshots\",\"snapshot-ids\":[%d]}]", (int)id),
-                 NULL));
+    fx_ok(fx, fx_commit(
+                  fx, "ns", name, "[]",
+                  fx_text(fx, "[{\"action\":\"remove-snapshots\",\"snapshot-ids\":[%d]}]", (int)id),
+                  NULL));
     assert_int_equal(
         unlink(fx_path(fx_text(fx, "%s/metadata/snap-%d.avro", place(fx, name), (int)id))), 0);
 }
@@ -237,7 +231,7 @@ static const char *expired(fixture *fx)
 {
     static const char *const names[] = {"t", "u", "w"};
     for (size_t i = 0; i < 3; i++) {
-        ok(fx, fx_create_table(fx, "ns", names[i], NULL));
+        fx_ok(fx, fx_create_table(fx, "ns", names[i], NULL));
         append(fx, names[i], 1);
     }
     const char *before = last(fx);
@@ -262,21 +256,21 @@ static void test_restore__names_each_table_that_lost_files(void **state)
     assert_non_null(strstr(fx->err.message, ", ns.u (")); /* or cut off: it is a long message */
     assert_string_equal(get(fx, MAIN, "ns"), "after");
     in.dry_run = true;
-    ok(fx, fx_call(fx, "RestoreBranch", &in, &out));
+    fx_ok(fx, fx_call(fx, "RestoreBranch", &in, &out));
     is_lost(fx, out.operation, "t");
     is_lost(fx, out.operation, "u");
     assert_string_equal(change_of(out.operation, "ns.w")->outcome, "taken");
     in.dry_run = false;
     in.skip_lost = true;
-    ok(fx, fx_call(fx, "RestoreBranch", &in, &out));
+    fx_ok(fx, fx_call(fx, "RestoreBranch", &in, &out));
     is_lost(fx, out.operation, "t");
     is_lost(fx, out.operation, "u");
     assert_string_equal(get(fx, MAIN, "ns"), "none");
     Pangolin__V1__LoadTableResponse loaded;
-    ok(fx, fx_load_table(fx, "ns", "t", &loaded));
+    fx_ok(fx, fx_load_table(fx, "ns", "t", &loaded));
     assert_non_null(strstr(pang_arena_cstr(fx->arena, pang_str_of(loaded.metadata)),
                            "\"current-snapshot-id\":2"));
-    ok(fx, fx_load_table(fx, "ns", "w", &loaded));
+    fx_ok(fx, fx_load_table(fx, "ns", "w", &loaded));
     assert_non_null(strstr(pang_arena_cstr(fx->arena, pang_str_of(loaded.metadata)),
                            "\"current-snapshot-id\":1"));
 }
@@ -287,7 +281,7 @@ static void test_revert__names_the_table_that_lost_files(void **state)
     Pangolin__V1__RevertRequest in = PANGOLIN__V1__REVERT_REQUEST__INIT;
     Pangolin__V1__RevertResponse out;
     Pangolin__V1__MergeKeyMode mode = PANGOLIN__V1__MERGE_KEY_MODE__INIT, *modes[] = {&mode};
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     append(fx, "t", 1);
     append(fx, "t", 2);
     expire(fx, "t", 1);
@@ -297,14 +291,14 @@ static void test_revert__names_the_table_that_lost_files(void **state)
     assert_int_equal(fx_call(fx, "Revert", &in, &out), PANG_FAILED_PRECONDITION);
     assert_non_null(strstr(fx->err.message, "cannot come back: ns.t (file is gone: "));
     in.dry_run = true;
-    ok(fx, fx_call(fx, "Revert", &in, &out));
+    fx_ok(fx, fx_call(fx, "Revert", &in, &out));
     is_lost(fx, out.operation, "t");
     in.dry_run = false;
     mode.key = TEXT("ns.t");
     mode.mode = TEXT("take_target");
     in.modes = modes;
     in.n_modes = 1;
-    ok(fx, fx_call(fx, "Revert", &in, &out));
+    fx_ok(fx, fx_call(fx, "Revert", &in, &out));
     assert_string_equal(out.operation->status, "Completed");
     in.n_modes = 0;
     in.commit = TEXT("none");

@@ -39,23 +39,17 @@ static void expect(fixture *fx, pang_code code, pang_code want, const char *reas
     assert_string_equal(fx->err.message, message);
 }
 
-static void ok(fixture *fx, pang_code code)
-{
-    if (code != PANG_OK)
-        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
-}
-
 static int setup(void **state)
 {
     fx_setup(state);
-    ok(*state, fx_create_namespace(*state, "ns"));
+    fx_ok(*state, fx_create_namespace(*state, "ns"));
     return 0;
 }
 
 static pang_json *parse(fixture *fx, ProtobufCBinaryData metadata)
 {
     pang_json *tree = NULL;
-    ok(fx, pang_json_parse(pang_str_of(metadata), fx->arena, &tree, &fx->err));
+    fx_ok(fx, pang_json_parse(pang_str_of(metadata), fx->arena, &tree, &fx->err));
     return tree;
 }
 
@@ -114,20 +108,20 @@ static void test_svc_table__a_created_table_is_loaded_as_it_was_answered(void **
     fixture *fx = *state;
     create_out made;
     load_out loaded;
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
     const char *location = text_of(fx, parse(fx, made.metadata), "location");
     assert_string_equal(location, fx_text(fx, "%s/ns/t", fx->warehouse));
     assert_true(is_file(made.metadata_location));
     assert_true(is_folder(fx_text(fx, "%s/data", location)));
-    ok(fx, fx_load_table(fx, "ns", "t", &loaded));
+    fx_ok(fx, fx_load_table(fx, "ns", "t", &loaded));
     assert_string_equal(loaded.metadata_location, made.metadata_location);
     assert_true(pang_str_equal(pang_str_of(loaded.metadata), pang_str_of(made.metadata)));
     assert_string_equal(loaded.etag, made.etag);
     pang_location at;
     pang_str file;
-    ok(fx,
-       pang_location_parse(pang_str_from(made.metadata_location), "x", fx->arena, &at, &fx->err));
-    ok(fx, pang_metadata_read_file(fx->state, &at, fx->arena, &file, &fx->err));
+    fx_ok(fx, pang_location_parse(pang_str_from(made.metadata_location), "x", fx->arena, &at,
+                                  &fx->err));
+    fx_ok(fx, pang_metadata_read_file(fx->state, &at, fx->arena, &file, &fx->err));
     assert_true(pang_str_equal(file, pang_str_of(made.metadata)));
 }
 
@@ -135,7 +129,7 @@ static void test_svc_table__messages_are_those_that_suites_compare(void **state)
 {
     fixture *fx = *state;
     load_out out;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     expect(fx, fx_create_table(fx, "ns", "t", NULL), PANG_ALREADY_EXISTS, "AlreadyExistsException",
            "Table already exists: ns.t");
     expect(fx, fx_create_table(fx, "no", "t", NULL), PANG_NOT_FOUND, "NoSuchNamespaceException",
@@ -158,7 +152,7 @@ static void test_svc_table__a_missing_file_is_told(void **state)
     create_out made;
     load_in in = PANGOLIN__V1__LOAD_TABLE_REQUEST__INIT;
     load_out out;
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
     const char *etag = made.etag;
     assert_int_equal(unlink(fx_path(made.metadata_location)), 0);
     const char *message = fx_text(fx, "Failed to open input stream for file: %s",
@@ -177,23 +171,23 @@ static void test_svc_table__a_tag_holds_until_the_table_changes(void **state)
     create_out made;
     load_in in = PANGOLIN__V1__LOAD_TABLE_REQUEST__INIT;
     load_out out;
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
     in.prefix = PREFIX;
     in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
     in.table = fx_text(fx, "t");
     in.if_none_match = fx_text(fx, "\"other\", W/%s", made.etag);
-    ok(fx, fx_call(fx, "LoadTable", &in, &out));
+    fx_ok(fx, fx_call(fx, "LoadTable", &in, &out));
     assert_true(out.not_modified);
     assert_int_equal(out.metadata.len, 0);
     in.snapshots = fx_text(fx, "refs");
-    ok(fx, fx_call(fx, "LoadTable", &in, &out));
+    fx_ok(fx, fx_call(fx, "LoadTable", &in, &out));
     assert_false(out.not_modified);
     assert_string_not_equal(out.etag, made.etag);
     in.snapshots = fx_text(fx, "some");
     assert_int_equal(fx_call(fx, "LoadTable", &in, &out), PANG_INVALID_ARGUMENT);
-    ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("a", "b"), NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("a", "b"), NULL));
     in.snapshots = fx_text(fx, "all");
-    ok(fx, fx_call(fx, "LoadTable", &in, &out));
+    fx_ok(fx, fx_call(fx, "LoadTable", &in, &out));
     assert_false(out.not_modified);
 }
 
@@ -202,12 +196,12 @@ static void test_svc_table__a_hot_load_reads_no_document(void **state)
     fixture *fx = *state;
     pang_state_stats before, after;
     pang_db_stats db_before, db_after;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, fx_load_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_load_table(fx, "ns", "t", NULL));
     pang_state_get_stats(fx->state, &before);
     pang_db_get_stats(fx->db, &db_before);
     for (int i = 0; i < 10; i++)
-        ok(fx, fx_load_table(fx, "ns", "t", NULL));
+        fx_ok(fx, fx_load_table(fx, "ns", "t", NULL));
     pang_state_get_stats(fx->state, &after);
     pang_db_get_stats(fx->db, &db_after);
     assert_int_equal(after.document_misses, before.document_misses);
@@ -251,7 +245,7 @@ static void test_svc_table__bad_requests_name_the_field_and_leave_nothing(void *
         "[",
         "[1]",
     };
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     size_t files = files_in(fx_text(fx, "%s/ns/t/metadata", fx->warehouse));
     for (size_t i = 0; i < sizeof updates / sizeof updates[0]; i++)
         if (fx_commit(fx, "ns", "t", "[]", updates[i], NULL) != PANG_INVALID_ARGUMENT)
@@ -266,7 +260,7 @@ static void test_svc_table__locations_do_not_overlap(void **state)
 {
     fixture *fx = *state;
     create_out out;
-    ok(fx, create_at(fx, "t", fx_text(fx, "%s/x/y", fx->warehouse), false, &out));
+    fx_ok(fx, create_at(fx, "t", fx_text(fx, "%s/x/y", fx->warehouse), false, &out));
     static const char *const taken[] = {"%s/x/y", "%s/x/y/", "%s/x/y/z", "%s/x", "%s/x/y/z/w"};
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
         char location[256];
@@ -275,7 +269,7 @@ static void test_svc_table__locations_do_not_overlap(void **state)
         if (create_at(fx, "u", location, false, &out) != PANG_INVALID_ARGUMENT)
             fail_msg("%s was given twice", location);
     }
-    ok(fx, create_at(fx, "u", fx_text(fx, "%s/x/yy", fx->warehouse), false, &out));
+    fx_ok(fx, create_at(fx, "u", fx_text(fx, "%s/x/yy", fx->warehouse), false, &out));
     assert_int_equal(create_at(fx, "v", "file:///etc/x", false, &out), PANG_INVALID_ARGUMENT);
     assert_int_equal(create_at(fx, "v", "s3://bucket/x", false, &out), PANG_INVALID_ARGUMENT);
     assert_int_equal(create_at(fx, "v", fx_text(fx, "%s/../../etc", fx->warehouse), false, &out),
@@ -289,24 +283,26 @@ static void test_svc_table__no_table_takes_the_whole_warehouse(void **state)
     assert_int_equal(create_at(fx, "t", fx->warehouse, false, &out), PANG_INVALID_ARGUMENT);
     assert_int_equal(create_at(fx, "t", fx_text(fx, "%s/", fx->warehouse), true, &out),
                      PANG_INVALID_ARGUMENT);
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
 }
 
 static void test_svc_table__data_paths_are_locations_too(void **state)
 {
     fixture *fx = *state;
     create_out out;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, fx_create_table(fx, "ns", "u", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "u", NULL));
     const char *format = "[{\"action\":\"set-properties\",\"updates\":{\"write.data.path\":"
                          "\"%s/ns/%s\"}}]";
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     assert_int_equal(
         fx_commit(fx, "ns", "t", "[]", fx_text(fx, format, fx->warehouse, "u/inside"), NULL),
         PANG_INVALID_ARGUMENT);
-    ok(fx, fx_commit(fx, "ns", "t", "[]", fx_text(fx, format, fx->warehouse, "t/own"), NULL));
-    ok(fx, fx_commit(fx, "ns", "t", "[]", fx_text(fx, format, fx->warehouse, "elsewhere"), NULL));
-    ok(fx, fx_commit(fx, "ns", "t", "[]", fx_text(fx, format, fx->warehouse, "elsewhere"), NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]", fx_text(fx, format, fx->warehouse, "t/own"), NULL));
+    fx_ok(fx,
+          fx_commit(fx, "ns", "t", "[]", fx_text(fx, format, fx->warehouse, "elsewhere"), NULL));
+    fx_ok(fx,
+          fx_commit(fx, "ns", "t", "[]", fx_text(fx, format, fx->warehouse, "elsewhere"), NULL));
     assert_int_equal(
         create_at(fx, "v", fx_text(fx, "%s/ns/elsewhere/x", fx->warehouse), false, &out),
         PANG_INVALID_ARGUMENT);
@@ -316,9 +312,9 @@ static void test_svc_table__a_taken_default_gets_a_suffix(void **state)
 {
     fixture *fx = *state;
     create_out out;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, fx_drop_table(fx, "ns", "t", false));
-    ok(fx, fx_create_table(fx, "ns", "t", &out));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", false));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &out));
     const char *location = text_of(fx, parse(fx, out.metadata), "location");
     const char *plain = fx_text(fx, "%s/ns/t-", fx->warehouse);
     assert_true(strncmp(location, plain, strlen(plain)) == 0);
@@ -331,11 +327,11 @@ static void test_svc_table__who_names_a_dropped_tables_place_gets_it(void **stat
     create_out out;
     const char *place = fx_text(fx, "%s/fixed", fx->warehouse);
     for (int i = 0; i < 3; i++) {
-        ok(fx, create_at(fx, "t", place, false, &out));
+        fx_ok(fx, create_at(fx, "t", place, false, &out));
         assert_string_equal(text_of(fx, parse(fx, out.metadata), "location"), place);
-        ok(fx, fx_drop_table(fx, "ns", "t", i == 1));
+        fx_ok(fx, fx_drop_table(fx, "ns", "t", i == 1));
     }
-    ok(fx, create_at(fx, "t", place, false, &out));
+    fx_ok(fx, create_at(fx, "t", place, false, &out));
     assert_int_equal(create_at(fx, "u", place, false, &out), PANG_INVALID_ARGUMENT);
 }
 
@@ -344,7 +340,7 @@ static void test_svc_table__spellings_are_given_back(void **state)
     fixture *fx = *state;
     create_out out;
     const char *odd = fx_text(fx, "file:%s/warehouse/odd", fx->folder);
-    ok(fx, create_at(fx, "t", odd, false, &out));
+    fx_ok(fx, create_at(fx, "t", odd, false, &out));
     assert_string_equal(text_of(fx, parse(fx, out.metadata), "location"), odd);
     assert_int_equal(create_at(fx, "u", fx_text(fx, "%s/odd", fx->warehouse), false, &out),
                      PANG_INVALID_ARGUMENT);
@@ -375,7 +371,7 @@ static void test_svc_table__a_staged_create_reserves_and_its_commit_creates(void
     fixture *fx = *state;
     create_out staged, other;
     commit_out out;
-    ok(fx, create_at(fx, "t", NULL, true, &staged));
+    fx_ok(fx, create_at(fx, "t", NULL, true, &staged));
     assert_string_equal(staged.metadata_location, "");
     assert_int_equal(fx_load_table(fx, "ns", "t", NULL), PANG_NOT_FOUND);
     const char *location = text_of(fx, parse(fx, staged.metadata), "location");
@@ -384,7 +380,7 @@ static void test_svc_table__a_staged_create_reserves_and_its_commit_creates(void
     fx->who.id.bytes[0] = 9;
     assert_int_equal(create_at(fx, "u", location, false, &other), PANG_INVALID_ARGUMENT);
     fx->who.id.bytes[0] = 0;
-    ok(fx, fx_commit(fx, "ns", "t", ASSERT_CREATE, create_updates(fx, location), &out));
+    fx_ok(fx, fx_commit(fx, "ns", "t", ASSERT_CREATE, create_updates(fx, location), &out));
     assert_true(is_file(out.metadata_location));
     assert_non_null(strstr(out.metadata_location, "/00000-"));
     pang_json *document = parse(fx, out.metadata);
@@ -402,7 +398,7 @@ static void test_svc_table__a_staged_place_is_free_after_its_time(void **state)
     fixture *fx = *state;
     create_out out;
     const char *place = fx_text(fx, "%s/p/q", fx->warehouse);
-    ok(fx, create_at(fx, "t", place, true, &out));
+    fx_ok(fx, create_at(fx, "t", place, true, &out));
     fx->who.id.bytes[0] = 9;
     assert_int_equal(create_at(fx, "u", place, false, &out), PANG_INVALID_ARGUMENT);
     fx->ahead_ms = INT64_C(25) * 60 * 60 * 1000;
@@ -410,14 +406,14 @@ static void test_svc_table__a_staged_place_is_free_after_its_time(void **state)
                      PANG_INVALID_ARGUMENT);
     pang_state_work(fx->state, &fx->err);
     assert_int_equal(fx->err.code, PANG_OK);
-    ok(fx, create_at(fx, "v", fx_text(fx, "%s/p", fx->warehouse), false, &out));
+    fx_ok(fx, create_at(fx, "v", fx_text(fx, "%s/p", fx->warehouse), false, &out));
 }
 
 static void test_svc_table__a_create_commit_without_a_location_gets_the_default(void **state)
 {
     fixture *fx = *state;
     commit_out out;
-    ok(fx, fx_commit(fx, "ns", "t", ASSERT_CREATE, create_updates(fx, NULL), &out));
+    fx_ok(fx, fx_commit(fx, "ns", "t", ASSERT_CREATE, create_updates(fx, NULL), &out));
     assert_string_equal(text_of(fx, parse(fx, out.metadata), "location"),
                         fx_text(fx, "%s/ns/t", fx->warehouse));
     assert_true(is_folder(fx_text(fx, "%s/ns/t/data", fx->warehouse)));
@@ -431,10 +427,10 @@ static void test_svc_table__a_commit_moves_the_pointer(void **state)
     create_out made;
     commit_out out;
     load_out loaded;
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
-    ok(fx,
-       fx_commit(fx, "ns", "t", "[{\"type\":\"assert-current-schema-id\",\"current-schema-id\":0}]",
-                 ADD_COLUMN, &out));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_commit(fx, "ns", "t",
+                        "[{\"type\":\"assert-current-schema-id\",\"current-schema-id\":0}]",
+                        ADD_COLUMN, &out));
     assert_true(is_file(out.metadata_location));
     assert_true(is_file(made.metadata_location));
     assert_non_null(strstr(out.metadata_location, "/00001-"));
@@ -442,7 +438,7 @@ static void test_svc_table__a_commit_moves_the_pointer(void **state)
     pang_json *document = parse(fx, out.metadata), *log = pang_json_get(document, "metadata-log");
     assert_int_equal(pang_json_size(log), 1);
     assert_string_equal(text_of(fx, pang_json_at(log, 0), "metadata-file"), made.metadata_location);
-    ok(fx, fx_load_table(fx, "ns", "t", &loaded));
+    fx_ok(fx, fx_load_table(fx, "ns", "t", &loaded));
     assert_string_equal(loaded.metadata_location, out.metadata_location);
     expect(fx,
            fx_commit(fx, "ns", "t",
@@ -458,9 +454,9 @@ static void test_svc_table__a_commit_of_nothing_writes_nothing(void **state)
     create_out made;
     commit_out out;
     pang_db_stats before, after;
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
     pang_db_get_stats(fx->db, &before);
-    ok(fx, fx_commit(fx, "ns", "t", "[]", "[]", &out));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]", "[]", &out));
     assert_string_equal(out.metadata_location, made.metadata_location);
     assert_true(pang_str_equal(pang_str_of(out.metadata), pang_str_of(made.metadata)));
     pang_db_get_stats(fx->db, &after);
@@ -474,29 +470,29 @@ static void test_svc_table__gzip_is_written_where_the_table_asks(void **state)
     commit_out out;
     pang_location at;
     pang_str text;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("write.metadata.compression-codec", "gzip"),
-                     &out));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]",
+                        SET_PROPERTY("write.metadata.compression-codec", "gzip"), &out));
     assert_non_null(strstr(out.metadata_location, ".gz.metadata.json"));
-    ok(fx,
-       pang_location_parse(pang_str_from(out.metadata_location), "x", fx->arena, &at, &fx->err));
-    ok(fx, pang_metadata_read_file(fx->state, &at, fx->arena, &text, &fx->err));
+    fx_ok(fx,
+          pang_location_parse(pang_str_from(out.metadata_location), "x", fx->arena, &at, &fx->err));
+    fx_ok(fx, pang_metadata_read_file(fx->state, &at, fx->arena, &text, &fx->err));
     assert_true(pang_str_equal(text, pang_str_of(out.metadata)));
-    ok(fx, fx_load_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_load_table(fx, "ns", "t", NULL));
 }
 
 static void test_svc_table__logs_are_trimmed_and_their_files_stay(void **state)
 {
     fixture *fx = *state;
     create_out made;
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
-    ok(fx, fx_commit(fx, "ns", "t", "[]",
-                     "[{\"action\":\"set-properties\",\"updates\":{"
-                     "\"write.metadata.previous-versions-max\":\"1\","
-                     "\"write.metadata.delete-after-commit.enabled\":\"true\"}}]",
-                     NULL));
-    ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("a", "1"), NULL));
-    ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("a", "2"), NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]",
+                        "[{\"action\":\"set-properties\",\"updates\":{"
+                        "\"write.metadata.previous-versions-max\":\"1\","
+                        "\"write.metadata.delete-after-commit.enabled\":\"true\"}}]",
+                        NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("a", "1"), NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("a", "2"), NULL));
     assert_true(is_file(made.metadata_location));
     assert_int_equal(files_in(fx_text(fx, "%s/ns/t/metadata", fx->warehouse)), 4);
 }
@@ -526,13 +522,13 @@ static void test_svc_table__a_rename_changes_the_name_only(void **state)
     fixture *fx = *state;
     create_out made;
     load_out loaded;
-    ok(fx, fx_create_namespace(fx, "other"));
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
-    ok(fx, fx_create_table(fx, "ns", "u", NULL));
-    ok(fx, rename_to(fx, "ns", "t", "ns", "t"));
-    ok(fx, rename_to(fx, "ns", "t", "other", "t2"));
+    fx_ok(fx, fx_create_namespace(fx, "other"));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_create_table(fx, "ns", "u", NULL));
+    fx_ok(fx, rename_to(fx, "ns", "t", "ns", "t"));
+    fx_ok(fx, rename_to(fx, "ns", "t", "other", "t2"));
     assert_int_equal(fx_load_table(fx, "ns", "t", NULL), PANG_NOT_FOUND);
-    ok(fx, fx_load_table(fx, "other", "t2", &loaded));
+    fx_ok(fx, fx_load_table(fx, "other", "t2", &loaded));
     assert_string_equal(loaded.metadata_location, made.metadata_location);
     expect(fx, rename_to(fx, "ns", "t", "ns", "x"), PANG_NOT_FOUND, "NoSuchTableException",
            "Table does not exist: ns.t");
@@ -541,8 +537,8 @@ static void test_svc_table__a_rename_changes_the_name_only(void **state)
     expect(fx, rename_to(fx, "ns", "u", "other", "t2"), PANG_ALREADY_EXISTS,
            "AlreadyExistsException", "Table already exists: other.t2");
     assert_int_equal(rename_to(fx, "ns", "u", "ns", "u@x"), PANG_INVALID_ARGUMENT);
-    ok(fx, rename_to(fx, "other", "t2", "ns", "t"));
-    ok(fx, fx_load_table(fx, "ns", "t", NULL));
+    fx_ok(fx, rename_to(fx, "other", "t2", "ns", "t"));
+    fx_ok(fx, fx_load_table(fx, "ns", "t", NULL));
 }
 
 /* The suite drops one of two tables that had one name, and reads the other. */
@@ -550,14 +546,14 @@ static void test_svc_table__a_purge_after_a_rename_spares_the_renamed(void **sta
 {
     fixture *fx = *state;
     load_out loaded;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, rename_to(fx, "ns", "t", "ns", "renamed"));
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, rename_to(fx, "ns", "t", "ns", "renamed"));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     fx->ahead_ms = INT64_C(8) * 24 * 60 * 60 * 1000;
     pang_state_work(fx->state, &fx->err);
     assert_int_equal(fx->err.code, PANG_OK);
-    ok(fx, fx_load_table(fx, "ns", "renamed", &loaded));
+    fx_ok(fx, fx_load_table(fx, "ns", "renamed", &loaded));
     assert_true(is_file(loaded.metadata_location));
 }
 
@@ -566,10 +562,10 @@ static void test_svc_table__purged_files_go_when_the_table_cannot_come_back(void
     fixture *fx = *state;
     create_out made, again;
     pang_state_stats stats;
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
-    ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("a", "1"), NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("a", "1"), NULL));
     const char *folder = fx_text(fx, "%s/ns/t/metadata", fx->warehouse);
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     assert_int_equal(fx_load_table(fx, "ns", "t", NULL), PANG_NOT_FOUND);
     fx->ahead_ms = INT64_C(6) * 24 * 60 * 60 * 1000;
     pang_state_work(fx->state, &fx->err);
@@ -580,7 +576,7 @@ static void test_svc_table__purged_files_go_when_the_table_cannot_come_back(void
     assert_int_equal(files_in(folder), 0);
     pang_state_get_stats(fx->state, &stats);
     assert_int_equal(stats.files_purged, 2);
-    ok(fx, fx_create_table(fx, "ns", "t", &again));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &again));
     assert_string_equal(text_of(fx, parse(fx, again.metadata), "location"),
                         fx_text(fx, "%s/ns/t", fx->warehouse));
 }
@@ -589,8 +585,8 @@ static void test_svc_table__a_drop_without_purge_keeps_files_for_good(void **sta
 {
     fixture *fx = *state;
     create_out made;
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
-    ok(fx, fx_drop_table(fx, "ns", "t", false));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", false));
     fx->ahead_ms = INT64_C(100) * 24 * 60 * 60 * 1000;
     pang_state_work(fx->state, &fx->err);
     assert_true(is_file(made.metadata_location));
@@ -615,16 +611,16 @@ static void test_svc_table__a_dropped_table_is_registered_again(void **state)
     create_out made;
     register_out out;
     load_out loaded;
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
     const char *file = fx_text(fx, "%s", made.metadata_location);
     expect(fx, register_at(fx, "t", file, false, NULL), PANG_ALREADY_EXISTS,
            "AlreadyExistsException", "Table already exists: ns.t");
     assert_int_equal(register_at(fx, "u", file, false, NULL), PANG_INVALID_ARGUMENT);
-    ok(fx, fx_drop_table(fx, "ns", "t", true));
-    ok(fx, register_at(fx, "t", file, false, &out));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx_ok(fx, register_at(fx, "t", file, false, &out));
     assert_string_equal(out.metadata_location, file);
     assert_true(out.etag[0] != '\0');
-    ok(fx, fx_load_table(fx, "ns", "t", &loaded));
+    fx_ok(fx, fx_load_table(fx, "ns", "t", &loaded));
     assert_true(pang_str_equal(pang_str_of(loaded.metadata), pang_str_of(out.metadata)));
     fx->ahead_ms = INT64_C(8) * 24 * 60 * 60 * 1000;
     pang_state_work(fx->state, &fx->err);
@@ -636,7 +632,7 @@ static void test_svc_table__a_registered_file_is_judged(void **state)
 {
     fixture *fx = *state;
     create_out made;
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
     expect(fx, register_at(fx, "u", fx_text(fx, "%s/no.metadata.json", fx->warehouse), false, NULL),
            PANG_NOT_FOUND, "NotFoundException",
            fx_text(fx, "Failed to open input stream for file: %s/no.metadata.json", fx->warehouse));
@@ -657,13 +653,13 @@ static void test_svc_table__an_overwrite_moves_the_pointer_back(void **state)
     fixture *fx = *state;
     create_out made;
     load_out loaded;
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
     const char *first = fx_text(fx, "%s", made.metadata_location);
-    ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("a", "1"), NULL));
-    ok(fx, register_at(fx, "t", first, true, NULL));
-    ok(fx, fx_load_table(fx, "ns", "t", &loaded));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("a", "1"), NULL));
+    fx_ok(fx, register_at(fx, "t", first, true, NULL));
+    fx_ok(fx, fx_load_table(fx, "ns", "t", &loaded));
     assert_string_equal(loaded.metadata_location, first);
-    ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("b", "1"), NULL));
+    fx_ok(fx, fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("b", "1"), NULL));
 }
 
 static void test_svc_table__an_unregistered_table_keeps_its_files(void **state)
@@ -672,16 +668,16 @@ static void test_svc_table__an_unregistered_table_keeps_its_files(void **state)
     create_out made;
     Pangolin__V1__UnregisterTableRequest in = PANGOLIN__V1__UNREGISTER_TABLE_REQUEST__INIT;
     Pangolin__V1__UnregisterTableResponse out;
-    ok(fx, fx_create_table(fx, "ns", "t", &made));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", &made));
     in.prefix = PREFIX;
     in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
     in.table = fx_text(fx, "t");
-    ok(fx, fx_call(fx, "UnregisterTable", &in, &out));
+    fx_ok(fx, fx_call(fx, "UnregisterTable", &in, &out));
     assert_string_equal(out.metadata_location, made.metadata_location);
     assert_true(pang_str_equal(pang_str_of(out.metadata), pang_str_of(made.metadata)));
     assert_true(is_file(made.metadata_location));
     assert_int_equal(fx_commit(fx, "ns", "t", "[]", SET_PROPERTY("a", "1"), NULL), PANG_NOT_FOUND);
-    ok(fx, register_at(fx, "t", made.metadata_location, false, NULL));
+    fx_ok(fx, register_at(fx, "t", made.metadata_location, false, NULL));
 }
 
 static void test_svc_table__a_namespace_with_a_table_is_not_empty(void **state)
@@ -691,10 +687,10 @@ static void test_svc_table__a_namespace_with_a_table_is_not_empty(void **state)
     Pangolin__V1__DropNamespaceResponse out;
     in.prefix = PREFIX;
     in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     assert_int_equal(fx_call(fx, "DropNamespace", &in, &out), PANG_FAILED_PRECONDITION);
-    ok(fx, fx_drop_table(fx, "ns", "t", false));
-    ok(fx, fx_call(fx, "DropNamespace", &in, &out));
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", false));
+    fx_ok(fx, fx_call(fx, "DropNamespace", &in, &out));
 }
 
 /* ---- transactions ---- */
@@ -728,18 +724,18 @@ static pang_code transact(fixture *fx, const change *changes, size_t n)
 static const char *property_of(fixture *fx, const char *table, const char *name)
 {
     load_out loaded;
-    ok(fx, fx_load_table(fx, "ns", table, &loaded));
+    fx_ok(fx, fx_load_table(fx, "ns", table, &loaded));
     return text_of(fx, pang_json_get(parse(fx, loaded.metadata), "properties"), name);
 }
 
 static void test_svc_table__a_transaction_is_all_or_nothing(void **state)
 {
     fixture *fx = *state;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, fx_create_table(fx, "ns", "u", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "u", NULL));
     const change good[] = {{"t", "[]", SET_PROPERTY("k", "1")},
                            {"u", "[]", SET_PROPERTY("k", "1")}};
-    ok(fx, transact(fx, good, 2));
+    fx_ok(fx, transact(fx, good, 2));
     assert_string_equal(property_of(fx, "t", "k"), "1");
     assert_string_equal(property_of(fx, "u", "k"), "1");
     const change bad[] = {
@@ -757,7 +753,7 @@ static void test_svc_table__a_transaction_is_all_or_nothing(void **state)
     const change unnamed[] = {{"", "[]", "[]"}};
     assert_int_equal(transact(fx, unnamed, 1), PANG_INVALID_ARGUMENT);
     assert_string_equal(property_of(fx, "t", "k"), "1");
-    ok(fx, transact(fx, NULL, 0));
+    fx_ok(fx, transact(fx, NULL, 0));
 }
 
 static void test_svc_table__a_transaction_creates_too_and_without_overlap(void **state)
@@ -765,7 +761,7 @@ static void test_svc_table__a_transaction_creates_too_and_without_overlap(void *
     fixture *fx = *state;
     const char *outer = fx_text(fx, "%s/o", fx->warehouse);
     const char *inner = fx_text(fx, "%s/o/i", fx->warehouse);
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     const change overlapping[] = {{"a", ASSERT_CREATE, create_updates(fx, inner)},
                                   {"b", ASSERT_CREATE, create_updates(fx, outer)}};
     assert_int_equal(transact(fx, overlapping, 2), PANG_INVALID_ARGUMENT);
@@ -774,9 +770,9 @@ static void test_svc_table__a_transaction_creates_too_and_without_overlap(void *
     const change good[] = {{"a", ASSERT_CREATE, create_updates(fx, inner)},
                            {"b", ASSERT_CREATE, create_updates(fx, NULL)},
                            {"t", "[]", SET_PROPERTY("k", "1")}};
-    ok(fx, transact(fx, good, 3));
-    ok(fx, fx_load_table(fx, "ns", "a", NULL));
-    ok(fx, fx_load_table(fx, "ns", "b", NULL));
+    fx_ok(fx, transact(fx, good, 3));
+    fx_ok(fx, fx_load_table(fx, "ns", "a", NULL));
+    fx_ok(fx, fx_load_table(fx, "ns", "b", NULL));
 }
 
 /* ---- lists and the rest ---- */
@@ -788,18 +784,18 @@ static void test_svc_table__tables_are_listed(void **state)
     Pangolin__V1__ListTablesResponse out;
     size_t seen = 0;
     for (int i = 0; i < 7; i++)
-        ok(fx, fx_create_table(fx, "ns", fx_text(fx, "t%d", i), NULL));
+        fx_ok(fx, fx_create_table(fx, "ns", fx_text(fx, "t%d", i), NULL));
     in.prefix = PREFIX;
     in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
     in.page_size = 3;
     in._page_token_case = PANGOLIN__V1__LIST_TABLES_REQUEST___PAGE_TOKEN_PAGE_TOKEN;
     in.page_token = fx_text(fx, "%s", "");
     do {
-        ok(fx, fx_call(fx, "ListTables", &in, &out));
+        fx_ok(fx, fx_call(fx, "ListTables", &in, &out));
         for (size_t i = 0; i < out.n_identifiers; i++)
             assert_string_equal(out.identifiers[i]->name, fx_text(fx, "t%zu", seen++));
         in.page_token = out.next_page_token;
-        ok(fx, fx_drop_table(fx, "ns", "t6", false) == PANG_OK ? PANG_OK : PANG_OK);
+        fx_ok(fx, fx_drop_table(fx, "ns", "t6", false) == PANG_OK ? PANG_OK : PANG_OK);
     } while (in.page_token[0] != '\0');
     assert_int_equal(seen, 7);
     in.namespace_ = fx_levels(fx, "no", &in.n_namespace_);
@@ -814,16 +810,16 @@ static void test_svc_table__reports_and_credentials(void **state)
     Pangolin__V1__ReportMetricsResponse reported;
     Pangolin__V1__LoadCredentialsRequest ask = PANGOLIN__V1__LOAD_CREDENTIALS_REQUEST__INIT;
     Pangolin__V1__LoadCredentialsResponse credentials;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     report.prefix = ask.prefix = PREFIX;
     report.namespace_ = ask.namespace_ = fx_levels(fx, "ns", &report.n_namespace_);
     ask.n_namespace_ = report.n_namespace_;
     report.table = ask.table = fx_text(fx, "t");
     report.report = fx_bytes("{\"report-type\":\"scan-report\"}");
-    ok(fx, fx_call(fx, "ReportMetrics", &report, &reported));
+    fx_ok(fx, fx_call(fx, "ReportMetrics", &report, &reported));
     report.report = fx_bytes("[1]");
     assert_int_equal(fx_call(fx, "ReportMetrics", &report, &reported), PANG_INVALID_ARGUMENT);
-    ok(fx, fx_call(fx, "LoadCredentials", &ask, &credentials));
+    fx_ok(fx, fx_call(fx, "LoadCredentials", &ask, &credentials));
     assert_int_equal(credentials.n_storage_credentials, 0);
     ask.table = fx_text(fx, "x");
     assert_int_equal(fx_call(fx, "LoadCredentials", &ask, &credentials), PANG_NOT_FOUND);

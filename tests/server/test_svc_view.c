@@ -31,12 +31,6 @@ typedef Pangolin__V1__ReplaceViewResponse replace_out;
     "{\"action\":\"set-current-view-version\",\"view-version-id\":-1}]"
 #define LOCATION(place) "[{\"action\":\"set-location\",\"location\":\"" place "\"}]"
 
-static void ok(fixture *fx, pang_code code)
-{
-    if (code != PANG_OK)
-        fail_msg("%s: %s", pang_code_name(code), fx->err.message);
-}
-
 static void expect(fixture *fx, pang_code code, pang_code want, const char *reason,
                    const char *message)
 {
@@ -50,7 +44,7 @@ static void expect(fixture *fx, pang_code code, pang_code want, const char *reas
 static int setup(void **state)
 {
     fx_setup(state);
-    ok(*state, fx_create_namespace(*state, "ns"));
+    fx_ok(*state, fx_create_namespace(*state, "ns"));
     return 0;
 }
 
@@ -128,7 +122,7 @@ static void make_branch(fixture *fx, const char *name, bool own_paths)
     in.name = fx_text(fx, "%s", name);
     in.from = fx_text(fx, "main");
     in.own_paths = own_paths;
-    ok(fx, fx_call(fx, "CreateBranch", &in, &out));
+    fx_ok(fx, fx_call(fx, "CreateBranch", &in, &out));
 }
 
 static size_t collected(fixture *fx)
@@ -137,7 +131,7 @@ static size_t collected(fixture *fx)
     pang_gc_plan plan = {
         .scope = FX_SCOPE, .catalog = fx_view(fx, txn).catalog, .grace_ms = DAY_MS};
     pang_gc_outcome out;
-    ok(fx, pang_gc_run(fx->state, &plan, NULL, NULL, &out, &fx->err));
+    fx_ok(fx, pang_gc_run(fx->state, &plan, NULL, NULL, &out, &fx->err));
     return out.removed;
 }
 
@@ -148,11 +142,11 @@ static void test_svc_view__a_created_view_is_loaded_as_it_was_answered(void **st
     fixture *fx = *state;
     create_out made;
     load_out loaded;
-    ok(fx, create(fx, "v", &made));
+    fx_ok(fx, create(fx, "v", &made));
     assert_true(is_there(made.metadata_location));
     assert_string_equal(made.sql, "select 1");
     assert_string_equal(made.dialect, "ansi");
-    ok(fx, load(fx, "v", &loaded));
+    fx_ok(fx, load(fx, "v", &loaded));
     assert_string_equal(loaded.metadata_location, made.metadata_location);
     assert_true(pang_str_equal(pang_str_of(loaded.metadata), pang_str_of(made.metadata)));
     assert_string_equal(loaded.etag, made.etag);
@@ -163,8 +157,8 @@ static void test_svc_view__a_created_view_is_loaded_as_it_was_answered(void **st
 static void test_svc_view__messages_are_those_that_suites_compare(void **state)
 {
     fixture *fx = *state;
-    ok(fx, create(fx, "v", NULL));
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, create(fx, "v", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
     expect(fx, create(fx, "v", NULL), PANG_ALREADY_EXISTS, "AlreadyExistsException",
            "View already exists: ns.v");
     expect(fx, create(fx, "t", NULL), PANG_ALREADY_EXISTS, "AlreadyExistsException",
@@ -184,7 +178,7 @@ static void test_svc_view__a_missing_file_is_told(void **state)
 {
     fixture *fx = *state;
     create_out made;
-    ok(fx, create(fx, "v", &made));
+    fx_ok(fx, create(fx, "v", &made));
     const char *message = fx_text(fx, "Failed to open input stream for file: %s",
                                   made.metadata_location);
     assert_int_equal(unlink(fx_path(made.metadata_location)), 0);
@@ -197,14 +191,14 @@ static void test_svc_view__a_replace_writes_the_next_file(void **state)
     create_out made;
     replace_out replaced, same;
     load_out loaded;
-    ok(fx, create(fx, "v", &made));
-    ok(fx, replace(fx, "v", REPLACE("2", "select 2"), &replaced));
+    fx_ok(fx, create(fx, "v", &made));
+    fx_ok(fx, replace(fx, "v", REPLACE("2", "select 2"), &replaced));
     assert_non_null(strstr(replaced.metadata_location, "/ns/v/metadata/00001-"));
     assert_true(is_there(made.metadata_location) && is_there(replaced.metadata_location));
     assert_string_not_equal(replaced.etag, made.etag);
-    ok(fx, replace(fx, "v", REPLACE("2", "select 2"), &same));
+    fx_ok(fx, replace(fx, "v", REPLACE("2", "select 2"), &same));
     assert_string_equal(same.metadata_location, replaced.metadata_location);
-    ok(fx, load(fx, "v", &loaded));
+    fx_ok(fx, load(fx, "v", &loaded));
     assert_string_equal(loaded.sql, "select 2");
 }
 
@@ -222,11 +216,11 @@ static void test_svc_view__what_is_refused_leaves_nothing(void **state)
     };
     create_out made;
     load_out loaded;
-    ok(fx, create(fx, "v", &made));
+    fx_ok(fx, create(fx, "v", &made));
     for (size_t i = 0; i < sizeof updates / sizeof updates[0]; i++)
         if (replace(fx, "v", updates[i], NULL) != PANG_INVALID_ARGUMENT)
             fail_msg("%s: %s", updates[i], fx->err.message);
-    ok(fx, load(fx, "v", &loaded));
+    fx_ok(fx, load(fx, "v", &loaded));
     assert_string_equal(loaded.metadata_location, made.metadata_location);
 }
 
@@ -236,8 +230,8 @@ static void test_svc_view__places_are_reserved_as_tables_are(void **state)
 {
     fixture *fx = *state;
     create_out made;
-    ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    ok(fx, create(fx, "v", NULL));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+    fx_ok(fx, create(fx, "v", NULL));
     expect(fx, create_at(fx, "w", fx_text(fx, "%s/ns/t/inside", fx->warehouse), &made),
            PANG_INVALID_ARGUMENT, "BadRequestException",
            fx_text(fx,
@@ -248,7 +242,7 @@ static void test_svc_view__places_are_reserved_as_tables_are(void **state)
                      PANG_INVALID_ARGUMENT);
     assert_int_equal(replace(fx, "v", fx_text(fx, LOCATION("%s/ns/t"), fx->warehouse), NULL),
                      PANG_INVALID_ARGUMENT);
-    ok(fx, replace(fx, "v", fx_text(fx, LOCATION("%s/moved"), fx->warehouse), NULL));
+    fx_ok(fx, replace(fx, "v", fx_text(fx, LOCATION("%s/moved"), fx->warehouse), NULL));
     assert_int_equal(create_at(fx, "w", fx_text(fx, "%s/moved/x", fx->warehouse), &made),
                      PANG_INVALID_ARGUMENT);
 }
@@ -257,9 +251,9 @@ static void test_svc_view__a_dropped_views_place_stays_its_own(void **state)
 {
     fixture *fx = *state;
     create_out first, second;
-    ok(fx, create(fx, "v", &first));
-    ok(fx, drop(fx, "v"));
-    ok(fx, create(fx, "v", &second));
+    fx_ok(fx, create(fx, "v", &first));
+    fx_ok(fx, drop(fx, "v"));
+    fx_ok(fx, create(fx, "v", &second));
     assert_non_null(strstr(second.metadata_location, "/ns/v-"));
     assert_true(is_there(first.metadata_location));
 }
@@ -271,18 +265,18 @@ static void test_svc_view__a_branch_has_its_own_and_nothing_is_laid_over(void **
     fixture *fx = *state;
     create_out made;
     load_out main_has, dev_has;
-    ok(fx, create(fx, "v", &made));
+    fx_ok(fx, create(fx, "v", &made));
     make_branch(fx, "dev", false);
-    ok(fx, load(fx, "v@dev", &dev_has));
+    fx_ok(fx, load(fx, "v@dev", &dev_has));
     assert_true(pang_str_equal(pang_str_of(dev_has.metadata), pang_str_of(made.metadata)));
     assert_string_equal(dev_has.name, "v@dev");
-    ok(fx, replace(fx, "v@dev", REPLACE("2", "select 2"), NULL));
-    ok(fx, load(fx, "v@dev", &dev_has));
+    fx_ok(fx, replace(fx, "v@dev", REPLACE("2", "select 2"), NULL));
+    fx_ok(fx, load(fx, "v@dev", &dev_has));
     assert_string_equal(dev_has.sql, "select 2");
-    ok(fx, load(fx, "v", &main_has));
+    fx_ok(fx, load(fx, "v", &main_has));
     assert_string_equal(main_has.sql, "select 1");
-    ok(fx, drop(fx, "v"));
-    ok(fx, load(fx, "v@dev", &dev_has));
+    fx_ok(fx, drop(fx, "v"));
+    fx_ok(fx, load(fx, "v@dev", &dev_has));
     expect(fx, load(fx, "v@no", NULL), PANG_NOT_FOUND, "NoSuchViewException",
            "Ref does not exist: no");
 }
@@ -293,10 +287,10 @@ static void test_svc_view__a_branch_with_paths_of_its_own_says_none_in_views(voi
     create_out made;
     load_out loaded;
     make_branch(fx, "dev", true);
-    ok(fx, create(fx, "v@dev", &made));
+    fx_ok(fx, create(fx, "v@dev", &made));
     assert_int_equal(made.n_properties, 0);
     assert_non_null(strstr(made.metadata_location, "/ns/v/branches/"));
-    ok(fx, load(fx, "v@dev", &loaded));
+    fx_ok(fx, load(fx, "v@dev", &loaded));
     assert_true(pang_str_equal(pang_str_of(loaded.metadata), pang_str_of(made.metadata)));
     assert_int_equal(loaded.n_properties, 0);
 }
@@ -308,16 +302,16 @@ static void test_svc_view__the_collector_keeps_what_anything_names(void **state)
     fixture *fx = *state;
     create_out made;
     replace_out second, third;
-    ok(fx, create(fx, "v", &made));
+    fx_ok(fx, create(fx, "v", &made));
     make_branch(fx, "dev", false);
-    ok(fx, replace(fx, "v", REPLACE("2", "select 2"), &second));
-    ok(fx, replace(fx, "v", REPLACE("3", "select 3"), &third));
+    fx_ok(fx, replace(fx, "v", REPLACE("2", "select 2"), &second));
+    fx_ok(fx, replace(fx, "v", REPLACE("3", "select 3"), &third));
     fx->ahead_ms += 1000 * DAY_MS;
     (void)collected(fx);
     assert_true(is_there(third.metadata_location));
     assert_true(is_there(made.metadata_location));
-    ok(fx, load(fx, "v@dev", NULL));
-    ok(fx, load(fx, "v", NULL));
+    fx_ok(fx, load(fx, "v@dev", NULL));
+    fx_ok(fx, load(fx, "v", NULL));
 }
 
 static void test_svc_view__the_collector_takes_what_nothing_names(void **state)
@@ -325,8 +319,8 @@ static void test_svc_view__the_collector_takes_what_nothing_names(void **state)
     fixture *fx = *state;
     create_out made;
     replace_out second;
-    ok(fx, create(fx, "v", &made));
-    ok(fx, replace(fx, "v", REPLACE("2", "select 2"), &second));
+    fx_ok(fx, create(fx, "v", &made));
+    fx_ok(fx, replace(fx, "v", REPLACE("2", "select 2"), &second));
     fx->ahead_ms += 1000 * DAY_MS;
     assert_true(collected(fx) >= 1);
     assert_false(is_there(made.metadata_location));
@@ -375,11 +369,11 @@ static void test_svc_view__all_that_replace_at_once_land(void **state)
     load_out loaded;
     pang_json *document;
     int64_t current;
-    ok(fx, create(fx, "v", NULL));
-    ok(fx, replace(fx, "v",
-                   "[{\"action\":\"set-properties\",\"updates\":"
-                   "{\"version.history.num-entries\":\"1000\"}}]",
-                   NULL));
+    fx_ok(fx, create(fx, "v", NULL));
+    fx_ok(fx, replace(fx, "v",
+                      "[{\"action\":\"set-properties\",\"updates\":"
+                      "{\"version.history.num-entries\":\"1000\"}}]",
+                      NULL));
     for (int i = 0; i < THREADS; i++) {
         racers[i] = (racer){.fx = fx, .number = i};
         assert_int_equal(pthread_create(&threads[i], NULL, run_racer, &racers[i]), 0);
@@ -389,8 +383,8 @@ static void test_svc_view__all_that_replace_at_once_land(void **state)
         if (racers[i].failure[0] != '\0')
             fail_msg("%s", racers[i].failure);
     }
-    ok(fx, load(fx, "v", &loaded));
-    ok(fx, pang_json_parse(pang_str_of(loaded.metadata), fx->arena, &document, &fx->err));
+    fx_ok(fx, load(fx, "v", &loaded));
+    fx_ok(fx, pang_json_parse(pang_str_of(loaded.metadata), fx->arena, &document, &fx->err));
     assert_true(pang_json_to_int64(pang_json_get(document, "current-version-id"), &current));
     assert_int_equal(current, 1 + THREADS * ROUNDS);
     assert_int_equal(pang_json_size(pang_json_get(document, "versions")), 1 + THREADS * ROUNDS);
