@@ -24,18 +24,12 @@ typedef struct {
     pang_err *err;
 } copies;
 
-static uint64_t hash_of(pang_name name)
-{
-    return (pang_str_hash(name.path) * 31 + pang_str_hash(name.name)) * 31 + (uint64_t)name.space;
-}
-
 static bool has(const copies *c, pang_name name)
 {
-    pang_index_walk it = pang_index_of(&c->names, hash_of(name));
+    pang_index_walk it = pang_index_of(&c->names, pang_name_hash(name));
     const pang_content *content;
     while ((content = pang_index_next(&it)) != NULL)
-        if (content->name.space == name.space && pang_str_equal(content->name.path, name.path) &&
-            pang_str_equal(content->name.name, name.name))
+        if (pang_name_equal(content->name, name))
             return true;
     return false;
 }
@@ -52,7 +46,7 @@ static bool add(copies *c, const pang_content *content)
         return false;
     }
     pang_content *kept = pang_arena_alloc(c->source->arena, sizeof *kept);
-    if (kept == NULL || !pang_index_add(&c->names, hash_of(content->name), kept)) {
+    if (kept == NULL || !pang_index_add(&c->names, pang_name_hash(content->name), kept)) {
         c->code = pang_fail_memory(c->err);
         return false;
     }

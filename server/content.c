@@ -22,6 +22,16 @@ pang_name pang_name_of_namespace(pang_keys *keys, pang_levels levels)
                        levels.names[levels.n - 1]};
 }
 
+bool pang_name_equal(pang_name a, pang_name b)
+{
+    return a.space == b.space && pang_str_equal(a.path, b.path) && pang_str_equal(a.name, b.name);
+}
+
+uint64_t pang_name_hash(pang_name name)
+{
+    return (pang_str_hash(name.path) * 31 + pang_str_hash(name.name)) * 31 + (uint64_t)name.space;
+}
+
 /* ---- reading ---- */
 
 bool pang_content_exists(const pang_content *content)

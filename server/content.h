@@ -42,6 +42,9 @@ typedef struct {
     pang_str path; /* of the namespace it is in, as pang_key_path makes it */
     pang_str name;
 } pang_name;
+bool pang_name_equal(pang_name a, pang_name b);
+/* For an index (server/index.h) of names. */
+uint64_t pang_name_hash(pang_name name);
 
 /* A branch of a catalog as one call sees it. */
 typedef struct {

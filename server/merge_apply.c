@@ -22,7 +22,7 @@ static bool changes(const pang_merge_item *item)
 static bool moves(const pang_merge_item *item)
 {
     return item->stands && pang_content_exists(&item->target) &&
-           !pang_merge_same_name(item->target.name, item->to);
+           !pang_name_equal(item->target.name, item->to);
 }
 
 static bool ends(const pang_merge_item *item)
@@ -157,8 +157,7 @@ static pang_code index_names(const pang_merge_plan *plan, pang_index *ret, pang_
 {
     for (size_t i = 0; i < plan->n; i++) {
         pang_merge_item *item = plan->items[i];
-        if (changes(item) && item->stands &&
-            !pang_index_add(ret, pang_merge_hash_name(item->to), item))
+        if (changes(item) && item->stands && !pang_index_add(ret, pang_name_hash(item->to), item))
             return pang_fail_memory(err);
     }
     return PANG_OK;
@@ -166,10 +165,10 @@ static pang_code index_names(const pang_merge_plan *plan, pang_index *ret, pang_
 
 static bool is_filled(const pang_index *names, pang_name name)
 {
-    pang_index_walk it = pang_index_of(names, pang_merge_hash_name(name));
+    pang_index_walk it = pang_index_of(names, pang_name_hash(name));
     const pang_merge_item *item;
     while ((item = pang_index_next(&it)) != NULL)
-        if (pang_merge_same_name(item->to, name))
+        if (pang_name_equal(item->to, name))
             return true;
     return false;
 }

@@ -31,7 +31,14 @@ bool pang_merge_same_thing(const pang_merge_thing *a, const pang_merge_thing *b)
 {
     if (!pang_id_is_nil(a->asset) || !pang_id_is_nil(b->asset))
         return pang_id_equal(a->asset, b->asset);
-    return pang_str_equal(a->name.path, b->name.path) && pang_str_equal(a->name.name, b->name.name);
+    return pang_name_equal(a->name, b->name);
+}
+
+uint64_t pang_merge_hash_thing(const pang_merge_thing *thing)
+{
+    if (pang_id_is_nil(thing->asset))
+        return pang_name_hash(thing->name);
+    return pang_str_hash((pang_str){(const char *)thing->asset.bytes, sizeof thing->asset.bytes});
 }
 
 const exception *pang_merge_exception(const pang_rec_merge_mark *mark,

@@ -76,6 +76,8 @@ size_t pang_merge_base_of(const pang_merge_base *base, const pang_merge_thing *t
 /* What an exception is about; its name lives as long as the exception. */
 pang_merge_thing pang_merge_excepted(const Pangolin__Store__V1__MergeMark__Exception *exception);
 bool pang_merge_same_thing(const pang_merge_thing *a, const pang_merge_thing *b);
+/* For an index (server/index.h) of things. */
+uint64_t pang_merge_hash_thing(const pang_merge_thing *thing);
 /* What a mark says of one thing; NULL: nothing. */
 const Pangolin__Store__V1__MergeMark__Exception *
 pang_merge_exception(const pang_rec_merge_mark *mark, const pang_merge_thing *thing);

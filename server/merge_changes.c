@@ -6,59 +6,38 @@
 
 #include <string.h>
 
-enum { SLOTS_MIN = 64 };
-
-/* One of either list; index + 1, 0: free. */
-struct pang_merge_slot {
-    size_t asset, space;
-};
-
 void pang_merge_changes_begin(pang_merge_changes *changes, pang_arena *arena)
 {
-    *changes = (pang_merge_changes){.arena = arena};
+    *changes = (pang_merge_changes){
+        .arena = arena, .assets_at.arena = arena, .spaces_at.arena = arena};
 }
 
 /* ---- the set ---- */
 
-static uint64_t hash_asset(pang_id asset)
+/* Lists move when they grow, so an index holds places in its list, from 1 on. */
+static void *place(size_t n)
 {
-    return pang_str_hash((pang_str){(const char *)asset.bytes, sizeof asset.bytes});
+    return (void *)(uintptr_t)n;
 }
 
-static uint64_t hash_space(pang_str path, pang_str name)
+static bool has_asset(const pang_merge_changes *c, uint64_t hash, pang_id asset)
 {
-    return pang_str_hash(path) * 31 + pang_str_hash(name);
+    size_t at;
+    pang_index_walk it = pang_index_of(&c->assets_at, hash);
+    while ((at = (size_t)(uintptr_t)pang_index_next(&it)) != 0)
+        if (pang_id_equal(c->assets[at - 1], asset))
+            return true;
+    return false;
 }
 
-static uint64_t hash_of(const pang_merge_changes *c, const struct pang_merge_slot *slot)
+static bool has_space(const pang_merge_changes *c, uint64_t hash, pang_name name)
 {
-    if (slot->asset != 0)
-        return hash_asset(c->assets[slot->asset - 1]);
-    const pang_name *name = &c->spaces[slot->space - 1];
-    return hash_space(name->path, name->name);
-}
-
-static struct pang_merge_slot *free_slot(const pang_merge_changes *c, uint64_t hash)
-{
-    size_t at = hash & (c->n_slots - 1);
-    while (c->slots[at].asset != 0 || c->slots[at].space != 0)
-        at = (at + 1) & (c->n_slots - 1);
-    return &c->slots[at];
-}
-
-static bool grow(pang_merge_changes *c)
-{
-    if ((c->n_assets + c->n_spaces + 1) * 2 <= c->n_slots)
-        return true;
-    pang_merge_changes old = *c;
-    c->n_slots = old.n_slots == 0 ? SLOTS_MIN : old.n_slots * 2;
-    c->slots = pang_arena_alloc_n(c->arena, c->n_slots, sizeof *c->slots);
-    if (c->slots == NULL)
-        return false;
-    for (size_t i = 0; i < old.n_slots; i++)
-        if (old.slots[i].asset != 0 || old.slots[i].space != 0)
-            *free_slot(c, hash_of(c, &old.slots[i])) = old.slots[i];
-    return true;
+    size_t at;
+    pang_index_walk it = pang_index_of(&c->spaces_at, hash);
+    while ((at = (size_t)(uintptr_t)pang_index_next(&it)) != 0)
+        if (pang_name_equal(c->spaces[at - 1], name))
+            return true;
+    return false;
 }
 
 /* One more element's room in a list of `size` bytes each. */
@@ -90,36 +69,27 @@ static pang_code check_count(const pang_merge_changes *c, pang_err *err)
 
 pang_code pang_merge_changes_add_asset(pang_merge_changes *c, pang_id asset, pang_err *err)
 {
-    uint64_t hash = hash_asset(asset);
-    if (!grow(c))
-        return pang_fail_memory(err);
-    size_t at = hash & (c->n_slots - 1);
-    for (; c->slots[at].asset != 0 || c->slots[at].space != 0; at = (at + 1) & (c->n_slots - 1))
-        if (c->slots[at].asset != 0 && pang_id_equal(c->assets[c->slots[at].asset - 1], asset))
-            return PANG_OK;
+    pang_merge_thing thing = {.asset = asset};
+    uint64_t hash = pang_merge_hash_thing(&thing);
+    if (has_asset(c, hash, asset))
+        return PANG_OK;
     pang_code code = check_count(c, err);
     if (code != PANG_OK)
         return code;
     if (!make_room(c, &c->assets, c->n_assets, &c->room_assets, sizeof *c->assets))
         return pang_fail_memory(err);
     c->assets[c->n_assets++] = asset;
-    c->slots[at].asset = c->n_assets;
-    return PANG_OK;
+    return pang_index_add(&c->assets_at, hash, place(c->n_assets)) ? PANG_OK
+                                                                   : pang_fail_memory(err);
 }
 
 pang_code pang_merge_changes_add_space(pang_merge_changes *c, pang_str path, pang_str name,
                                        pang_err *err)
 {
-    uint64_t hash = hash_space(path, name);
-    pang_name own = {.space = PANG_SPACE_NAMESPACE};
-    if (!grow(c))
-        return pang_fail_memory(err);
-    size_t at = hash & (c->n_slots - 1);
-    for (; c->slots[at].asset != 0 || c->slots[at].space != 0; at = (at + 1) & (c->n_slots - 1)) {
-        const pang_name *has = c->slots[at].space != 0 ? &c->spaces[c->slots[at].space - 1] : NULL;
-        if (has != NULL && pang_str_equal(has->path, path) && pang_str_equal(has->name, name))
-            return PANG_OK;
-    }
+    pang_name own = {PANG_SPACE_NAMESPACE, path, name};
+    uint64_t hash = pang_name_hash(own);
+    if (has_space(c, hash, own))
+        return PANG_OK;
     pang_code code = check_count(c, err);
     if (code != PANG_OK)
         return code;
@@ -127,8 +97,8 @@ pang_code pang_merge_changes_add_space(pang_merge_changes *c, pang_str path, pan
         !pang_arena_copy(c->arena, path, &own.path) || !pang_arena_copy(c->arena, name, &own.name))
         return pang_fail_memory(err);
     c->spaces[c->n_spaces++] = own;
-    c->slots[at].space = c->n_spaces;
-    return PANG_OK;
+    return pang_index_add(&c->spaces_at, hash, place(c->n_spaces)) ? PANG_OK
+                                                                   : pang_fail_memory(err);
 }
 
 /* ---- the log ---- */

@@ -7,6 +7,7 @@
 #ifndef PANG_SERVER_MERGE_CHANGES_H
 #define PANG_SERVER_MERGE_CHANGES_H
 
+#include "server/index.h"
 #include "server/merge_base.h"
 
 typedef struct {
@@ -15,10 +16,9 @@ typedef struct {
     pang_name *spaces;
     size_t n_spaces;
     size_t commits; /* that were looked at */
-    /* Inside: sets over both. */
+    /* Inside. */
     pang_arena *arena;
-    struct pang_merge_slot *slots;
-    size_t n_slots;
+    pang_index assets_at, spaces_at;
     size_t room_assets, room_spaces;
 } pang_merge_changes;
 

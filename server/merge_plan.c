@@ -26,16 +26,6 @@ pang_str pang_merge_key_text(pang_arena *arena, pang_name name)
                              PANG_STR_ARG(name.name));
 }
 
-bool pang_merge_same_name(pang_name a, pang_name b)
-{
-    return a.space == b.space && pang_str_equal(a.path, b.path) && pang_str_equal(a.name, b.name);
-}
-
-uint64_t pang_merge_hash_name(pang_name name)
-{
-    return (pang_str_hash(name.path) * 31 + pang_str_hash(name.name)) * 31 + (uint64_t)name.space;
-}
-
 static bool has_property(const pang_rec_content *in, const pang_rec_property *p)
 {
     for (size_t i = 0; i < in->n_properties; i++)
@@ -81,7 +71,7 @@ static bool same_state(const pang_content *a, const pang_content *b)
     if (exists != pang_content_exists(b))
         return false;
     return !exists ||
-           (pang_merge_same_name(a->name, b->name) && pang_merge_same_value(a->body, b->body));
+           (pang_name_equal(a->name, b->name) && pang_merge_same_value(a->body, b->body));
 }
 
 /* ---- reading ---- */
@@ -247,14 +237,10 @@ static size_t room_of(size_t n)
     return n == 0 ? 0 : room;
 }
 
-static uint64_t hash_asset(pang_id asset)
-{
-    return pang_str_hash((pang_str){(const char *)asset.bytes, sizeof asset.bytes});
-}
-
 pang_merge_item *pang_merge_find_asset(const pang_merge_plan *plan, pang_id asset)
 {
-    pang_index_walk it = pang_index_of(&plan->index, hash_asset(asset));
+    pang_merge_thing thing = {.asset = asset};
+    pang_index_walk it = pang_index_of(&plan->index, pang_merge_hash_thing(&thing));
     pang_merge_item *item;
     while ((item = pang_index_next(&it)) != NULL)
         if (pang_id_equal(item->asset, asset))
@@ -264,10 +250,10 @@ pang_merge_item *pang_merge_find_asset(const pang_merge_plan *plan, pang_id asse
 
 pang_merge_item *pang_merge_find_space(const pang_merge_plan *plan, pang_name name)
 {
-    pang_index_walk it = pang_index_of(&plan->index, pang_merge_hash_name(name));
+    pang_index_walk it = pang_index_of(&plan->index, pang_name_hash(name));
     pang_merge_item *item;
     while ((item = pang_index_next(&it)) != NULL)
-        if (pang_id_is_nil(item->asset) && pang_merge_same_name(item->to, name))
+        if (pang_id_is_nil(item->asset) && pang_name_equal(item->to, name))
             return item;
     return NULL;
 }
@@ -294,8 +280,8 @@ static pang_merge_item *new_item(const pang_merge_task *task, pang_merge_plan *p
     item->to = to;
     find_pairs(task, item);
     plan->items[plan->n++] = item;
-    uint64_t hash = pang_id_is_nil(asset) ? pang_merge_hash_name(to) : hash_asset(asset);
-    return pang_index_add(&plan->index, hash, item) ? item : NULL;
+    pang_merge_thing thing = pang_merge_thing_of(item);
+    return pang_index_add(&plan->index, pang_merge_hash_thing(&thing), item) ? item : NULL;
 }
 
 static pang_code list_items(const pang_merge_task *task, pang_merge_plan *plan, pang_err *err)
@@ -318,9 +304,9 @@ const pang_merge_choice *pang_merge_choice_of(const pang_merge_task *task,
 {
     for (size_t i = 0; i < task->n_choices; i++) {
         const pang_merge_choice *choice = &task->choices[i];
-        bool same = pang_id_is_nil(item->asset) ? pang_id_is_nil(choice->asset) &&
-                                                      pang_merge_same_name(choice->name, item->to)
-                                                : pang_id_equal(choice->asset, item->asset);
+        bool same = pang_id_is_nil(item->asset)
+                        ? pang_id_is_nil(choice->asset) && pang_name_equal(choice->name, item->to)
+                        : pang_id_equal(choice->asset, item->asset);
         if (same)
             return choice;
     }
@@ -533,8 +519,7 @@ static pang_code find_bases(const pang_merge_task *task, pang_merge_item *item, 
 
 static bool same_place(const pang_content *a, const pang_content *b)
 {
-    return pang_content_exists(a) && pang_content_exists(b) &&
-           pang_merge_same_name(a->name, b->name);
+    return pang_content_exists(a) && pang_content_exists(b) && pang_name_equal(a->name, b->name);
 }
 
 static bool same_body(const pang_content *a, const pang_content *b)
@@ -608,14 +593,14 @@ static bool merge_names(pang_merge_item *item)
     const pang_content *base = item->name_half.source;
     pang_name source = item->source.name, target = item->target.name;
     item->to = target;
-    if (pang_merge_same_name(source, target))
+    if (pang_name_equal(source, target))
         return true;
     if (!pang_content_exists(base))
         return false;
-    if (pang_merge_same_name(source, base->name))
+    if (pang_name_equal(source, base->name))
         return true;
     item->to = source;
-    return pang_merge_same_name(target, base->name);
+    return pang_name_equal(target, base->name);
 }
 
 static pang_code two_names(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
@@ -644,7 +629,7 @@ static pang_code three_way(const pang_merge_task *task, pang_merge_item *item, p
     item->stands = true;
     item->fate = PANG_FATE_MERGED;
     pang_code code = pang_merge_value(task, item, err);
-    bool stays = pang_merge_same_name(item->to, item->target.name);
+    bool stays = pang_name_equal(item->to, item->target.name);
     if (code == PANG_OK && (stays || task->base != NULL))
         item->body->name_origin = pang_content_name_origin(stays ? &item->target : &item->source);
     return code == PANG_OK && !named ? two_names(task, item, err) : code;

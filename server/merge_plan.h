@@ -131,8 +131,6 @@ PANG_MUST_CHECK pang_code pang_merge_plan_make(const pang_merge_task *task, pang
 /* A name as people write it, levels joined by dots; NUL behind. Empty without memory. */
 pang_str pang_merge_key_text(pang_arena *arena, pang_name name);
 pang_merge_thing pang_merge_thing_of(const pang_merge_item *item);
-bool pang_merge_same_name(pang_name a, pang_name b);
-uint64_t pang_merge_hash_name(pang_name name);
 /* The item of an asset, or of a namespace; NULL: there is none (yet). */
 pang_merge_item *pang_merge_find_asset(const pang_merge_plan *plan, pang_id asset);
 pang_merge_item *pang_merge_find_space(const pang_merge_plan *plan, pang_name name);

@@ -271,7 +271,7 @@ pang_code pang_merge_choices_of(pang_call *call, pang_rec_merge_conflict *const 
         code = choice_of(call, conflicts[i], &one, err);
         while (at < *ret_n &&
                (!pang_id_equal((*ret)[at].asset, one.asset) ||
-                (pang_id_is_nil(one.asset) && !pang_merge_same_name((*ret)[at].name, one.name))))
+                (pang_id_is_nil(one.asset) && !pang_name_equal((*ret)[at].name, one.name))))
             at++;
         if (code == PANG_OK && at < *ret_n)
             code = add_choice(call, &(*ret)[at], &one, err);

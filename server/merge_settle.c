@@ -35,7 +35,7 @@ static bool will_stand(const pang_merge_item *item)
 /* It is at the target's `at` now, and will not be. */
 static bool leaves(const pang_merge_item *item, pang_name at)
 {
-    return item != NULL && changes(item) && (!item->stands || !pang_merge_same_name(item->to, at));
+    return item != NULL && changes(item) && (!item->stands || !pang_name_equal(item->to, at));
 }
 
 static bool was_decided(const settling *s, const pang_merge_item *item, pang_strategy strategy)
@@ -116,8 +116,7 @@ static pang_code settle_space(const settling *s, pang_merge_item *item)
 static bool comes(const pang_merge_item *item)
 {
     return changes(item) && item->stands &&
-           (!pang_content_exists(&item->target) ||
-            !pang_merge_same_name(item->target.name, item->to));
+           (!pang_content_exists(&item->target) || !pang_name_equal(item->target.name, item->to));
 }
 
 static pang_code settle_spaces(const settling *s)
@@ -189,8 +188,8 @@ static pang_code want_name(const settling *s, pang_merge_item *item, pang_merge_
         return code;
     }
     /* The source let it go for this one, and somebody kept it. */
-    if (kept && !(pang_content_exists(&held->source) &&
-                  pang_merge_same_name(held->source.name, item->to))) {
+    if (kept &&
+        !(pang_content_exists(&held->source) && pang_name_equal(held->source.name, item->to))) {
         item->fate = PANG_FATE_KEPT;
         return PANG_OK;
     }

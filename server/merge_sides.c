@@ -43,7 +43,7 @@ static bool tell_from_to(const telling *t, pang_json *object, pang_str from, pan
 
 static bool tell_name(const telling *t)
 {
-    if (pang_merge_same_name(t->half->name, t->side->name))
+    if (pang_name_equal(t->half->name, t->side->name))
         return true;
     pang_json *renamed = pang_json_object(t->arena);
     return renamed != NULL &&
