@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The storage conformance suite on the backends that need a server, commits over connections that
-# break (tests/storage/test_flaky.c), branches against their model (tests/versions), and what follows
-# commits, ends the past and merges as much as one commit holds (tests/server):
+# break (tests/storage/test_flaky.c), branches against their model and by many at once
+# (tests/versions), and what follows commits, ends the past and merges as much as one commit holds
+# (tests/server):
 #     tests/servers/run_conformance.sh [postgres] [mongo-java] [ferretdb]
 # Without names: postgres and mongo-java; ferretdb takes most of an hour, and PANG_TEST_LIMIT_S=3000
 # (seconds for one test). Starts each server, prints cmocka's lines, and at the end
@@ -67,8 +68,13 @@ case $1 in
 --mongodb)
     each_test
     status=$?
-    PANG_SEEDS=1 PANG_STEPS=50 timeout 300 "$PANG_BIN/tests/versions/versions_mongodb" \
-        "${PANG_TEST_URL}versions" || status=1
+    for seed in 1 2 3 4 5 6; do
+        PANG_SEED=$seed PANG_SEEDS=1 PANG_STEPS=60 timeout 300 \
+            "$PANG_BIN/tests/versions/versions_mongodb" "${PANG_TEST_URL}versions$seed" || status=1
+    done
+    # The time of a round grows with what is there.
+    PANG_ROUNDS=10 timeout 300 "$PANG_BIN/tests/versions/together_mongodb" "${PANG_TEST_URL}together" ||
+        status=1
     services mongodb "${PANG_TEST_URL}PROGRAM%n" watch retain || status=1
     port=${PANG_TEST_URL##*127.0.0.1:}
     # The driver waits half a second and more before it looks at a server again that it lost.

@@ -5,7 +5,8 @@
  * the watcher; what was acknowledged on the source before a merge began is on the target after it,
  * and the same of a branch that is made.
  *
- * Every write gives a table a property of its own name, so no two ever conflict.
+ * Every write gives a table a property of its own name, so no two ever conflict. PANG_ROUNDS says
+ * how many each thread makes.
  */
 #include "tests/server/catalog_fixture.h"
 
@@ -463,6 +464,15 @@ static void run_all(shared *s, worker *workers)
     pthread_join(watcher, NULL);
 }
 
+static unsigned rounds(void)
+{
+    const char *asked = getenv("PANG_ROUNDS");
+    unsigned n = asked == NULL ? 0 : (unsigned)strtoul(asked, NULL, 10);
+    if (n > 0 && n <= ROUNDS_LONG)
+        return n;
+    return getenv("PANG_TEST_LONG") != NULL ? ROUNDS_LONG : ROUNDS;
+}
+
 static void test_together__a_history_without_gaps(void **state)
 {
     static worker workers[WRITERS + MERGERS + MAKERS + 2];
@@ -471,7 +481,7 @@ static void test_together__a_history_without_gaps(void **state)
     (void)state;
     assert_non_null(s);
     s->fx = fx_open(the_url);
-    s->rounds = getenv("PANG_TEST_LONG") != NULL ? ROUNDS_LONG : ROUNDS;
+    s->rounds = rounds();
     s->writes = calloc(WRITES_MAX, sizeof *s->writes);
     s->watched = calloc(COMMITS_MAX, sizeof *s->watched);
     assert_true(s->writes != NULL && s->watched != NULL);
