@@ -41,16 +41,23 @@ uint64_t pang_merge_hash_thing(const pang_merge_thing *thing)
     return pang_str_hash((pang_str){(const char *)thing->asset.bytes, sizeof thing->asset.bytes});
 }
 
-const exception *pang_merge_exception(const pang_rec_merge_mark *mark,
-                                      const pang_merge_thing *thing)
+bool pang_merge_index_exceptions(const pang_rec_merge_mark *mark, pang_index *exceptions)
 {
-    bool space = pang_id_is_nil(thing->asset);
-    for (size_t i = 0; mark != NULL && i < mark->n_exceptions; i++) {
-        const exception *e = mark->exceptions[i];
-        if (!pang_id_equal(pang_id_of(e->asset), thing->asset))
-            continue;
+    for (size_t i = 0; i < mark->n_exceptions; i++) {
+        pang_merge_thing thing = pang_merge_excepted(mark->exceptions[i]);
+        if (!pang_index_add(exceptions, pang_merge_hash_thing(&thing), mark->exceptions[i]))
+            return false;
+    }
+    return true;
+}
+
+exception *pang_merge_exception(const pang_index *exceptions, const pang_merge_thing *thing)
+{
+    pang_index_walk it = pang_index_of(exceptions, pang_merge_hash_thing(thing));
+    exception *e;
+    while ((e = pang_index_next(&it)) != NULL) {
         pang_merge_thing one = pang_merge_excepted(e);
-        if (!space || pang_merge_same_thing(&one, thing))
+        if (pang_merge_same_thing(&one, thing))
             return e;
     }
     return NULL;
@@ -130,8 +137,9 @@ static pang_code take_marks(pang_view *view, pang_id into, pang_id from, const p
             body->exceptions[i]->into_sequence = record->sequence;
     for (size_t i = 0; i <= body->n_older; i++) {
         const pang_rec_merge_mark *one = i == 0 ? body : body->older[i - 1];
-        pang_merge_mark mark = {into, from, one->from_sequence, one->into_sequence, one};
-        if (!add_mark(l, &mark, view->arena))
+        pang_merge_mark mark = {
+            into, from, one->from_sequence, one->into_sequence, one, {.arena = view->arena}};
+        if (!pang_merge_index_exceptions(one, &mark.exceptions) || !add_mark(l, &mark, view->arena))
             return pang_fail_memory(err);
     }
     return PANG_OK;
@@ -167,7 +175,7 @@ pang_code pang_merge_marks_read(pang_view *view, const pang_chain *into, const p
 static pang_merge_has said_by(const pang_merge_mark *mark, const pang_merge_thing *thing)
 {
     pang_merge_has ret = {mark->from_sequence, mark, {mark->into, mark->into_sequence}};
-    const exception *e = thing == NULL ? NULL : pang_merge_exception(mark->body, thing);
+    const exception *e = thing == NULL ? NULL : pang_merge_exception(&mark->exceptions, thing);
     if (e != NULL && e->left_out) {
         ret.sequence = e->from_sequence;
         ret.since.sequence = e->into_sequence;
@@ -335,7 +343,8 @@ pang_point pang_merge_made(const pang_chain *chain, const pang_merge_mark *marks
 
 bool pang_merge_is_joined(const pang_merge_has *has, const pang_merge_thing *thing)
 {
-    const exception *e = has->mark == NULL ? NULL : pang_merge_exception(has->mark->body, thing);
+    const exception *e = has->mark == NULL ? NULL
+                                           : pang_merge_exception(&has->mark->exceptions, thing);
     return e != NULL && e->left_out;
 }
 
@@ -531,7 +540,7 @@ pang_code pang_merge_base_find(pang_view *source, pang_view *target, pang_merge_
 static bool is_exception(const pang_merge_mark *marks, size_t n, const pang_merge_thing *thing)
 {
     for (size_t i = 0; i < n; i++) {
-        const exception *e = pang_merge_exception(marks[i].body, thing);
+        const exception *e = pang_merge_exception(&marks[i].exceptions, thing);
         if (e != NULL && e->left_out)
             return true;
     }

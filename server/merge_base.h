@@ -22,6 +22,7 @@
 #define PANG_SERVER_MERGE_BASE_H
 
 #include "server/common.h"
+#include "server/index.h"
 
 enum {
     PANG_MERGE_PAIRS_MAX = 6,   /* bases of which none is in another */
@@ -40,6 +41,7 @@ typedef struct {
     pang_id into, from;
     uint64_t from_sequence, into_sequence;
     const pang_rec_merge_mark *body;
+    pang_index exceptions; /* of the body, by what they are about */
 } pang_merge_mark;
 
 typedef struct {
@@ -78,9 +80,12 @@ pang_merge_thing pang_merge_excepted(const Pangolin__Store__V1__MergeMark__Excep
 bool pang_merge_same_thing(const pang_merge_thing *a, const pang_merge_thing *b);
 /* For an index (server/index.h) of things. */
 uint64_t pang_merge_hash_thing(const pang_merge_thing *thing);
-/* What a mark says of one thing; NULL: nothing. */
-const Pangolin__Store__V1__MergeMark__Exception *
-pang_merge_exception(const pang_rec_merge_mark *mark, const pang_merge_thing *thing);
+/* Adds a mark's exceptions to an index of such; the first of one thing counts. False without
+ * memory. */
+bool pang_merge_index_exceptions(const pang_rec_merge_mark *mark, pang_index *exceptions);
+/* What is said of one thing there; NULL: nothing. */
+Pangolin__Store__V1__MergeMark__Exception *pang_merge_exception(const pang_index *exceptions,
+                                                                const pang_merge_thing *thing);
 
 /* What is in a side of another branch. */
 typedef struct {

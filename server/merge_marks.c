@@ -19,6 +19,12 @@ enum {
 
 typedef Pangolin__Store__V1__MergeMark__Exception exception;
 
+/* Of one branch in the target. Without a body there is none. */
+typedef struct {
+    pang_rec_merge_mark *body;
+    pang_index exceptions; /* of the body */
+} mark;
+
 typedef struct {
     const pang_merge_task *task;
     const pang_merge_plan *plan;
@@ -28,7 +34,7 @@ typedef struct {
     size_t n_of_source;
     const pang_merge_mark *of_target;
     size_t n_of_target;
-    const pang_rec_merge_mark *direct; /* what the target has of the source from now on */
+    mark direct;   /* what the target has of the source from now on */
     bool *foreign; /* of each item: a namespace that the source has by its own making; NULL: none */
 } marking;
 
@@ -41,19 +47,43 @@ static const pang_merge_item *find_item(const marking *m, const exception *one)
                                        : pang_merge_find_asset(m->plan, thing.asset);
 }
 
-static const exception *find_exception(const pang_rec_merge_mark *mark, const exception *like)
+static exception *find_exception(const pang_index *in, const exception *like)
 {
     pang_merge_thing thing = pang_merge_excepted(like);
-    return pang_merge_exception(mark, &thing);
+    return pang_merge_exception(in, &thing);
 }
 
-static pang_code add_exception(const marking *m, pang_rec_merge_mark *to, const exception *one)
+/* A mark that says nothing yet, with room for n exceptions. */
+static pang_code new_mark(const marking *m, size_t n, mark *ret)
 {
+    pang_arena *arena = m->edit->view->arena;
+    *ret = (mark){.body = pang_arena_alloc(arena, sizeof *ret->body), .exceptions.arena = arena};
+    exception **list = pang_arena_alloc_n(arena, n, sizeof(exception *));
+    if (ret->body == NULL || list == NULL)
+        return pang_fail_memory(m->err);
+    *ret->body = (pang_rec_merge_mark)PANGOLIN__STORE__V1__MERGE_MARK__INIT;
+    ret->body->exceptions = list;
+    return PANG_OK;
+}
+
+static pang_code add_exception(const marking *m, mark *to, const exception *one)
+{
+    pang_merge_thing thing = pang_merge_excepted(one);
     exception *kept = pang_arena_alloc(m->edit->view->arena, sizeof *kept);
-    if (kept == NULL)
+    if (kept == NULL || !pang_index_add(&to->exceptions, pang_merge_hash_thing(&thing), kept))
         return pang_fail_memory(m->err);
     *kept = *one;
-    to->exceptions[to->n_exceptions++] = kept;
+    to->body->exceptions[to->body->n_exceptions++] = kept;
+    return PANG_OK;
+}
+
+/* In place of what the mark said of the thing, if it did. */
+static pang_code set_exception(const marking *m, mark *to, const exception *one)
+{
+    exception *said = find_exception(&to->exceptions, one);
+    if (said == NULL)
+        return add_exception(m, to, one);
+    *said = *one;
     return PANG_OK;
 }
 
@@ -73,19 +103,19 @@ static pang_code about(const marking *m, const pang_merge_item *item, exception 
 
 /* Its base stays what the mark before this one says of it, with the columns that had other ids;
  * without one, where the chains meet. */
-static exception left_out(const exception *about, const pang_rec_merge_mark *old)
+static exception left_out(const exception *about, const mark *old)
 {
     exception ret = *about;
-    const exception *before = find_exception(old, about);
+    const exception *before = find_exception(&old->exceptions, about);
     ret.left_out = true;
     ret.from_sequence = ret.into_sequence = 0;
     ret.columns = before == NULL ? NULL : before->columns;
     ret.n_columns = before == NULL ? 0 : before->n_columns;
-    if (old == NULL)
+    if (old->body == NULL)
         return ret;
     bool has_own = before != NULL && before->left_out;
-    ret.from_sequence = has_own ? before->from_sequence : old->from_sequence;
-    ret.into_sequence = has_own ? before->into_sequence : old->into_sequence;
+    ret.from_sequence = has_own ? before->from_sequence : old->body->from_sequence;
+    ret.into_sequence = has_own ? before->into_sequence : old->body->into_sequence;
     return ret;
 }
 
@@ -107,14 +137,15 @@ static pang_merge_has brought(const marking *m, pang_point from, const pang_merg
         return (pang_merge_has){.sequence = from.sequence};
     pang_merge_has ret = pang_merge_contained(&m->task->base->source, m->of_source, m->n_of_source,
                                               from.branch, &thing);
-    const exception *of = ret.mark == NULL ? NULL : pang_merge_exception(ret.mark->body, &thing);
+    const exception *of = ret.mark == NULL ? NULL
+                                           : pang_merge_exception(&ret.mark->exceptions, &thing);
     bool twice = item->n_columns > 0 && of != NULL && of->n_columns > 0;
     return twice ? (pang_merge_has){0} : ret;
 }
 
 /* Of what this merge was about. */
-static pang_code add_planned(const marking *m, pang_rec_merge_mark *mark,
-                             const pang_rec_merge_mark *old, const pang_rec_merge_mark *also)
+static pang_code add_planned(const marking *m, mark *to, const mark *old,
+                             const pang_merge_mark *also)
 {
     pang_code code = PANG_OK;
     for (size_t i = 0; code == PANG_OK && i < m->plan->n; i++) {
@@ -128,10 +159,11 @@ static pang_code add_planned(const marking *m, pang_rec_merge_mark *mark,
         /* Columns of a third branch that have other ids in the source, and again others in the
          * target, are asked for anew. */
         if (item->fate == PANG_FATE_LEFT_OUT || lacks_columns(item) ||
-            (item->n_columns > 0 && find_exception(also, &one) != NULL))
+            (item->n_columns > 0 && also != NULL &&
+             find_exception(&also->exceptions, &one) != NULL))
             one = left_out(&one, old);
         if (one.left_out || one.n_columns > 0)
-            code = add_exception(m, mark, &one);
+            code = add_exception(m, to, &one);
     }
     return code;
 }
@@ -139,19 +171,24 @@ static pang_code add_planned(const marking *m, pang_rec_merge_mark *mark,
 /* What the source's own mark of a third branch says of a thing holds in the target, too: it does
  * not have it either; or columns of it have other ids, which are the target's, where these are the
  * source's. */
-static pang_code add_also(const marking *m, pang_point from, pang_rec_merge_mark *mark,
-                          const exception *also, const pang_rec_merge_mark *old)
+static pang_code add_also(const marking *m, pang_point from, mark *to, const exception *also,
+                          const mark *old)
 {
     exception one = *also;
-    const exception *between = find_exception(m->direct, also);
+    const exception *between = find_exception(&m->direct.exceptions, also);
     bool lacks = also->left_out && also->from_sequence < from.sequence;
-    if ((!lacks && also->n_columns == 0) || find_exception(mark, also) != NULL)
+    if ((!lacks && also->n_columns == 0) || find_exception(&to->exceptions, also) != NULL)
         return PANG_OK;
     one.left_out = false;
     one.from_sequence = one.into_sequence = 0;
     if (lacks || (between != NULL && (between->n_columns > 0 || between->left_out)))
         one = left_out(also, old);
-    return add_exception(m, mark, &one);
+    return add_exception(m, to, &one);
+}
+
+static size_t count_exceptions(const pang_rec_merge_mark *body)
+{
+    return body == NULL ? 0 : body->n_exceptions;
 }
 
 /* Whether what the mark before this one says of a thing that this merge was not about still holds.
@@ -163,23 +200,18 @@ static bool still_holds(const exception *one, const pang_rec_merge_mark *old, ui
 
 /* What the mark before this one excepts and this merge was not about, and what the source's own
  * mark does (`also`; NULL: there is none). */
-static pang_code fill_exceptions(const marking *m, pang_point from, pang_rec_merge_mark *mark,
-                                 const pang_rec_merge_mark *old, const pang_rec_merge_mark *also)
+static pang_code fill_exceptions(const marking *m, pang_point from, mark *to, const mark *old,
+                                 const pang_merge_mark *also)
 {
-    size_t n_old = old == NULL ? 0 : old->n_exceptions;
-    size_t n_also = also == NULL ? 0 : also->n_exceptions;
-    mark->exceptions = pang_arena_alloc_n(m->edit->view->arena, 2 * m->plan->n + n_old + n_also + 1,
-                                          sizeof(exception *));
-    if (mark->exceptions == NULL)
-        return pang_fail_memory(m->err);
-    pang_code code = add_planned(m, mark, old, also);
-    for (size_t i = 0; code == PANG_OK && i < n_also; i++)
-        code = add_also(m, from, mark, also->exceptions[i], old);
-    for (size_t i = 0; code == PANG_OK && i < n_old; i++)
-        if (still_holds(old->exceptions[i], old, from.sequence) &&
-            find_item(m, old->exceptions[i]) == NULL &&
-            find_exception(mark, old->exceptions[i]) == NULL)
-            code = add_exception(m, mark, old->exceptions[i]);
+    pang_code code = add_planned(m, to, old, also);
+    for (size_t i = 0; code == PANG_OK && also != NULL && i < also->body->n_exceptions; i++)
+        code = add_also(m, from, to, also->body->exceptions[i], old);
+    for (size_t i = 0; code == PANG_OK && i < count_exceptions(old->body); i++) {
+        const exception *one = old->body->exceptions[i];
+        if (still_holds(one, old->body, from.sequence) && find_item(m, one) == NULL &&
+            find_exception(&to->exceptions, one) == NULL)
+            code = add_exception(m, to, one);
+    }
     return code;
 }
 
@@ -200,56 +232,44 @@ static size_t count_older(const pang_rec_merge_mark *old)
 }
 
 /* The mark that is replaced becomes the first of those that the new one remembers. */
-static pang_code fill_older(const marking *m, pang_rec_merge_mark *mark, pang_rec_merge_mark *old)
+static pang_code fill_older(const marking *m, pang_rec_merge_mark *to, pang_rec_merge_mark *old)
 {
     if (old == NULL)
         return PANG_OK;
     size_t n = count_older(old);
-    mark->older = pang_arena_alloc_n(m->edit->view->arena, n, sizeof *mark->older);
-    if (mark->older == NULL)
+    to->older = pang_arena_alloc_n(m->edit->view->arena, n, sizeof *to->older);
+    if (to->older == NULL)
         return pang_fail_memory(m->err);
-    mark->older[0] = old;
+    to->older[0] = old;
     for (size_t i = 1; i < n; i++)
-        mark->older[i] = old->older[i - 1];
-    mark->n_older = n;
+        to->older[i] = old->older[i - 1];
+    to->n_older = n;
     old->n_older = 0;
     return PANG_OK;
 }
 
-static pang_code read_mark(const marking *m, pang_str key, pang_rec_merge_mark **ret)
+static pang_code read_mark(const marking *m, pang_str key, mark *ret)
 {
     pang_record record = {0};
     pang_view *view = m->edit->view;
-    *ret = NULL;
+    *ret = (mark){.exceptions.arena = view->arena};
     pang_code code = pang_keys_status(&view->keys, m->err);
     if (code == PANG_OK)
         code = pang_txn_get_one(view->txn, key, &record, m->err);
-    if (code == PANG_OK && record.version != 0) {
+    if (code == PANG_OK && record.version != 0)
         code = pang_record_unpack(&pangolin__store__v1__merge_mark__descriptor, &record,
-                                  view->arena, ret, m->err);
-        if (code == PANG_OK && (*ret)->into_sequence == 0)
-            (*ret)->into_sequence = record.sequence;
-        for (size_t i = 0; code == PANG_OK && i < (*ret)->n_exceptions; i++)
-            if ((*ret)->exceptions[i]->from_sequence != 0 &&
-                (*ret)->exceptions[i]->into_sequence == 0)
-                (*ret)->exceptions[i]->into_sequence = record.sequence;
+                                  view->arena, &ret->body, m->err);
+    if (code != PANG_OK || ret->body == NULL)
+        return code;
+    if (ret->body->into_sequence == 0)
+        ret->body->into_sequence = record.sequence;
+    for (size_t i = 0; i < ret->body->n_exceptions; i++) {
+        exception *one = ret->body->exceptions[i];
+        if (one->from_sequence != 0 && one->into_sequence == 0)
+            one->into_sequence = record.sequence;
     }
-    return code;
-}
-
-/* An exception of the mark is replaced, or comes to it. */
-static pang_code set_exception(const marking *m, pang_rec_merge_mark *mark, const exception *one)
-{
-    size_t n = mark->n_exceptions;
-    pang_code code = add_exception(m, mark, one);
-    for (size_t i = 0; code == PANG_OK && i < n; i++) {
-        pang_merge_thing a = pang_merge_excepted(mark->exceptions[i]), b = pang_merge_excepted(one);
-        if (!pang_merge_same_thing(&a, &b))
-            continue;
-        mark->exceptions[i] = mark->exceptions[n];
-        mark->n_exceptions = n;
-    }
-    return code;
+    return pang_merge_index_exceptions(ret->body, &ret->exceptions) ? PANG_OK
+                                                                    : pang_fail_memory(m->err);
 }
 
 /* A selection has nothing of what it never held. */
@@ -276,8 +296,8 @@ static bool is_joined(const marking *m, const pang_merge_item *item)
 
 /* Of things of which this merge brought more than the target has, and more than the mark says: they
  * are there up to that point since this commit. REQUIRES: room for all of the plan. */
-static pang_code raise_things(const marking *m, pang_point from, pang_rec_merge_mark *mark,
-                              bool direct, bool *ret_changed)
+static pang_code raise_things(const marking *m, pang_point from, mark *to, bool direct,
+                              bool *ret_changed)
 {
     pang_code code = PANG_OK;
     *ret_changed = false;
@@ -288,17 +308,18 @@ static pang_code raise_things(const marking *m, pang_point from, pang_rec_merge_
         pang_merge_has now = brought(m, from, item, direct);
         pang_merge_has had = pang_merge_contained(&m->task->base->target, m->of_target,
                                                   m->n_of_target, from.branch, &thing);
-        const exception *said = pang_merge_exception(mark, &thing);
+        const exception *said = pang_merge_exception(&to->exceptions, &thing);
         bool more = now.sequence > had.sequence &&
-                    (now.sequence > mark->from_sequence || (said != NULL && said->left_out));
+                    (now.sequence > to->body->from_sequence || (said != NULL && said->left_out));
         bool again = now.sequence == had.sequence && comes_back(item);
         bool foreign = !direct && m->foreign != NULL && m->foreign[i] &&
                        !pang_merge_is_joined(&now, &thing);
         if (now.sequence == 0 || !is_held(item) || foreign ||
             (!more && !again && !is_joined(m, item)))
             continue;
-        const exception *of = now.mark == NULL ? NULL
-                                               : pang_merge_exception(now.mark->body, &thing);
+        const exception *of = now.mark == NULL
+                                  ? NULL
+                                  : pang_merge_exception(&now.mark->exceptions, &thing);
         code = about(m, item, &one);
         one.left_out = true;
         one.from_sequence = now.sequence; /* and into 0: this commit */
@@ -306,7 +327,7 @@ static pang_code raise_things(const marking *m, pang_point from, pang_rec_merge_
         one.columns = other ? of->columns : (int32_t *)(uintptr_t)item->columns;
         one.n_columns = other ? of->n_columns : item->n_columns;
         if (code == PANG_OK)
-            code = set_exception(m, mark, &one);
+            code = set_exception(m, to, &one);
         *ret_changed = true;
     }
     return code;
@@ -317,24 +338,24 @@ static pang_code raise_things(const marking *m, pang_point from, pang_rec_merge_
 static pang_code put_things(const marking *m, pang_str key, pang_rec_merge_mark *old,
                             pang_point from, bool direct)
 {
-    bool changed;
-    pang_rec_merge_mark mark = PANGOLIN__STORE__V1__MERGE_MARK__INIT;
-    size_t n = old == NULL ? 0 : old->n_exceptions;
-    mark.exceptions = pang_arena_alloc_n(m->edit->view->arena, n + m->plan->n + 1,
-                                         sizeof(exception *));
-    if (mark.exceptions == NULL)
-        return pang_fail_memory(m->err);
+    mark next;
+    bool changed = false;
+    size_t n = count_exceptions(old);
+    pang_code code = new_mark(m, n + m->plan->n, &next);
+    if (code != PANG_OK)
+        return code;
     if (old != NULL) {
-        mark.from_sequence = old->from_sequence;
-        mark.into_sequence = old->into_sequence;
+        next.body->from_sequence = old->from_sequence;
+        next.body->into_sequence = old->into_sequence;
     }
-    for (size_t i = 0; i < n; i++)
-        mark.exceptions[mark.n_exceptions++] = old->exceptions[i];
-    pang_code code = raise_things(m, from, &mark, direct, &changed);
+    for (size_t i = 0; code == PANG_OK && i < n; i++)
+        code = add_exception(m, &next, old->exceptions[i]);
+    if (code == PANG_OK)
+        code = raise_things(m, from, &next, direct, &changed);
     if (code != PANG_OK || !changed)
         return code;
-    code = fill_older(m, &mark, old);
-    return code == PANG_OK ? pang_edit_put_mark(m->edit, key, &mark, m->err) : code;
+    code = fill_older(m, next.body, old);
+    return code == PANG_OK ? pang_edit_put_mark(m->edit, key, next.body, m->err) : code;
 }
 
 static pang_str key_of(const marking *m, pang_id from)
@@ -345,29 +366,29 @@ static pang_str key_of(const marking *m, pang_id from)
 
 /* All that `from` was at a number is in the target from this commit on. `also`: a mark of the
  * source whose exceptions hold here, too. *ret: what the target has of it then. */
-static pang_code put_mark(const marking *m, pang_point from, const pang_rec_merge_mark *also,
-                          bool direct, const pang_rec_merge_mark **ret)
+static pang_code put_mark(const marking *m, pang_point from, const pang_merge_mark *also,
+                          bool direct, mark *ret)
 {
+    mark old;
     bool changed;
-    pang_rec_merge_mark *old = NULL, *mark = pang_arena_alloc(m->edit->view->arena, sizeof *mark);
     pang_str key = key_of(m, from.branch);
-    if (mark == NULL)
-        return pang_fail_memory(m->err);
     pang_code code = read_mark(m, key, &old);
     if (code != PANG_OK)
         return code;
     *ret = old;
-    if (old != NULL && old->from_sequence >= from.sequence + direct)
-        return put_things(m, key, old, from, direct);
-    *mark = (pang_rec_merge_mark)PANGOLIN__STORE__V1__MERGE_MARK__INIT;
-    *ret = mark;
-    mark->from_sequence = from.sequence;
-    code = fill_exceptions(m, from, mark, old, also);
+    if (old.body != NULL && old.body->from_sequence >= from.sequence + direct)
+        return put_things(m, key, old.body, from, direct);
+    size_t more = count_exceptions(old.body) + (also == NULL ? 0 : also->body->n_exceptions);
+    code = new_mark(m, 2 * m->plan->n + more, ret);
+    if (code != PANG_OK)
+        return code;
+    ret->body->from_sequence = from.sequence;
+    code = fill_exceptions(m, from, ret, &old, also);
     if (code == PANG_OK)
-        code = raise_things(m, from, mark, direct, &changed);
+        code = raise_things(m, from, ret, direct, &changed);
     if (code == PANG_OK)
-        code = fill_older(m, mark, old);
-    return code == PANG_OK ? pang_edit_put_mark(m->edit, key, mark, m->err) : code;
+        code = fill_older(m, ret->body, old.body);
+    return code == PANG_OK ? pang_edit_put_mark(m->edit, key, ret->body, m->err) : code;
 }
 
 /* ---- what the source has of others ---- */
@@ -439,8 +460,7 @@ static bool brings_back(const marking *m)
 
 static pang_code pass_branch(const marking *m, pang_id branch)
 {
-    const pang_rec_merge_mark *ignored;
-    pang_rec_merge_mark *old;
+    mark ignored, old;
     const pang_merge_base *base = m->task->base;
     bool in_part = is_had_in_part(m, branch);
     pang_merge_has has = pang_merge_contained(&base->source, m->of_source, m->n_of_source, branch,
@@ -448,15 +468,15 @@ static pang_code pass_branch(const marking *m, pang_id branch)
     pang_merge_has had = pang_merge_contained(&base->target, m->of_target, m->n_of_target, branch,
                                               NULL);
     if (!in_part && has.sequence > had.sequence)
-        return put_mark(m, (pang_point){branch, has.sequence},
-                        has.mark == NULL ? NULL : has.mark->body, false, &ignored);
+        return put_mark(m, (pang_point){branch, has.sequence}, has.mark, false, &ignored);
     if (!in_part && !base->target.partial && !brings_back(m) &&
         !has_exceptions(m->of_source, m->n_of_source, branch) &&
         !has_exceptions(m->of_target, m->n_of_target, branch))
         return PANG_OK;
     pang_str key = key_of(m, branch);
     pang_code code = read_mark(m, key, &old);
-    return code == PANG_OK ? put_things(m, key, old, (pang_point){.branch = branch}, false) : code;
+    return code == PANG_OK ? put_things(m, key, old.body, (pang_point){.branch = branch}, false)
+                           : code;
 }
 
 /* Which namespaces a selection did not hold when it was made. */

@@ -127,9 +127,10 @@ static const Pangolin__Store__V1__MergeMark__Exception *columns_of(const pang_me
 {
     const pang_merge_mark *mark = item->pairs[item->value_base].marks[side];
     pang_merge_thing thing = pang_merge_thing_of(item);
-    const Pangolin__Store__V1__MergeMark__Exception *e = mark == NULL ? NULL
-                                                                      : pang_merge_exception(
-                                                                            mark->body, &thing);
+    const Pangolin__Store__V1__MergeMark__Exception *e = mark == NULL
+                                                             ? NULL
+                                                             : pang_merge_exception(
+                                                                   &mark->exceptions, &thing);
     return e == NULL || e->n_columns == 0 ? NULL : e;
 }
 

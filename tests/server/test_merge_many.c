@@ -358,7 +358,8 @@ static size_t marks_of_before(fixture *fx, const char *branch)
     return mark->n_older;
 }
 
-/* What is left out again and again is not kept as often: the record and the memory have bounds. */
+/* What is left out again and again is not kept as often: the record and the memory have bounds. Of
+ * each it is known that it was: what is no longer left out comes, and nothing else. */
 static void test_merge_many__that_leave_much_out_each_time(void **state)
 {
     fixture *fx = *state;
@@ -383,6 +384,16 @@ static void test_merge_many__that_leave_much_out_each_time(void **state)
         assert_int_equal(count(fx, FX_PREFIX, 'a', value), 1);
     }
     assert_int_equal(marks_of_before(fx, DEV), PANG_CHANGES_MAX / N);
+    assert_int_equal(count(fx, FX_PREFIX, 'a', "0"), N);
+    for (size_t i = 0; i < N / 2; i++)
+        list[i] = &modes[2 * i];
+    fx_ok(fx, merge_with(fx, "dev", list, N / 2).code);
+    assert_int_equal(count(fx, FX_PREFIX, 'a', "1"), N / 2);
+    merged m = merge(fx, "dev");
+    fx_ok(fx, m.code);
+    assert_int_equal(m.changes, N / 2);
+    assert_int_equal(count(fx, FX_PREFIX, 'a', "1"), N);
+    assert_int_equal(merge(fx, "dev").changes, 0);
 }
 
 static size_t list_conflicts(fixture *fx, const char *operation)
