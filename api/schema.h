@@ -101,6 +101,7 @@ typedef struct {
     pang_str each, when, equals, any_of; /* empty: not used */
     uint32_t callers; /* the set of who passes: 1 << pang_caller; 0: the evaluator decides */
     pang_str self;    /* with PANG_CALLER_SELF: the request field that holds an id */
+    pang_str ref;     /* the request field that names the object's ref, where no name does */
 } pang_rule_check;
 
 typedef struct {
@@ -133,6 +134,8 @@ typedef struct {
     pang_str tenant_field;                   /* with PANG_TENANT_FIELD, else empty */
     const pang_str *tolerate; /* members that are ignored though they are no fields; "*": all */
     size_t n_tolerate;
+    const pang_str *refuse; /* parameters that are no fields, and are refused of reads, too */
+    size_t n_refuse;
     bool form;    /* the body may be application/x-www-form-urlencoded */
     bool strict;  /* members and parameters that are no fields are refused, in any dialect */
     size_t index; /* position in the schema: for tables beside it */

@@ -131,6 +131,9 @@ static pang_code read_check(pang_arena *arena, pang_str message, pang_rule_check
         case 9:
             ret->self = f.bytes;
             break;
+        case 10:
+            ret->ref = f.bytes;
+            break;
         case 1:
             ret->action = (uint32_t)f.value;
             break;
@@ -266,6 +269,8 @@ static pang_code read_rule(pang_arena *arena, pang_str message, pang_schema_meth
     method->body_limit = method->body_limit == 0 ? PANG_BODY_DEFAULT : method->body_limit;
     method->deadline_ms = method->deadline_ms == 0 ? PANG_DEADLINE_DEFAULT : method->deadline_ms;
     pang_code code = read_strings(arena, message, 15, &method->tolerate, &method->n_tolerate, err);
+    if (code == PANG_OK)
+        code = read_strings(arena, message, 19, &method->refuse, &method->n_refuse, err);
     return code == PANG_OK ? read_checks(arena, message, method, err) : code;
 }
 

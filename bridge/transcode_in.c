@@ -519,12 +519,25 @@ static pang_code put_prefix(reader *r, const upb_FieldDef *field, pang_str prefi
     return PANG_OK;
 }
 
+static bool is_refused(const reader *r, pang_str name)
+{
+    for (size_t i = 0; i < r->match->method->n_refuse; i++)
+        if (pang_str_equal(r->match->method->refuse[i], name))
+            return true;
+    return false;
+}
+
 static pang_code put_parameter(reader *r, pang_str name, pang_str raw, pang_buf *out)
 {
     pang_str text;
     const upb_FieldDef *field = find_member(r, r->match->method->in, name);
     if (field == NULL && is_ref(r, name))
         return take_ref(r, raw);
+    if (is_refused(r, name))
+        return pang_fail(r->err, PANG_INVALID_ARGUMENT, "BadRequestException",
+                         "%" PANG_STR_FMT ": a parameter that this request does not have, and that "
+                         "would not be obeyed",
+                         PANG_STR_ARG(name));
     if (field == NULL && (is_tolerated(r, name) || r->match->method->effect == PANG_EFFECT_READ))
         return PANG_OK;
     r->place[0] = (step){.name = name};

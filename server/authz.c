@@ -23,7 +23,7 @@ typedef struct {
 typedef struct {
     const pang_rule_check *rule;
     path *object;
-    path each, when, self; /* n 0: none */
+    path each, when, self, ref; /* n 0: none */
 } check;
 
 struct pang_authz_plan {
@@ -139,6 +139,8 @@ static pang_code compile_check(const pang_schema_method *rule, const pang_rule_c
     }
     if (code == PANG_OK && from->self.len > 0)
         code = compile_text(rule, from->self, in, &ret->self, err);
+    if (code == PANG_OK && from->ref.len > 0)
+        code = compile_text(rule, from->ref, in, &ret->ref, err);
     for (size_t i = 0; code == PANG_OK && i < from->n_object; i++)
         code = compile_object(rule, ret, from->object[i], in, &ret->object[i], err);
     return code;
@@ -275,6 +277,7 @@ static pang_code add_access(resolved *to, const check *c, const void *message, c
         .resource = c->rule->resource,
         .object = object,
         .n_object = n,
+        .ref = text_at(&c->ref, message),
         .any_of = c->rule->any_of,
         .callers = c->rule->callers,
     };

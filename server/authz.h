@@ -23,6 +23,7 @@ typedef struct {
     uint32_t action, resource; /* pang_action, pang_resource */
     const pang_object_part *object;
     size_t n_object;
+    pang_str ref;     /* the object's ref, where its name says none; empty: main */
     pang_str any_of;  /* accesses that share it are alternatives; empty: needed */
     uint32_t callers; /* the set of who passes: 1 << pang_caller; 0: the evaluator decides */
     pang_id self;     /* with PANG_CALLER_SELF: whom the request is about; nil: nobody */

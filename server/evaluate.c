@@ -66,7 +66,11 @@ static pang_code address_of(pang_call *call, const pang_access *access, pang_add
                             pang_err *err)
 {
     pang_str name = access->n_object > 2 ? text_of(access, 2) : (pang_str){0};
-    return pang_address_parse(text_of(access, 0), levels_of(access), name, call->arena, ret, err);
+    pang_code code = pang_address_parse(text_of(access, 0), levels_of(access), name, call->arena,
+                                        ret, err);
+    if (code == PANG_OK)
+        pang_address_add(ret, access->ref);
+    return code;
 }
 
 static pang_code open_catalog(pang_call *call, const pang_address *address, pang_view *ret,

@@ -27,11 +27,12 @@ typedef struct {
 } target;
 
 static pang_code open_target(pang_call *call, const char *catalog, char *const *names, size_t n,
-                             const char *asset, target *ret, pang_err *err)
+                             const char *asset, const char *ref, target *ret, pang_err *err)
 {
     pang_content both[2] = {0};
     pang_address *address = &ret->address;
     pang_code code = pang_address_of(catalog, names, n, asset, call->arena, address, err);
+    pang_address_add(address, pang_str_from(ref));
     if (code == PANG_OK)
         code = pang_address_open(call, address, PANG_NOT_FOUND_REASON, &ret->view, err);
     if (code == PANG_OK && n == 0)
@@ -103,8 +104,8 @@ static pang_code list_assets(pang_call *call, const void *request, void *reply, 
     if (in->offset < 0 || in->offset > OFFSET_MAX)
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_INVALID_REASON,
                          "offset must be 0 to %d: use the page token", OFFSET_MAX);
-    pang_code code = open_target(call, in->catalog, in->namespace_, in->n_namespace_, NULL, &at,
-                                 err);
+    pang_code code = open_target(call, in->catalog, in->namespace_, in->n_namespace_, NULL,
+                                 in->branch, &at, err);
     if (code == PANG_OK)
         code = pang_list_begin(call, &at.view, at.levels, PANG_SPACE_ASSET, token, in->page_size,
                                &list, err);
@@ -194,8 +195,8 @@ static pang_code create_asset(pang_call *call, const void *request, void *reply,
     pang_id id = pang_id_v7(call->server->env);
     const char *kind = NULL;
     target at;
-    pang_code code = open_target(call, in->catalog, in->namespace_, in->n_namespace_, in->name, &at,
-                                 err);
+    pang_code code = open_target(call, in->catalog, in->namespace_, in->n_namespace_, in->name, "",
+                                 &at, err);
     if (code == PANG_OK)
         code = pang_name_check("asset", at.address.name, err);
     if (code == PANG_OK)
@@ -246,7 +247,7 @@ static pang_code get_asset(pang_call *call, const void *request, void *reply, pa
     Pangolin__V1__GetAssetResponse *out = reply;
     target at;
     pang_code code = open_target(call, in->catalog, in->namespace_, in->n_namespace_, in->asset,
-                                 &at, err);
+                                 in->branch, &at, err);
     if (code == PANG_OK && !pang_content_exists(&at.asset))
         code = pang_manage_absent(
             "asset", pang_dotted(at.address.spelt_levels, at.address.spelt_name, call->arena), err);

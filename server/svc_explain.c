@@ -8,6 +8,7 @@
 
 #include "server/evaluate.h"
 #include "server/grants.h"
+#include "server/refs.h"
 #include "server/standing.h"
 #include "server/svc_permission.h"
 
@@ -65,19 +66,17 @@ static pang_code asset_by_name(pang_view *view, pang_levels levels, const reques
 }
 
 /* An asset may be named by its id too: then it is wherever it is now. */
-static pang_code asset_by_id(pang_call *call, const request_in *in, pang_grant_object *object,
-                             pang_err *err)
+static pang_code asset_by_id(pang_view *view, pang_id id, const request_in *in,
+                             pang_grant_object *object, pang_err *err)
 {
-    pang_scope_text text = PANGOLIN__V1__PERMISSION_SCOPE__INIT;
-    pang_rec_scope *scope;
-    text.type = (char *)(uintptr_t) "asset";
-    text.catalog_id = in->catalog;
-    text.asset_id = in->asset;
-    pang_code code = pang_scope_resolve(call, &text, &scope, err);
+    pang_asset_at at = {0};
+    pang_code code = pang_asset_find(view, &id, 1, &at, err);
     if (code != PANG_OK)
         return code;
-    object->asset = pang_id_of(scope->asset);
-    object->path = pang_str_from(scope->path);
+    if (at.body == NULL || at.body->dropped || at.body->space != PANG_SPACE_ASSET)
+        return pang_manage_absent("asset", in->asset, err);
+    object->asset = id;
+    object->path = pang_str_from(at.body->path);
     return PANG_OK;
 }
 
@@ -88,7 +87,7 @@ static pang_code find_below(pang_call *call, pang_view *view, const request_in *
     pang_id id;
     bool is_asset = object->kind == PANG_SCOPE_ASSET;
     if (is_asset && pang_id_parse(pang_str_from(in->asset), &id))
-        return asset_by_id(call, in, object, err);
+        return asset_by_id(view, id, in, object, err);
     pang_code code = pang_scope_levels(in->namespace_, call->arena, &levels, err);
     if (code != PANG_OK)
         return code;
@@ -113,6 +112,8 @@ static pang_code find_object(pang_call *call, const request_in *in, pang_grant_o
     if (code != PANG_OK || object->kind == PANG_SCOPE_TENANT)
         return code;
     code = pang_scope_catalog(call, in->catalog, view, err);
+    if (code == PANG_OK && in->branch[0] != '\0')
+        code = pang_view_switch(view, pang_str_from(in->branch), PANG_NOT_FOUND_REASON, err);
     if (code != PANG_OK)
         return code;
     object->catalog = view->catalog;

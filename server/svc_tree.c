@@ -4,6 +4,7 @@
  */
 #include "server/svc_tree.h"
 
+#include "server/address.h"
 #include "server/catalogs.h"
 #include "server/evaluate.h"
 #include "server/svc_names.h"
@@ -168,13 +169,31 @@ static pang_code grow_namespaces(tree *t, const pang_view *view, pang_levels lev
     return code;
 }
 
+/* A catalog at the ref that its name, or a parameter, says. Of one that is hidden no ref is told.
+ */
+static pang_code open_at(pang_call *call, const char *catalog, const char *ref, pang_view *ret,
+                         pang_err *err)
+{
+    pang_address address;
+    pang_code code = pang_address_of(catalog, NULL, 0, NULL, call->arena, &address, err);
+    if (code == PANG_OK)
+        code = pang_view_catalog(call->txn, call->arena, call->tenant_key, address.catalog,
+                                 PANG_NOT_FOUND_REASON, ret, err);
+    if (code == PANG_OK && !pang_evaluate_lists(call, ret->catalog, (pang_str){0}))
+        code = pang_fail_no_catalog(err, PANG_NOT_FOUND_REASON, address.catalog);
+    if (code != PANG_OK)
+        return code;
+    pang_address_add(&address, pang_str_from(ref));
+    return pang_address_open(call, &address, PANG_NOT_FOUND_REASON, ret, err);
+}
+
 pang_code pang_namespace_tree(pang_call *call, const void *request, void *reply, pang_err *err)
 {
     const Pangolin__V1__GetNamespaceTreeRequest *in = request;
     Pangolin__V1__GetNamespaceTreeResponse *out = reply;
     tree t = {.call = call};
     pang_view view;
-    pang_code code = pang_view_open(call, in->prefix, PANG_NOT_FOUND_REASON, &view, err);
+    pang_code code = open_at(call, in->prefix, in->branch, &view, err);
     if (code != PANG_OK)
         return code;
     return grow_namespaces(&t, &view, (pang_levels){0}, (namespace_room){&out->root, &out->n_root},
@@ -276,13 +295,14 @@ pang_code pang_explorer_tree(pang_call *call, const void *request, void *reply, 
     char *token = NULL;
     size_t n = 0;
     if (in->catalog[0] != '\0') {
-        pang_code found = pang_view_open(call, in->catalog, PANG_NOT_FOUND_REASON, &view, err);
-        if (found == PANG_OK && !pang_evaluate_lists(call, view.catalog, (pang_str){0}))
-            found = pang_fail_no_catalog(err, PANG_NOT_FOUND_REASON, pang_str_from(in->catalog));
+        pang_code found = open_at(call, in->catalog, in->branch, &view, err);
         return found == PANG_OK ? grow(&t, &view, (pang_levels){0},
                                        (explorer_room){&out->nodes, &out->n_nodes}, err)
                                 : found;
     }
+    if (in->branch[0] != '\0')
+        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                         "branch: of one catalog, and none is named");
     pang_code code = pang_catalogs_list(call, &query, &list, &n, &token, err);
     if (code == PANG_OK && token != NULL)
         code = fail_large(err);

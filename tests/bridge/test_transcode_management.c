@@ -210,6 +210,40 @@ static void test_management__members_of_real_clients_are_tolerated(void **state)
     }
 }
 
+static void test_management__a_branch_that_would_not_be_obeyed_is_refused(void **state)
+{
+    (void)state;
+    static const char *const refused[] = {
+        "/api/v1/catalogs/c/summary?branch=b",
+        "/api/v1/search?q=a&branch=b",
+        "/api/v1/search/assets?q=a&branch=b",
+        "/api/v1/dashboard/stats?branch=b",
+        "/api/v1/branches/n/commits?catalog=c&branch=b",
+        "/api/v1/catalogs/c/diff?from=a&to=b&branch=b",
+    };
+    static const char *const obeyed[] = {
+        "/api/v1/catalogs/c/namespaces/n/assets?branch=b",
+        "/api/v1/catalogs/c/namespaces/n/assets/a?branch=b",
+        "/api/v1/catalogs/c/namespaces/tree?branch=b",
+        "/api/v1/explorer/tree?catalog=c&branch=b",
+        "/api/v1/permissions/explain?user=u&branch=b",
+        "/api/v1/catalogs?branch=b", /* of no meaning: ignored */
+    };
+    pang_str message;
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        assert_int_equal(in("GET", refused[i], "", &message), PANG_INVALID_ARGUMENT);
+        assert_non_null(strstr(err.message, "branch: "));
+        assert_int_equal(pang_status_of(PANG_DIALECT_MANAGEMENT, PANG_INVALID_ARGUMENT,
+                                        pang_str_from(err.reason)),
+                         400);
+    }
+    for (size_t i = 0; i < sizeof obeyed / sizeof obeyed[0]; i++)
+        assert_int_equal(in("GET", obeyed[i], "", &message), PANG_OK);
+    const Pangolin__V1__ListAssetsRequest *m = must("GET", obeyed[0], "",
+                                                    &pangolin__v1__list_assets_request__descriptor);
+    assert_string_equal(m->branch, "b");
+}
+
 static void test_management__what_a_change_names_is_told_from_what_it_leaves(void **state)
 {
     (void)state;
@@ -483,6 +517,7 @@ int main(void)
         TEST(bodies_are_not_in_the_query),
         TEST(both_spellings_are_read),
         TEST(members_of_real_clients_are_tolerated),
+        TEST(a_branch_that_would_not_be_obeyed_is_refused),
         TEST(what_a_change_names_is_told_from_what_it_leaves),
         TEST(dots_separate_levels_in_paths_of_assets),
         TEST(strategies_in_any_form),

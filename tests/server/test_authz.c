@@ -84,6 +84,8 @@ static void test_compile__paths_that_lead_nowhere_stop_the_start(void **state)
           .each = PANG_STR_INIT("table_changes"),
           .any_of = PANG_STR_INIT("x")},
          "stands in an alternative"},
+        {{.object = &prefix, .n_object = 1, .ref = PANG_STR_INIT("table_changes")},
+         "is not one text"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const pang_authz_plan *plan;

@@ -29,6 +29,7 @@ typedef struct {
     pang_id ids[IDS]; /* of principals, roles and grants, by small numbers */
     pang_id catalog;
     pang_principal who;
+    pang_str ref; /* that requests name beside the object; empty: none */
     pang_err err;
 } world;
 
@@ -229,7 +230,7 @@ static pang_call call_of(world *w, int server)
 static pang_access access_of(world *w, uint32_t action, uint32_t resource, const char *object)
 {
     pang_object_part *parts = pang_arena_alloc_n(w->fx->arena, 3, sizeof *parts);
-    pang_access access = {.action = action, .resource = resource, .object = parts};
+    pang_access access = {.action = action, .resource = resource, .object = parts, .ref = w->ref};
     pang_str rest = pang_str_from(object), one;
     while (object[0] != '\0' && pang_str_next(&rest, '/', &one)) {
         pang_object_part *part = &parts[access.n_object++];
@@ -512,6 +513,10 @@ static void test_evaluate__grants_follow_assets_on_branches(void **state)
         EXPECT(1, READ, TABLE, "demo/z/t4", "allowed");
         EXPECT(1, READ, TABLE, "demo/z/moved", "hidden");
         EXPECT(1, READ, TABLE, "demo@none/z/moved", "hidden");
+        w->ref = PANG_STR("dev"); /* as a field of its own */
+        EXPECT(1, READ, TABLE, "demo/z/moved", "allowed");
+        EXPECT(1, READ, TABLE, "demo/z/t4", "hidden");
+        w->ref = (pang_str){0};
         revoke(w, 1 + i);
         EXPECT(1, READ, TABLE, "demo@dev/z/moved", "hidden");
     }
