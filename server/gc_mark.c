@@ -252,6 +252,7 @@ static bool is_later(const state *s, const state *than)
 static void choose(finding *f, pang_gc_asset *ret)
 {
     const state *last = NULL;
+    uint64_t ended = 0; /* when the last state that was no tombstone was replaced */
     size_t n = 0;
     ret->documents = pang_arena_alloc_n(f->arena, f->n_states + 1, sizeof *ret->documents);
     if (ret->documents == NULL) {
@@ -262,6 +263,8 @@ static void choose(finding *f, pang_gc_asset *ret)
         const state *s = &f->states[i];
         bool reached = is_reached(f, s);
         last = is_later(s, last) ? s : last;
+        if (!s->dropped && s->until != PANG_NOW && s->until > ended)
+            ended = s->until;
         if (s->dropped || !(reached || is_young(f, s)) || pang_id_is_nil(s->document.document))
             continue;
         ret->documents[n] = s->document;
@@ -276,7 +279,9 @@ static void choose(finding *f, pang_gc_asset *ret)
     if (ret->n > 1)
         qsort(ret->documents, ret->n, sizeof *ret->documents, by_reach);
     ret->found = f->n_states > 0;
-    ret->keeps_files = last != NULL && last->dropped && !last->purged;
+    /* Ended after it last began: a merge gave its name to another, without a tombstone. */
+    bool replaced = last != NULL && ended > last->from;
+    ret->keeps_files = replaced || (last != NULL && last->dropped && !last->purged);
 }
 
 pang_code pang_gc_find(const pang_gc *gc, pang_id asset, pang_arena *arena, pang_gc_asset *ret,

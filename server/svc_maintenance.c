@@ -368,11 +368,21 @@ typedef struct {
     bool more, failed;
 } dropped_tables;
 
+/* A table that is gone from a name, or another thing than the one that has the name from then on.
+ * Whether it was dropped, and was a table, its own record says. */
+static bool may_be_dropped(const pang_rec_change *change)
+{
+    if (change->space != PANG_SPACE_ASSET || change->old_asset.len == 0)
+        return false;
+    if (change->new_asset.len == 0)
+        return change->kind == PANGOLIN__STORE__V1__KIND__KIND_TABLE;
+    return !pang_id_equal(pang_id_of(change->old_asset), pang_id_of(change->new_asset));
+}
+
 static void take_change(dropped_tables *d, const pang_rec_change *change, uint64_t sequence,
                         pang_str by)
 {
-    if (change->space != PANG_SPACE_ASSET || change->new_asset.len > 0 ||
-        change->old_asset.len == 0 || change->kind != PANGOLIN__STORE__V1__KIND__KIND_TABLE)
+    if (!may_be_dropped(change))
         return;
     pang_content *at = &d->list[d->n];
     pang_id *asset = pang_arena_alloc(d->arena, sizeof *asset);
@@ -453,7 +463,8 @@ static pang_code judge_one(pang_call *call, pang_view *view, const pang_content 
     if (pang_call_cancelled(call)) /* each asks the object store for files */
         return pang_fail(err, PANG_DEADLINE_EXCEEDED, NULL,
                          "the deadline has passed: ask for smaller pages");
-    pang_code code = pang_undrop_state(view, found->name, found->sequence, &gone, err);
+    pang_code code = pang_undrop_state(view, found->name, pang_id_of(found->body->asset),
+                                       found->sequence, &gone, err);
     if (code != PANG_OK || gone.body == NULL)
         return code;
     code = pang_undrop_judge(view, call->server->state, &gone, &judged, err);

@@ -20,9 +20,10 @@ typedef struct {
  * was found holds until the commit. ERRORS: the store's. */
 PANG_MUST_CHECK pang_code pang_undrop_find(pang_view *view, pang_name name, const pang_id *asset,
                                            pang_content *ret, pang_err *err);
-/* The state of the name that this commit wrote; its body is NULL where that is no dropped table. */
-PANG_MUST_CHECK pang_code pang_undrop_state(pang_view *view, pang_name name, uint64_t sequence,
-                                            pang_content *ret, pang_err *err);
+/* The asset's tombstone under the name that this commit dropped it from, made up where the commit
+ * put something else there at once; its body is NULL where that commit dropped no such table. */
+PANG_MUST_CHECK pang_code pang_undrop_state(pang_view *view, pang_name name, pang_id asset,
+                                            uint64_t sequence, pang_content *ret, pang_err *err);
 /* Takes the body from those states that are no tombstones of what is dropped by now: the asset came
  * back, or was dropped by another commit. Each has a body with its asset, and its sequence.
  * REQUIRES: n <= PANG_NAMES_AT_ONCE_MAX. ERRORS: the store's. */

@@ -326,6 +326,36 @@ static void test_gc__a_table_dropped_without_purge_keeps_its_files(void **state)
     assert_true(is_there(data(fx, "a")));
 }
 
+/* A merge that gives its name to another table ends it as a drop does, whoever purged it before. */
+static void test_gc__a_table_that_a_merge_replaced_keeps_its_files(void **state)
+{
+    fixture *fx = *state;
+    Pangolin__V1__DropTableRequest drop = PANGOLIN__V1__DROP_TABLE_REQUEST__INIT;
+    Pangolin__V1__DropTableResponse dropped = PANGOLIN__V1__DROP_TABLE_RESPONSE__INIT;
+    Pangolin__V1__CreateTableRequest in = PANGOLIN__V1__CREATE_TABLE_REQUEST__INIT;
+    Pangolin__V1__CreateTableResponse out = PANGOLIN__V1__CREATE_TABLE_RESPONSE__INIT;
+    Pangolin__V1__MergeBranchesRequest merge = PANGOLIN__V1__MERGE_BRANCHES_REQUEST__INIT;
+    Pangolin__V1__MergeBranchesResponse merged = PANGOLIN__V1__MERGE_BRANCHES_RESPONSE__INIT;
+    make_branch(fx, "dev", "main");
+    drop.prefix = in.prefix = fx_text(fx, FX_PREFIX "@dev");
+    drop.namespace_ = in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
+    drop.n_namespace_ = in.n_namespace_;
+    drop.table = in.name = fx_text(fx, "t");
+    drop.purge_requested = true;
+    fx_ok(fx, fx_call(fx, "DropTable", &drop, &dropped));
+    in.schema = fx_bytes("{\"type\":\"struct\",\"fields\":[]}");
+    fx_ok(fx, fx_call(fx, "CreateTable", &in, &out));
+    merge.catalog = fx_text(fx, FX_PREFIX);
+    merge.source_branch = fx_text(fx, "dev");
+    merge.target_branch = fx_text(fx, "main");
+    fx_ok(fx, fx_call(fx, "MergeBranches", &merge, &merged));
+    assert_null(merged.conflicted);
+    delete_branch(fx, "dev");
+    age(fx, 80);
+    assert_int_equal(collect(fx, false, 0).removed, 0);
+    assert_true(is_there(data(fx, "a")));
+}
+
 static void test_gc__what_cannot_be_read_keeps_everything(void **state)
 {
     fixture *fx = *state;
@@ -401,6 +431,7 @@ int main(void)
         TEST(a_purged_shared_table_goes_when_no_ref_reads_it),
         TEST(a_purged_table_can_come_back_in_its_time),
         TEST(a_table_dropped_without_purge_keeps_its_files),
+        TEST(a_table_that_a_merge_replaced_keeps_its_files),
         TEST(what_cannot_be_read_keeps_everything),
         TEST(little_memory_takes_more_passes),
         TEST(a_run_that_is_cut_short_is_done_again),

@@ -11,6 +11,7 @@
 
 #include "pangolin/v1/asset.pb-c.h"
 #include "pangolin/v1/branch.pb-c.h"
+#include "pangolin/v1/merge.pb-c.h"
 #include "pangolin/v1/catalog.pb-c.h"
 #include "pangolin/v1/maintenance.pb-c.h"
 
@@ -89,6 +90,7 @@ static void make_branch(fixture *fx, const char *name)
     Pangolin__V1__CreateBranchResponse out = PANGOLIN__V1__CREATE_BRANCH_RESPONSE__INIT;
     in.catalog = fx_text(fx, FX_PREFIX);
     in.name = fx_text(fx, "%s", name);
+    in.branch_type = fx_text(fx, "ingest");
     fx_ok(fx, fx_call(fx, "CreateBranch", &in, &out));
 }
 
@@ -315,7 +317,7 @@ static void test_maintenance__a_branch_undrops_its_own(void **state)
     assert_int_equal(snapshots(fx, MAIN), 3);
 }
 
-static void rename_from(fixture *fx, const char *old, const char *name)
+static void rename_on(fixture *fx, const char *prefix, const char *old, const char *name)
 {
     Pangolin__V1__RenameTableRequest in = PANGOLIN__V1__RENAME_TABLE_REQUEST__INIT;
     Pangolin__V1__RenameTableResponse out = PANGOLIN__V1__RENAME_TABLE_RESPONSE__INIT;
@@ -324,10 +326,15 @@ static void rename_from(fixture *fx, const char *old, const char *name)
     to.n_namespace_ = from.n_namespace_;
     from.name = fx_text(fx, "%s", old);
     to.name = fx_text(fx, "%s", name);
-    in.prefix = fx_text(fx, MAIN);
+    in.prefix = fx_text(fx, "%s", prefix);
     in.source = &from;
     in.destination = &to;
     fx_ok(fx, fx_call(fx, "RenameTable", &in, &out));
+}
+
+static void rename_from(fixture *fx, const char *old, const char *name)
+{
+    rename_on(fx, MAIN, old, name);
 }
 
 static void rename_to(fixture *fx, const char *name)
@@ -396,6 +403,92 @@ static void test_maintenance__a_branch_finds_what_was_dropped_before_it(void **s
     fx_ok(fx, undrop(fx, "dev"));
     assert_int_equal(snapshots(fx, FX_PREFIX "@dev"), 3);
     assert_int_equal(undrop(fx, ""), PANG_ALREADY_EXISTS);
+}
+
+static void merge(fixture *fx, const char *source, const char *target)
+{
+    Pangolin__V1__MergeBranchesRequest in = PANGOLIN__V1__MERGE_BRANCHES_REQUEST__INIT;
+    Pangolin__V1__MergeBranchesResponse out = PANGOLIN__V1__MERGE_BRANCHES_RESPONSE__INIT;
+    in.catalog = fx_text(fx, FX_PREFIX);
+    in.source_branch = fx_text(fx, "%s", source);
+    in.target_branch = fx_text(fx, "%s", target);
+    fx_ok(fx, fx_call(fx, "MergeBranches", &in, &out));
+}
+
+static pang_code drop_on(fixture *fx, const char *prefix)
+{
+    Pangolin__V1__DropTableRequest in = PANGOLIN__V1__DROP_TABLE_REQUEST__INIT;
+    Pangolin__V1__DropTableResponse out = PANGOLIN__V1__DROP_TABLE_RESPONSE__INIT;
+    in.prefix = fx_text(fx, "%s", prefix);
+    in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
+    in.table = fx_text(fx, "t");
+    return fx_call(fx, "DropTable", &in, &out);
+}
+
+static void replace_on(fixture *fx, const char *prefix)
+{
+    Pangolin__V1__CreateTableRequest in = PANGOLIN__V1__CREATE_TABLE_REQUEST__INIT;
+    Pangolin__V1__CreateTableResponse out = PANGOLIN__V1__CREATE_TABLE_RESPONSE__INIT;
+    fx_ok(fx, drop_on(fx, prefix));
+    in.prefix = fx_text(fx, "%s", prefix);
+    in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
+    in.name = fx_text(fx, "t");
+    in.schema = fx_bytes("{\"type\":\"struct\",\"fields\":[]}");
+    fx_ok(fx, fx_call(fx, "CreateTable", &in, &out));
+}
+
+/* A merge that gives a table's name to another table drops the first as a drop does. */
+static void test_maintenance__what_a_merge_replaced_comes_back(void **state)
+{
+    fixture *fx = *state;
+    make_branch(fx, "dev");
+    replace_on(fx, FX_PREFIX "@dev");
+    merge(fx, "dev", "main");
+    assert_int_equal(snapshots(fx, MAIN), 0);
+    dropped_out all = list_dropped(fx);
+    assert_int_equal(all.n_tables, 1);
+    assert_true(all.tables[0]->can_undrop && !all.tables[0]->purged);
+    assert_true(all.tables[0]->dropped_by[0] != '\0');
+    assert_int_equal(undrop(fx, ""), PANG_ALREADY_EXISTS);
+    fx_ok(fx, drop_on(fx, MAIN));
+    assert_int_equal(list_dropped(fx).n_tables, 2);
+    fx_ok(fx, undrop(fx, "")); /* the newest: what the merge brought */
+    assert_int_equal(snapshots(fx, MAIN), 0);
+    rename_to(fx, "new");
+    fx_ok(fx, undrop(fx, "")); /* then what it replaced, found by the name's history */
+    assert_int_equal(snapshots(fx, MAIN), 3);
+    assert_int_equal(list_dropped(fx).n_tables, 0);
+    fx_ok(fx, drop_on(fx, MAIN));
+    fx_ok(fx, undrop_asset(fx, "", all.tables[0]->asset_id));
+    assert_int_equal(snapshots(fx, MAIN), 3);
+}
+
+/* The same on a branch that read the table through what it was made from; and its time ends. */
+static void test_maintenance__what_a_merge_replaced_below_comes_back(void **state)
+{
+    fixture *fx = *state;
+    make_branch(fx, "dev");
+    make_branch(fx, "other");
+    replace_on(fx, FX_PREFIX "@dev");
+    merge(fx, "dev", "other");
+    assert_int_equal(undrop(fx, "other"), PANG_ALREADY_EXISTS);
+    fx_ok(fx, drop_on(fx, FX_PREFIX "@other"));
+    fx_ok(fx, undrop(fx, "other"));
+    assert_int_equal(snapshots(fx, FX_PREFIX "@other"), 0);
+    merge(fx, "dev", "main");
+    dropped_out all = list_dropped(fx);
+    assert_int_equal(all.n_tables, 1);
+    assert_int_equal(undrop_asset(fx, "other", all.tables[0]->asset_id), PANG_ALREADY_EXISTS);
+    rename_on(fx, FX_PREFIX "@other", "t", "new");
+    fx_ok(fx, undrop(fx, "other")); /* found by the name's history, through the base */
+    assert_int_equal(snapshots(fx, FX_PREFIX "@other"), 3);
+    fx_ok(fx, drop_on(fx, FX_PREFIX "@other"));
+    fx_ok(fx, undrop_asset(fx, "other", all.tables[0]->asset_id));
+    fx_ok(fx, drop_on(fx, MAIN));
+    fx->ahead_ms += 31 * DAY_MS;
+    assert_int_equal(undrop_asset(fx, "", all.tables[0]->asset_id), PANG_FAILED_PRECONDITION);
+    assert_non_null(strstr(fx->err.message, "is over"));
+    assert_int_equal(list_dropped(fx).n_tables, 0);
 }
 
 /* Who may make a table of the name may not thereby read what was dropped. */
@@ -529,6 +622,8 @@ int main(void)
         TEST(a_renamed_table_was_not_dropped),
         TEST(all_that_were_dropped_of_a_name_come_back),
         TEST(a_branch_finds_what_was_dropped_before_it),
+        TEST(what_a_merge_replaced_comes_back),
+        TEST(what_a_merge_replaced_below_comes_back),
         TEST(undrop_asks_what_reading_asked),
         TEST(a_list_of_the_dropped_ends_with_its_deadline),
         TEST(a_catalog_says_how_long_the_purged_can_come_back),
