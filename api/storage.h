@@ -140,7 +140,10 @@ typedef struct {
     /* Per append; OK only. Numbers of landed commits are gapless and in landing order. After a
      * resolve only that of append 0 is known, the others are 0. */
     uint64_t numbers[PANG_APPENDS_MAX];
-    int64_t time_ms;     /* OK: max(last time of every sequence appended to, store's clock) */
+    int64_t time_ms; /* OK: max(last time of every sequence appended to, store's clock) */
+    /* OK: the version of puts[0], those behind it follow one by one; 0: the store does not say,
+     * nor does a resolve. */
+    uint64_t first_version;
     size_t failed_check; /* ABORTED: index of a check that failed; n_checks when none is known */
     bool id_was_there;   /* ABORTED: because of the id */
     pang_err err;        /* FAILED and UNKNOWN: why */

@@ -255,29 +255,39 @@ pang_cache_token pang_cache_watch(pang_cache *cache, uint64_t hash)
     return token;
 }
 
-void pang_cache_fill(pang_cache *cache, uint64_t hash, pang_cache_token token,
-                     const pang_record *rec)
+static pang_cache_entry *entry_for(const pang_cache_shard *shard, uint64_t hash,
+                                   const pang_record *rec)
 {
-    pang_cache_shard *shard = shard_of(cache, hash);
     size_t bytes = sizeof(pang_cache_entry) + rec->key.len + rec->body.len;
-    if (bytes > shard->bytes_max / 2)
-        return;
-    pang_cache_entry *e = entry_new(hash, rec);
-    if (e == NULL)
-        return;
-    pthread_mutex_lock(&shard->lock);
-    const pang_cache_stripe *stripe = stripe_of(shard, hash);
+    return bytes > shard->bytes_max / 2 ? NULL : entry_new(hash, rec);
+}
+
+/* Keeps the entry if nothing changed since the token was given. Takes it over; the lock is held. */
+static void keep_entry(pang_cache_shard *shard, pang_cache_token token, pang_cache_entry *e)
+{
+    const pang_cache_stripe *stripe = stripe_of(shard, e->hash);
     bool fits = stripe->pending == 0 && stripe->generation == token;
     if (fits) {
-        remove_key(shard, hash, rec->key);
-        make_room(shard, bytes);
+        remove_key(shard, e->hash, e->rec.key);
+        make_room(shard, e->bytes);
         fits = grow(shard);
     }
     if (fits)
         link_entry(shard, e);
-    pthread_mutex_unlock(&shard->lock);
-    if (!fits)
+    else
         entry_unref(e);
+}
+
+void pang_cache_fill(pang_cache *cache, uint64_t hash, pang_cache_token token,
+                     const pang_record *rec)
+{
+    pang_cache_shard *shard = shard_of(cache, hash);
+    pang_cache_entry *e = entry_for(shard, hash, rec);
+    if (e == NULL)
+        return;
+    pthread_mutex_lock(&shard->lock);
+    keep_entry(shard, token, e);
+    pthread_mutex_unlock(&shard->lock);
 }
 
 bool pang_cache_holds(pang_cache *cache, uint64_t hash, pang_str key, uint64_t version)
@@ -290,30 +300,51 @@ bool pang_cache_holds(pang_cache *cache, uint64_t hash, pang_str key, uint64_t v
     return holds;
 }
 
-static void change(pang_cache *cache, uint64_t hash, pang_str key, int pending)
+/* Moves the generation and returns it; the lock is held. */
+static pang_cache_token change(pang_cache_shard *shard, uint64_t hash, pang_str key, int pending)
+{
+    pang_cache_stripe *stripe = stripe_of(shard, hash);
+    stripe->pending += (uint32_t)pending;
+    remove_key(shard, hash, key);
+    return ++stripe->generation;
+}
+
+static pang_cache_token change_locked(pang_cache *cache, uint64_t hash, pang_str key, int pending)
 {
     pang_cache_shard *shard = shard_of(cache, hash);
     pthread_mutex_lock(&shard->lock);
-    pang_cache_stripe *stripe = stripe_of(shard, hash);
-    stripe->pending += (uint32_t)pending;
-    stripe->generation++;
-    remove_key(shard, hash, key);
+    pang_cache_token token = change(shard, hash, key, pending);
     pthread_mutex_unlock(&shard->lock);
+    return token;
 }
 
 void pang_cache_drop(pang_cache *cache, uint64_t hash, pang_str key)
 {
-    change(cache, hash, key, 0);
+    (void)change_locked(cache, hash, key, 0);
 }
 
-void pang_cache_begin_change(pang_cache *cache, uint64_t hash, pang_str key)
+pang_cache_token pang_cache_begin_change(pang_cache *cache, uint64_t hash, pang_str key)
 {
-    change(cache, hash, key, 1);
+    return change_locked(cache, hash, key, 1);
 }
 
-void pang_cache_end_change(pang_cache *cache, uint64_t hash, pang_str key)
+pang_cache_token pang_cache_end_change(pang_cache *cache, uint64_t hash, pang_str key)
 {
-    change(cache, hash, key, -1);
+    return change_locked(cache, hash, key, -1);
+}
+
+void pang_cache_end_put(pang_cache *cache, uint64_t hash, pang_cache_token token,
+                        const pang_record *rec)
+{
+    pang_cache_shard *shard = shard_of(cache, hash);
+    pang_cache_entry *e = entry_for(shard, hash, rec);
+    pthread_mutex_lock(&shard->lock);
+    pang_cache_token ended = change(shard, hash, rec->key, -1);
+    if (e != NULL && ended == token + 1)
+        keep_entry(shard, ended, e);
+    else if (e != NULL)
+        entry_unref(e);
+    pthread_mutex_unlock(&shard->lock);
 }
 
 void pang_cache_add_stats(pang_cache *cache, pang_db_stats *stats)

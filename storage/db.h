@@ -69,8 +69,12 @@ void pang_cache_fill(pang_cache *cache, uint64_t hash, pang_cache_token token,
 bool pang_cache_holds(pang_cache *cache, uint64_t hash, pang_str key, uint64_t version);
 void pang_cache_drop(pang_cache *cache, uint64_t hash, pang_str key);
 /* The key is out of the cache, and stays out until its change has ended. */
-void pang_cache_begin_change(pang_cache *cache, uint64_t hash, pang_str key);
-void pang_cache_end_change(pang_cache *cache, uint64_t hash, pang_str key);
+pang_cache_token pang_cache_begin_change(pang_cache *cache, uint64_t hash, pang_str key);
+pang_cache_token pang_cache_end_change(pang_cache *cache, uint64_t hash, pang_str key);
+/* The change that got this token has put `rec`. It is kept, unless a change that may be of the same
+ * key was under way at any time since: which of the two was last, nobody can say. */
+void pang_cache_end_put(pang_cache *cache, uint64_t hash, pang_cache_token token,
+                        const pang_record *rec);
 void pang_cache_add_stats(pang_cache *cache, pang_db_stats *stats);
 
 /* ---- group.c ---- */

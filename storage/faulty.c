@@ -186,6 +186,7 @@ static void lose_answers(pang_commit *const *commits, size_t n)
         for (size_t k = 0; k < PANG_APPENDS_MAX; k++)
             commits[i]->numbers[k] = 0;
         commits[i]->time_ms = 0;
+        commits[i]->first_version = 0;
         commits[i]->failed_check = commits[i]->n_checks;
         commits[i]->id_was_there = false;
     }

@@ -347,6 +347,7 @@ static void drop_plan(plan *p)
 static bool passes(memory_store *m, pang_commit *c, int64_t now)
 {
     c->failed_check = c->n_checks;
+    c->first_version = 0;
     if (find_live(m, c->id_key, now) != NULL) {
         c->id_was_there = true;
         return false;
@@ -436,8 +437,10 @@ static bool plan_id(memory_store *m, pang_commit *c, plan *p, int64_t now)
     return true;
 }
 
-static void carry_out(memory_store *m, const pang_commit *c, plan *p, int64_t now)
+/* What is linked gets its version then, in the order of the plan: puts come behind the appends. */
+static void carry_out(memory_store *m, pang_commit *c, plan *p, int64_t now)
 {
+    c->first_version = m->version + 1 + c->n_appends;
     for (node *n = p->first, *next; n != NULL; n = next) {
         next = n->next[0];
         const node *old = n->rec.kind == PANG_KIND_COUNTER ? find_live(m, n->rec.key, now) : NULL;

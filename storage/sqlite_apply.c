@@ -79,6 +79,7 @@ static int check_commit(sqlite_store *s, pang_commit *c, int64_t now)
 {
     head h;
     c->failed_check = c->n_checks;
+    c->first_version = 0;
     c->outcome = PANG_COMMIT_ABORTED;
     int rc = read_head(s, c->id_key, now, &h);
     c->id_was_there = h.is_live;
@@ -124,9 +125,10 @@ static int write_appends(sqlite_store *s, pang_commit *c, int64_t now)
     return SQLITE_OK;
 }
 
-static int write_puts(sqlite_store *s, const pang_commit *c, int64_t now)
+static int write_puts(sqlite_store *s, pang_commit *c, int64_t now)
 {
     char bytes[PANG_KEY_MAX];
+    c->first_version = s->version + 1;
     for (size_t i = 0; i < c->n_puts; i++) {
         const pang_put *put = &c->puts[i];
         bool slotted = put->slot != PANG_NO_SLOT;
@@ -235,6 +237,7 @@ static void end_all(pang_commit *const *commits, size_t n, pang_outcome outcome,
         commits[i]->outcome = outcome;
         commits[i]->err = *err;
         commits[i]->id_was_there = false;
+        commits[i]->first_version = 0;
         commits[i]->failed_check = commits[i]->n_checks;
     }
 }

@@ -362,22 +362,63 @@ static pang_code make_commit(pang_txn *txn, pang_commit *c, pang_err *err)
     return choose_id(txn, c, err);
 }
 
-typedef void change_fn(pang_cache *cache, uint64_t hash, pang_str key);
+typedef pang_cache_token change_fn(pang_cache *cache, uint64_t hash, pang_str key);
 
-/* Calls `mark` for every key the commit changes, but for those with a slot. */
-static void mark_changes(pang_db *db, const pang_commit *c, change_fn *mark)
+/* Calls `mark` for every key the commit changes but those it puts. */
+static void mark_others(pang_cache *cache, const pang_commit *c, change_fn *mark)
 {
-    pang_cache *cache = &db->cache;
+    for (size_t i = 0; i < c->n_deletes; i++)
+        (void)mark(cache, pang_cache_hash(cache, c->deletes[i]), c->deletes[i]);
+    for (size_t i = 0; i < c->n_adds; i++)
+        (void)mark(cache, pang_cache_hash(cache, c->adds[i].counter), c->adds[i].counter);
+    for (size_t i = 0; i < c->n_appends; i++)
+        (void)mark(cache, pang_cache_hash(cache, c->appends[i]), c->appends[i]);
+    (void)mark(cache, pang_cache_hash(cache, c->id_key), c->id_key);
+}
+
+/* Of puts, those whose key is known: with a slot in it, it has no mark. */
+static void begin_changes(pang_cache *cache, const pang_commit *c, pang_cache_token *tokens)
+{
     for (size_t i = 0; i < c->n_puts; i++)
         if (c->puts[i].key_slot == PANG_NO_SLOT)
-            mark(cache, pang_cache_hash(cache, c->puts[i].key), c->puts[i].key);
-    for (size_t i = 0; i < c->n_deletes; i++)
-        mark(cache, pang_cache_hash(cache, c->deletes[i]), c->deletes[i]);
-    for (size_t i = 0; i < c->n_adds; i++)
-        mark(cache, pang_cache_hash(cache, c->adds[i].counter), c->adds[i].counter);
-    for (size_t i = 0; i < c->n_appends; i++)
-        mark(cache, pang_cache_hash(cache, c->appends[i]), c->appends[i]);
-    mark(cache, pang_cache_hash(cache, c->id_key), c->id_key);
+            tokens[i] = pang_cache_begin_change(cache, pang_cache_hash(cache, c->puts[i].key),
+                                                c->puts[i].key);
+    mark_others(cache, c, pang_cache_begin_change);
+}
+
+/* What a put left behind, if all of it is known here. What carries the commit's number and time is
+ * the head of something and read again soon; the rest of a commit is looked at by few. */
+static bool know_record(const pang_commit *c, size_t at, pang_record *ret)
+{
+    const pang_put *put = &c->puts[at];
+    if (c->outcome != PANG_COMMIT_OK || c->first_version == 0 || put->slot == PANG_NO_SLOT ||
+        put->expires_ms != 0)
+        return false;
+    *ret = (pang_record){
+        .key = put->key,
+        .version = c->first_version + at,
+        .sequence = c->numbers[put->slot],
+        .time_ms = c->time_ms,
+        .kind = put->kind,
+        .body = put->body,
+    };
+    return true;
+}
+
+static void end_changes(pang_cache *cache, const pang_commit *c, const pang_cache_token *tokens)
+{
+    for (size_t i = 0; i < c->n_puts; i++) {
+        const pang_put *put = &c->puts[i];
+        pang_record rec;
+        if (put->key_slot != PANG_NO_SLOT)
+            continue;
+        uint64_t hash = pang_cache_hash(cache, put->key);
+        if (know_record(c, i, &rec))
+            pang_cache_end_put(cache, hash, tokens[i], &rec);
+        else
+            (void)pang_cache_end_change(cache, hash, put->key);
+    }
+    mark_others(cache, c, pang_cache_end_change);
 }
 
 /* Keys with a slot are known only now. That one of them was cached as absent is next to
@@ -409,10 +450,10 @@ static void drop_reads(pang_txn *txn)
             pang_cache_drop(&txn->db->cache, t->hash, t->key);
 }
 
-static void send(pang_txn *txn, pang_commit *c)
+static void send(pang_txn *txn, pang_commit *c, pang_cache_token *tokens)
 {
     pang_db *db = txn->db;
-    mark_changes(db, c, pang_cache_begin_change);
+    begin_changes(&db->cache, c, tokens);
     atomic_fetch_add(&db->cache.changes, 1);
     pang_group_commit(&db->group, c);
     if (c->outcome == PANG_COMMIT_UNKNOWN) {
@@ -423,7 +464,7 @@ static void send(pang_txn *txn, pang_commit *c)
     if (c->outcome == PANG_COMMIT_OK)
         drop_slotted(db, c);
     if (c->outcome != PANG_COMMIT_UNKNOWN)
-        mark_changes(db, c, pang_cache_end_change);
+        end_changes(&db->cache, c, tokens);
     if (c->outcome == PANG_COMMIT_OK)
         pang_bells_ring(db->bells, c->appends, c->n_appends);
 }
@@ -492,11 +533,14 @@ pang_code pang_txn_commit(pang_txn *txn, pang_err *err)
     pang_code code = txn->failure != PANG_OK ? fail_commit(txn, err) : check_deadline(txn, err);
     if (code == PANG_OK)
         code = make_commit(txn, &c, err);
+    pang_cache_token *tokens = pang_arena_alloc_n(txn->arena, c.n_puts, sizeof *tokens);
+    if (code == PANG_OK && tokens == NULL)
+        code = pang_fail_memory(err);
     if (code != PANG_OK) {
         run_lost(txn);
         return code;
     }
-    send(txn, &c);
+    send(txn, &c, tokens);
     return conclude(txn, &c, err);
 }
 

@@ -41,6 +41,22 @@ static void store_apply__versions_never_repeat(void **state)
             assert_int_not_equal(seen[i], seen[j]);
 }
 
+/* A store that tells the versions it gave tells those that readers find. */
+static void store_apply__told_versions_are_those_read(void **state)
+{
+    world *w = *state;
+    for (int i = 0; i < 3; i++) {
+        pang_str keys[] = {key_of(w, "a"), key_of(w, "b"), key_of(w, "c")};
+        draft *d = draft_new(w);
+        (void)draft_append(d, key_of(w, "seq"));
+        for (size_t k = 0; k < 3; k++)
+            draft_put(d, keys[k], PANG_STR("body"));
+        must_send(w, 0, d, PANG_COMMIT_OK);
+        for (size_t k = 0; k < 3 && d->c.first_version != 0; k++)
+            assert_int_equal(get_one(w, 1, keys[k]).version, d->c.first_version + k);
+    }
+}
+
 static void store_apply__the_last_put_to_a_key_wins(void **state)
 {
     world *w = *state;
@@ -492,6 +508,7 @@ static void store_apply__a_group_mixes_scopes(void **state)
 
 const struct CMUnitTest commit_tests[] = {
     cmocka_unit_test(store_apply__versions_never_repeat),
+    cmocka_unit_test(store_apply__told_versions_are_those_read),
     cmocka_unit_test(store_apply__the_last_put_to_a_key_wins),
     cmocka_unit_test(store_apply__deleting_what_is_absent_is_fine),
     cmocka_unit_test(store_apply__a_commit_of_nothing_but_its_id_lands),

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/db.h"
 #include "tests/storage/db_fixture.h"
 
 static int set_up(void **state)
@@ -228,6 +229,84 @@ static void test_cache__a_change_under_way_keeps_its_key_out(void **state)
         assert_string_equal(rig_read(r, r->own, "x"), i == 0 ? "0" : "1");
         rig_put(r, r->own, "x", "old");
     }
+}
+
+/* ---- what commits put themselves ---- */
+
+/* A put with the commit's number and time, as heads of tables are. */
+static void put_head(rig *r, pang_db *db, const char *body)
+{
+    pang_txn *txn = rig_begin(r, db);
+    int slot = pang_txn_append(txn, PANG_STR("seq"));
+    pang_txn_put_full(txn, &(pang_put){
+                               .key = PANG_STR("head"),
+                               .body = pang_str_from(body),
+                               .kind = PANG_KIND_FIRST,
+                               .slot = slot,
+                               .key_slot = PANG_NO_SLOT,
+                           });
+    assert_int_equal(rig_commit(txn), PANG_OK);
+}
+
+static void test_cache__a_head_is_kept_as_the_store_has_it(void **state)
+{
+    rig *r = *state;
+    put_head(r, r->own, "1");
+    put_head(r, r->own, "2");
+    uint64_t gets = rig_stats(r->own).gets;
+    pang_record kept, stored = rig_peek(r, "head");
+    pang_txn *txn = rig_begin(r, r->own);
+    assert_int_equal(pang_txn_get_one(txn, PANG_STR("head"), &kept, NULL), PANG_OK);
+    assert_int_equal(rig_stats(r->own).gets, gets);
+    assert_int_equal(kept.version, stored.version);
+    assert_int_equal(kept.sequence, stored.sequence);
+    assert_int_equal(kept.time_ms, stored.time_ms);
+    assert_int_equal(kept.kind, stored.kind);
+    assert_true(pang_str_equal(kept.body, PANG_STR("2")));
+    /* It is what the next commit is based on. */
+    pang_txn_put(txn, PANG_KIND_FIRST, PANG_STR("head"), PANG_STR("3"));
+    assert_int_equal(rig_commit(txn), PANG_OK);
+    assert_string_equal(rig_read(r, r->own, "head"), "3");
+}
+
+static void test_cache__a_head_whose_commit_was_unclear_is_asked(void **state)
+{
+    rig *r = *state;
+    put_head(r, r->own, "1");
+    pang_faulty_arm(r->faults_own, &(pang_fault_plan){
+                                       .fault = PANG_FAULT_UNKNOWN_LANDED,
+                                       .calls = PANG_CALL_APPLY,
+                                       .at = 1,
+                                       .times = 1,
+                                   });
+    put_head(r, r->own, "2");
+    uint64_t gets = rig_stats(r->own).gets;
+    assert_string_equal(rig_read(r, r->own, "head"), "2");
+    assert_int_equal(rig_stats(r->own).gets, gets + 1);
+}
+
+/* Of two changes of one key nobody here can say which came last. */
+static void test_cache__two_changes_at_once_keep_neither(void **state)
+{
+    rig *r = *state;
+    pang_cache *cache = &r->own->cache;
+    pang_record rec = {.key = PANG_STR("k"), .version = 7, .kind = PANG_KIND_FIRST};
+    uint64_t hash = pang_cache_hash(cache, rec.key);
+    pang_cache_token one = pang_cache_begin_change(cache, hash, rec.key);
+    pang_cache_token two = pang_cache_begin_change(cache, hash, rec.key);
+    pang_cache_end_put(cache, hash, one, &rec);
+    assert_false(pang_cache_holds(cache, hash, rec.key, 7));
+    pang_cache_end_put(cache, hash, two, &rec);
+    assert_false(pang_cache_holds(cache, hash, rec.key, 7));
+    one = pang_cache_begin_change(cache, hash, rec.key);
+    two = pang_cache_begin_change(cache, hash, rec.key);
+    (void)pang_cache_end_change(cache, hash, rec.key);
+    pang_cache_end_put(cache, hash, one, &rec);
+    assert_false(pang_cache_holds(cache, hash, rec.key, 7));
+    one = pang_cache_begin_change(cache, hash, rec.key);
+    pang_cache_end_put(cache, hash, one, &rec);
+    assert_true(pang_cache_holds(cache, hash, rec.key, 7));
+    (void)two;
 }
 
 /* ---- the bound ---- */
@@ -460,6 +539,9 @@ static const struct CMUnitTest tests[] = {
     TEST(test_cache__an_answer_overtaken_by_a_commit_is_not_kept),
     TEST(test_cache__one_get_shows_one_state),
     TEST(test_cache__a_change_under_way_keeps_its_key_out),
+    TEST(test_cache__a_head_is_kept_as_the_store_has_it),
+    TEST(test_cache__a_head_whose_commit_was_unclear_is_asked),
+    TEST(test_cache__two_changes_at_once_keep_neither),
     cmocka_unit_test_setup_teardown(test_cache__stays_within_its_bytes, set_up_small, tear_down),
     cmocka_unit_test_setup_teardown(test_cache__big_bodies_outlive_their_eviction, set_up_small,
                                     tear_down),
