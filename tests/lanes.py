@@ -29,7 +29,7 @@ SCRIPT = "script"
 LANES = [
     ("unit", BAZEL, 900, ["--test_tag_filters=" + NOT_NOW, "//...", "-//tests/storage/..."]),
     ("storage", BAZEL, 600, ["--test_tag_filters=" + NOT_NOW, "//tests/storage/..."]),
-    ("servers", SCRIPT, 480, [sys.executable, "tests/servers/run.py"]),
+    ("servers", SCRIPT, 720, [sys.executable, "tests/servers/run.py"]),
     ("rest", SCRIPT, 300, [sys.executable, "tests/rest/run.py"]),
     ("matrix", SCRIPT, 300, [sys.executable, "tests/matrix/matrix.py"]),
     ("mutants", SCRIPT, 200, [sys.executable, "tests/matrix/mutants.py", "--sample", "12"]),
