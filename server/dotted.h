@@ -2,8 +2,8 @@
  * Names that people write with dots: "sales.orders". Levels and names may have dots of their own,
  * so such a text can be read in several ways; what exists says which one was meant. Joined by the
  * unit separator (0x1F, in a path %1F) it can be read in one way only. Called by svc_branch.c,
- * svc_commit.c, svc_watch.c and svc_diff.c. Threads: as the transaction's. Lifetime: results live
- * in the arena.
+ * svc_commit.c, svc_watch.c, svc_diff.c and svc_merge_modes.c. Threads: as the transaction's.
+ * Lifetime: results live in the arena.
  */
 #ifndef PANG_SERVER_DOTTED_H
 #define PANG_SERVER_DOTTED_H

@@ -9,21 +9,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/merge_modes.h"
 #include "server/merge_replay.h"
 #include "server/merge_sides.h"
 #include "server/places.h"
 
 /* ---- little things ---- */
 
-pang_str pang_merge_key_text(pang_arena *arena, pang_name name)
+pang_str pang_merge_key_joined(pang_arena *arena, pang_name name, char separator)
 {
     pang_str path = {0};
     if (name.path.len == 0)
         return pang_arena_printf(arena, "%" PANG_STR_FMT, PANG_STR_ARG(name.name));
-    if (!pang_key_unescape(name.path, arena, &path))
+    char *parted = pang_arena_alloc_text(arena, name.path.len);
+    for (size_t i = 0; parted != NULL && i < name.path.len; i++)
+        parted[i] = name.path.ptr[i] == '.' ? separator : name.path.ptr[i];
+    if (parted == NULL || !pang_key_unescape((pang_str){parted, name.path.len}, arena, &path))
         return (pang_str){0};
-    return pang_arena_printf(arena, "%" PANG_STR_FMT ".%" PANG_STR_FMT, PANG_STR_ARG(path),
-                             PANG_STR_ARG(name.name));
+    return pang_arena_printf(arena, "%" PANG_STR_FMT "%c%" PANG_STR_FMT, PANG_STR_ARG(path),
+                             separator, PANG_STR_ARG(name.name));
+}
+
+pang_str pang_merge_key_text(pang_arena *arena, pang_name name)
+{
+    return pang_merge_key_joined(arena, name, '.');
 }
 
 static bool has_property(const pang_rec_content *in, const pang_rec_property *p)
@@ -313,44 +322,6 @@ const pang_merge_choice *pang_merge_choice_of(const pang_merge_task *task,
     return NULL;
 }
 
-typedef Pangolin__Store__V1__MergeOperation__Mode *const *said_mode; /* its place in the task's */
-
-static pang_code index_modes(const pang_merge_task *task, pang_merge_plan *plan, pang_err *err)
-{
-    for (size_t i = 0; i < task->n_modes; i++) {
-        said_mode said = &task->modes[i];
-        if (!pang_index_add(&plan->modes, pang_str_hash(pang_str_from((*said)->key)),
-                            (void *)(uintptr_t)said))
-            return pang_fail_memory(err);
-    }
-    return PANG_OK;
-}
-
-/* The place of what was said of a key, if it is below `best`. */
-static size_t first_said(const pang_merge_task *task, const pang_merge_plan *plan, pang_str key,
-                         size_t best)
-{
-    pang_index_walk it = pang_index_of(&plan->modes, pang_str_hash(key));
-    said_mode said;
-    while ((said = pang_index_next(&it)) != NULL)
-        if ((size_t)(said - task->modes) < best && pang_str_equal(pang_str_from((*said)->key), key))
-            best = (size_t)(said - task->modes);
-    return best;
-}
-
-/* A key names an asset by any name that it has on a side. */
-static pang_merge_mode mode_of(const pang_merge_task *task, const pang_merge_plan *plan,
-                               const pang_merge_item *item)
-{
-    const pang_content *const sides[] = {&item->source, &item->target};
-    size_t best = first_said(task, plan, item->key, task->n_modes);
-    for (size_t i = 0; task->n_modes > 0 && i < 2; i++)
-        if (pang_content_exists(sides[i]))
-            best = first_said(task, plan, pang_merge_key_text(task->target->arena, sides[i]->name),
-                              best);
-    return best < task->n_modes ? task->modes[best]->kind : task->default_mode;
-}
-
 /* ---- conflicts ---- */
 
 pang_code pang_merge_add_conflict(const pang_merge_task *task, pang_merge_item *item,
@@ -635,23 +606,28 @@ static pang_code three_way(const pang_merge_task *task, pang_merge_item *item, p
     return code == PANG_OK && !named ? two_names(task, item, err) : code;
 }
 
-static pang_code decide(const pang_merge_task *task, const pang_merge_plan *plan,
-                        pang_merge_item *item, pang_err *err)
+/* Whether there is something to decide. */
+static void look(const pang_merge_task *task, pang_merge_item *item)
+{
+    item->not_held = is_not_held(task, item);
+    item->open = !source_is_old(item) && !same_state(&item->source, &item->target) &&
+                 !item->not_held;
+}
+
+static pang_code decide(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     const pang_merge_choice *choice = pang_merge_choice_of(task, item);
     pang_strategy strategy = choice == NULL ? PANGOLIN__STORE__V1__STRATEGY__STRATEGY_UNSPECIFIED
                                             : choice->strategy;
     item->fate = PANG_FATE_UNCHANGED;
-    item->not_held = is_not_held(task, item);
-    if (source_is_old(item) || same_state(&item->source, &item->target) || item->not_held)
+    if (!item->open)
         return pang_merge_keep_columns(task, item, err);
-    pang_merge_mode mode = mode_of(task, plan, item);
     if (strategy == PANGOLIN__STORE__V1__STRATEGY__STRATEGY_TAKE_TARGET ||
-        (choice == NULL && mode == PANG_MODE_TAKE_TARGET)) {
+        (choice == NULL && item->mode == PANG_MODE_TAKE_TARGET)) {
         item->fate = PANG_FATE_KEPT;
         return pang_merge_keep_columns(task, item, err);
     }
-    if (choice == NULL && mode == PANG_MODE_DROP) {
+    if (choice == NULL && item->mode == PANG_MODE_DROP) {
         item->fate = PANG_FATE_LEFT_OUT;
         return PANG_OK;
     }
@@ -661,7 +637,7 @@ static pang_code decide(const pang_merge_task *task, const pang_merge_plan *plan
         return code;
     }
     bool forced = strategy == PANGOLIN__STORE__V1__STRATEGY__STRATEGY_TAKE_SOURCE ||
-                  (choice == NULL && mode == PANG_MODE_TAKE_SOURCE);
+                  (choice == NULL && item->mode == PANG_MODE_TAKE_SOURCE);
     bool plain = target_is_base(item);
     if (forced || plain)
         return take(task, item, forced, plain, err);
@@ -719,32 +695,20 @@ static int by_key(const void *a, const void *b)
     return order != 0 ? order : memcmp(x->asset.bytes, y->asset.bytes, sizeof x->asset.bytes);
 }
 
-bool pang_merge_has_key(const pang_merge_plan *plan, pang_str key)
-{
-    size_t low = 0, high = plan->n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (pang_str_compare(plan->items[middle]->key, key) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < plan->n && pang_str_equal(plan->items[low]->key, key);
-}
-
 pang_code pang_merge_plan_make(const pang_merge_task *task, pang_merge_plan *ret, pang_err *err)
 {
-    *ret = (pang_merge_plan){.index.arena = task->target->arena,
-                             .modes.arena = task->target->arena};
-    pang_code code = index_modes(task, ret, err);
-    if (code == PANG_OK)
-        code = list_items(task, ret, err);
+    *ret = (pang_merge_plan){.index.arena = task->target->arena};
+    pang_code code = list_items(task, ret, err);
     if (code == PANG_OK)
         code = read_items(task, ret, 0, err);
     for (size_t i = 0; code == PANG_OK && i < ret->n; i++)
         code = find_bases(task, ret->items[i], err);
     for (size_t i = 0; code == PANG_OK && i < ret->n; i++)
-        code = decide(task, ret, ret->items[i], err);
+        look(task, ret->items[i]);
+    if (code == PANG_OK)
+        code = pang_merge_modes_set(task, ret, err);
+    for (size_t i = 0; code == PANG_OK && i < ret->n; i++)
+        code = decide(task, ret->items[i], err);
     if (code == PANG_OK)
         code = pang_merge_settle(task, ret, err);
     if (code != PANG_OK)

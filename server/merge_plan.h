@@ -90,6 +90,8 @@ typedef struct {
     struct {
         const pang_content *source, *target;
     } value_half, name_half;
+    bool open;            /* the source changed it, and the target is not the same */
+    pang_merge_mode mode; /* what was asked for */
     pang_merge_fate fate;
     bool forced;   /* taken because somebody said so, whatever the target has */
     bool not_held; /* a side shows a selection, and this is none of it */
@@ -118,8 +120,8 @@ typedef struct {
     bool fast_forward;  /* nothing had to be merged, kept or left out */
     size_t n_changes;   /* items that change the target */
     size_t n_lost;      /* items that should be what cannot come back */
-    /* Inside: items by asset, or by a namespace's name; what was asked for by key. */
-    pang_index index, modes;
+    bool *known;        /* of each of the task's modes: its key names an item */
+    pang_index index;   /* inside: items by asset, or by a namespace's name */
 } pang_merge_plan;
 
 /* ERRORS: INVALID_ARGUMENT (too much for one commit), the stores'. */
@@ -130,12 +132,12 @@ PANG_MUST_CHECK pang_code pang_merge_plan_make(const pang_merge_task *task, pang
 
 /* A name as people write it, levels joined by dots; NUL behind. Empty without memory. */
 pang_str pang_merge_key_text(pang_arena *arena, pang_name name);
+/* The same, joined by another separator. */
+pang_str pang_merge_key_joined(pang_arena *arena, pang_name name, char separator);
 pang_merge_thing pang_merge_thing_of(const pang_merge_item *item);
 /* The item of an asset, or of a namespace; NULL: there is none (yet). */
 pang_merge_item *pang_merge_find_asset(const pang_merge_plan *plan, pang_id asset);
 pang_merge_item *pang_merge_find_space(const pang_merge_plan *plan, pang_name name);
-/* Whether an item is called so. REQUIRES: the plan is made. */
-bool pang_merge_has_key(const pang_merge_plan *plan, pang_str key);
 /* The same document, or the same fields. */
 bool pang_merge_same_value(const pang_rec_content *a, const pang_rec_content *b);
 /* How the item's conflicts were decided; NULL: they were not. */

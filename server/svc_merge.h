@@ -1,7 +1,8 @@
 /*
  * The merge services' inside: a merge on its way, from what a request names to its commit or to an
- * operation that waits. svc_merge_run.c is the way, svc_merge.c merges and completes,
- * svc_merge_replay.c rebases, picks, reverts and restores, svc_merge_ops.c shows and decides.
+ * operation that waits. svc_merge_run.c is the way, svc_merge_modes.c looks for what keys of modes
+ * name, svc_merge.c merges and completes, svc_merge_replay.c rebases, picks, reverts and restores,
+ * svc_merge_ops.c shows and decides.
  * Called by those alone. Threads and lifetime: as the call's.
  */
 #ifndef PANG_SERVER_SVC_MERGE_H
@@ -61,9 +62,12 @@ PANG_MUST_CHECK pang_code pang_merge_run_begin(pang_merge_run *m, const char *so
 PANG_MUST_CHECK pang_code pang_merge_run_new(pang_merge_run *m, const char *source,
                                              const char *target, pang_point at, pang_err *err);
 /* Plans it: finds the base of what the operation does, then what changed since, then what becomes
- * of each. ERRORS: INVALID_ARGUMENT (a mode's key names nothing, of a new operation),
- * FAILED_PRECONDITION, the store's. */
+ * of each. ERRORS: INVALID_ARGUMENT (a mode's key names nothing, of a new operation; or two things
+ * that changed), FAILED_PRECONDITION, the store's. */
 PANG_MUST_CHECK pang_code pang_merge_run_plan(pang_merge_run *m, pang_err *err);
+/* Fails when a mode's key names nothing on either side. Keys that the plan does not know are read
+ * together, from each side at most twice. ERRORS: INVALID_ARGUMENT, the store's. */
+PANG_MUST_CHECK pang_code pang_merge_check_modes(pang_merge_run *m, pang_err *err);
 /* Fails when something cannot come back, and names it; `instead` says what to do. ERRORS:
  * FAILED_PRECONDITION. */
 PANG_MUST_CHECK pang_code pang_merge_check_lost(pang_merge_run *m, const char *instead,

@@ -303,48 +303,6 @@ static pang_code plan_work(pang_merge_run *m, pang_err *err)
     }
 }
 
-/* Whether a dotted name stands for an asset or a namespace. */
-static pang_code stands_for(pang_view *view, const char *key, bool *ret, pang_err *err)
-{
-    pang_str levels[PANG_NAMESPACE_LEVELS_MAX + 1], rest = pang_str_from(key);
-    pang_content both[2];
-    size_t n = 0, found = 0;
-    *ret = false;
-    while (n <= PANG_NAMESPACE_LEVELS_MAX && pang_str_next(&rest, '.', &levels[n]))
-        if (levels[n++].len == 0)
-            return PANG_OK;
-    if (n <= PANG_NAMESPACE_LEVELS_MAX)
-        both[found++].name = pang_name_of_namespace(&view->keys, (pang_levels){levels, n});
-    if (n > 1)
-        both[found++].name = pang_name_of_asset(&view->keys, (pang_levels){levels, n - 1},
-                                                levels[n - 1]);
-    pang_code code = pang_keys_status(&view->keys, err);
-    if (code == PANG_OK)
-        code = pang_content_get(view, both, found, err);
-    for (size_t i = 0; code == PANG_OK && i < found; i++)
-        *ret = *ret || pang_content_exists(&both[i]);
-    return code;
-}
-
-/* A key that the source did not change is one of which nothing becomes anything; one that names
- * nothing is a mistake, and the merge would do what somebody said it should not. */
-static pang_code check_modes(pang_merge_run *m, pang_err *err)
-{
-    pang_code code = PANG_OK;
-    for (size_t i = 0; code == PANG_OK && i < m->op->n_modes; i++) {
-        const char *key = m->op->modes[i]->key;
-        bool known = pang_merge_has_key(&m->plan, pang_str_from(key));
-        if (!known)
-            code = stands_for(&m->source, key, &known, err);
-        if (code == PANG_OK && !known)
-            code = stands_for(&m->target, key, &known, err);
-        if (code == PANG_OK && !known)
-            code = pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
-                             "modes[%zu]: there is no \"%.200s\" on either side", i, key);
-    }
-    return code;
-}
-
 pang_code pang_merge_run_plan(pang_merge_run *m, pang_err *err)
 {
     pang_call *call = m->call;
@@ -373,7 +331,7 @@ pang_code pang_merge_run_plan(pang_merge_run *m, pang_err *err)
     m->task.n_choices = n_choices;
     if (code == PANG_OK)
         code = pang_merge_plan_make(&m->task, &m->plan, err);
-    return code == PANG_OK && m->is_new ? check_modes(m, err) : code;
+    return code == PANG_OK && m->is_new ? pang_merge_check_modes(m, err) : code;
 }
 
 /* The first few of what cannot come back, by name. */
