@@ -1,7 +1,8 @@
 /*
  * Due: work that commits have put off, in the order of its time. Each piece runs in steps that may
  * run twice: first nobody may take a purged table's places any more, then its files go, then the
- * reservations end and the piece of work with them.
+ * reservations end and the piece of work with them. Before all that it is asked how long a dropped
+ * table can come back by the settings of now: they may have been raised since it was dropped.
  */
 #include "server/state_internal.h"
 
@@ -72,7 +73,44 @@ typedef struct {
     pang_str *release; /* canonical */
     bool owned;
     bool retry; /* put it off instead of ending it */
+    bool waits; /* it was put off: the table can come back still */
 } piece;
+
+/* The catalog's settings; *ret is NULL when it is there no more. */
+static pang_code read_settings(piece *p, pang_txn *txn, pang_rec_catalog **ret, pang_err *err)
+{
+    pang_keys keys = {.arena = p->arena, .scope = pang_str_from(p->due->scope)};
+    pang_record record = {0};
+    pang_str key = pang_key_catalog(&keys, pang_id_of(p->due->catalog));
+    pang_code code = pang_keys_status(&keys, err);
+    *ret = NULL;
+    if (code == PANG_OK)
+        code = pang_txn_get_one(txn, key, &record, err);
+    if (code != PANG_OK || record.version == 0)
+        return code;
+    return pang_record_unpack(&pangolin__store__v1__catalog__descriptor, &record, p->arena, ret,
+                              err);
+}
+
+static pang_code put_off(pang_txn *txn, void *arg, pang_err *err)
+{
+    piece *p = arg;
+    const pang_env *env = p->state->config.env;
+    pang_rec_catalog *settings;
+    p->waits = false;
+    pang_code code = read_settings(p, txn, &settings, err);
+    if (code != PANG_OK || settings == NULL)
+        return code;
+    int64_t until = p->due->dropped_ms + pang_undrop_life(settings, p->due->purge != NULL);
+    if (until <= pang_env_wall_ms(env))
+        return PANG_OK;
+    code = pang_locations_prolong(txn, p->arena, pang_id_of(p->due->asset), until, p->release,
+                                  p->due->n_release, &p->waits, err);
+    if (code != PANG_OK || !p->waits)
+        return code;
+    pang_txn_delete(txn, p->key);
+    return pang_due_put(txn, p->arena, env, until, p->due, err);
+}
 
 /* A ref that was made since may read the dropped table: then its places are its own again, and what
  * becomes of its files is the collector's to say. */
@@ -176,9 +214,12 @@ static pang_code run_in(piece *p, pang_err *err)
         return pang_fail_memory(err);
     for (size_t i = 0; i < p->due->n_release; i++)
         p->release[i] = pang_str_from(p->due->release[i]);
-    if (p->due->purge != NULL)
+    if (p->due->dropped_ms != 0)
+        code = pang_txn_run(p->state->config.db, PANG_SYSTEM_SCOPE, PANG_NO_DEADLINE, p->arena,
+                            put_off, p, err);
+    if (code == PANG_OK && !p->waits && p->due->purge != NULL)
         code = purge(p, err);
-    if (code != PANG_OK)
+    if (code != PANG_OK || p->waits)
         return code;
     return pang_txn_run(p->state->config.db, PANG_SYSTEM_SCOPE, PANG_NO_DEADLINE, p->arena, end, p,
                         err);

@@ -395,6 +395,34 @@ static bool is_over(const pang_rec_reservation *held, pang_id asset, int64_t now
            ((held->state == DROPPED && held->deadline_ms <= now_ms) || held->state == PURGING);
 }
 
+pang_code pang_locations_prolong(pang_txn *txn, pang_arena *arena, pang_id asset,
+                                 int64_t deadline_ms, const pang_str *canonicals, size_t n,
+                                 bool *ret, pang_err *err)
+{
+    pang_rec_reservation *held[PANG_RESERVED_MAX];
+    pang_str keys[PANG_RESERVED_MAX];
+    size_t n_held = 0;
+    *ret = false;
+    for (size_t i = 0; i < n && i < PANG_RESERVED_MAX; i++) {
+        pang_rec_reservation *one;
+        pang_code code = read_reservation(txn, arena, canonicals[i], &keys[n_held], &one, err);
+        if (code != PANG_OK)
+            return code;
+        if (one == NULL || !same_id(one->asset, asset))
+            continue;
+        if (one->state == PURGING)
+            return PANG_OK;
+        held[n_held] = one;
+        n_held += one->state == DROPPED && one->deadline_ms < deadline_ms;
+    }
+    for (size_t i = 0; i < n_held; i++) {
+        held[i]->deadline_ms = deadline_ms;
+        pang_txn_put(txn, PANG_KIND_RESERVATION, keys[i], pang_record_pack(&held[i]->base, arena));
+    }
+    *ret = n_held > 0;
+    return PANG_OK;
+}
+
 pang_code pang_locations_seize(pang_txn *txn, pang_arena *arena, pang_id asset, int64_t now_ms,
                                const pang_str *canonicals, size_t n, bool *ret_owned, pang_err *err)
 {

@@ -74,6 +74,12 @@ PANG_MUST_CHECK pang_code pang_location_reserve(pang_claim *claim, const pang_lo
  * `deadline_ms`, and for as long as a ref that was made meanwhile may read it. */
 PANG_MUST_CHECK pang_code pang_locations_drop(pang_view *view, const pang_rec_content *body,
                                               uint64_t since, int64_t deadline_ms, pang_err *err);
+/* The dropped asset can come back for longer than was thought: its reservations that would end
+ * before last until `deadline_ms`. *ret false: there are none, or its files are being removed, and
+ * nothing was changed. ERRORS: the store's. */
+PANG_MUST_CHECK pang_code pang_locations_prolong(pang_txn *txn, pang_arena *arena, pang_id asset,
+                                                 int64_t deadline_ms, const pang_str *canonicals,
+                                                 size_t n, bool *ret, pang_err *err);
 /* Before a purged table's files go: nobody takes its places any more. *ret_owned: they are all
  * still of the dropped asset, and not for longer than `now_ms`; if not, nothing was changed and its
  * files may be somebody's, or the table came back. */

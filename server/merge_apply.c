@@ -135,7 +135,8 @@ static pang_code end_places(const pang_merge_task *task, pang_merge_item *item, 
         code = pang_view_settings(view, &settings, err);
     if (code != PANG_OK || shared)
         return code;
-    int64_t due_ms = pang_env_wall_ms(task->env) + pang_undrop_life(settings, false);
+    int64_t now_ms = pang_env_wall_ms(task->env);
+    int64_t due_ms = now_ms + pang_undrop_life(settings, false);
     due.scope = pang_arena_cstr(view->arena, view->keys.scope);
     due.catalog = pang_bytes_of_id(&view->catalog);
     due.branch = pang_bytes_of_id(&view->levels[0].branch);
@@ -143,6 +144,7 @@ static pang_code end_places(const pang_merge_task *task, pang_merge_item *item, 
     due.release = body->reserved;
     due.n_release = body->n_reserved;
     due.since = pang_since(body, item->target.sequence);
+    due.dropped_ms = now_ms;
     if (due.scope == NULL)
         return pang_fail_memory(err);
     code = pang_locations_drop(view, body, due.since, due_ms, err);

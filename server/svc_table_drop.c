@@ -12,8 +12,8 @@
 /* ---- drop ---- */
 
 /* What is to be done once the table cannot come back. */
-static pang_code put_due(pang_call *call, pang_table *table, bool purge, int64_t due_ms,
-                         pang_err *err)
+static pang_code put_due(pang_call *call, pang_table *table, bool purge, int64_t now_ms,
+                         int64_t due_ms, pang_err *err)
 {
     pang_view *view = table->view;
     const pang_rec_content *body = table->content.body;
@@ -27,6 +27,7 @@ static pang_code put_due(pang_call *call, pang_table *table, bool purge, int64_t
     due.release = body->reserved;
     due.n_release = body->n_reserved;
     due.since = pang_since(body, table->content.sequence);
+    due.dropped_ms = now_ms;
     files.metadata_key = pang_arena_cstr(call->arena, key);
     files.location = body->metadata_location;
     if (due.scope == NULL || files.metadata_key == NULL)
@@ -47,11 +48,12 @@ static pang_code end_locations(pang_call *call, pang_table *table, bool purge, p
         code = pang_view_settings(table->view, &settings, err);
     if (code != PANG_OK || shared)
         return code;
-    int64_t due_ms = pang_env_wall_ms(call->server->env) + pang_undrop_life(settings, purge);
+    int64_t now_ms = pang_env_wall_ms(call->server->env);
+    int64_t due_ms = now_ms + pang_undrop_life(settings, purge);
     code = pang_locations_drop(table->view, table->content.body,
                                pang_since(table->content.body, table->content.sequence), due_ms,
                                err);
-    return code == PANG_OK ? put_due(call, table, purge, due_ms, err) : code;
+    return code == PANG_OK ? put_due(call, table, purge, now_ms, due_ms, err) : code;
 }
 
 pang_code pang_table_drop(pang_call *call, pang_table *table, bool purge, const char *verb,

@@ -570,6 +570,35 @@ static void test_maintenance__a_catalog_says_how_long_the_purged_can_come_back(v
     assert_int_equal(undrop(fx, ""), PANG_FAILED_PRECONDITION);
 }
 
+/* A purge is planned by the settings of its drop, and done by those of its time. */
+static void test_maintenance__raised_times_hold_back_planned_purges(void **state)
+{
+    fixture *fx = *state;
+    set_undrop(fx, 2 * DAY_MS);
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
+    fx->ahead_ms += DAY_MS;
+    set_undrop(fx, 5 * DAY_MS);
+    fx->ahead_ms += 2 * DAY_MS;
+    pang_state_work(fx->state, &fx->err);
+    assert_true(is_there(data(fx, "f1")));
+    assert_true(list_dropped(fx).tables[0]->can_undrop);
+    fx_ok(fx, undrop(fx, ""));
+    assert_int_equal(snapshots(fx, MAIN), 3);
+    fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
+    set_undrop(fx, 10 * DAY_MS);
+    for (int day = 1; day < 10; day++) { /* what was planned first is looked at, too */
+        fx->ahead_ms += DAY_MS;
+        pang_state_work(fx->state, &fx->err);
+        assert_true(is_there(data(fx, "f1")));
+    }
+    set_undrop(fx, 9 * DAY_MS); /* lowered: it cannot come back, and goes when it was to */
+    assert_int_equal(undrop(fx, ""), PANG_FAILED_PRECONDITION);
+    fx->ahead_ms += DAY_MS + 1000;
+    pang_state_work(fx->state, &fx->err);
+    assert_false(is_there(data(fx, "f1")));
+    fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
+}
+
 /* ---- what is chosen ---- */
 
 static size_t chosen(fixture *fx, const char *document, int64_t older_than, int64_t retain_last)
@@ -627,6 +656,7 @@ int main(void)
         TEST(undrop_asks_what_reading_asked),
         TEST(a_list_of_the_dropped_ends_with_its_deadline),
         TEST(a_catalog_says_how_long_the_purged_can_come_back),
+        TEST(raised_times_hold_back_planned_purges),
         TEST(refs_and_counts_keep_snapshots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
