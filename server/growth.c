@@ -4,12 +4,16 @@
  */
 #include "server/growth.h"
 
+#include <time.h>
+
 #include "api/audit.h"
 #include "api/keys_versions.h"
 #include "server/gc_internal.h"
 
 enum {
-    REST = 100,            /* times as long as counting took */
+    REST = 20,             /* times as long as reading a piece took */
+    REST_BETWEEN = 4,      /* times as long as a round took */
+    NAP_MS = 50,           /* between two looks at whether the state ends */
     LIST_BYTES = 64 << 20, /* of tenants */
     SCOPES_MAX = 1 << 16,
 };
@@ -33,7 +37,8 @@ typedef struct {
     size_t n_scopes;
     pang_retain_kind kind; /* that is counted now */
     uint64_t records[PANG_RETAIN_KINDS], bytes[PANG_RETAIN_KINDS];
-    bool failed; /* for want of memory */
+    bool failed;      /* for want of memory */
+    int64_t piece_ms; /* when reading the piece began */
 } counting;
 
 bool pang_growth_has_bytes(size_t kind)
@@ -52,6 +57,17 @@ static bool take_scope(void *arg, pang_str scope)
     return !c->failed;
 }
 
+/* Returns false when the state ends. */
+static bool rest(counting *c)
+{
+    const pang_env *env = c->state->config.env;
+    int64_t left = REST * (pang_env_mono_ms(env) - c->piece_ms);
+    for (; left > 0 && !atomic_load(&c->state->stopping); left -= NAP_MS)
+        (void)nanosleep(&(struct timespec){.tv_nsec = NAP_MS * 1000000L}, NULL);
+    c->piece_ms = pang_env_mono_ms(env);
+    return !atomic_load(&c->state->stopping);
+}
+
 static bool take_rows(void *arg, const pang_record *rows, size_t n, pang_arena *arena)
 {
     counting *c = arg;
@@ -59,7 +75,7 @@ static bool take_rows(void *arg, const pang_record *rows, size_t n, pang_arena *
     c->records[c->kind] += n;
     for (size_t i = 0; i < n; i++)
         c->bytes[c->kind] += rows[i].key.len + rows[i].body.len;
-    return !atomic_load(&c->state->stopping);
+    return rest(c);
 }
 
 static pang_code count_scope(counting *c, pang_str scope, pang_err *err)
@@ -95,7 +111,7 @@ int64_t pang_growth_work(pang_state *state, pang_err *err)
 {
     *err = (pang_err){.code = PANG_OK};
     int64_t begin = pang_env_mono_ms(state->config.env);
-    counting c = {.state = state, .arena = pang_arena_new(LIST_BYTES)};
+    counting c = {.state = state, .arena = pang_arena_new(LIST_BYTES), .piece_ms = begin};
     pang_code code = c.arena == NULL ? pang_fail_memory(err) : count_all(&c, err);
     pang_arena_free(c.arena);
     if (code == PANG_OK && !atomic_load(&state->stopping))
@@ -103,6 +119,6 @@ int64_t pang_growth_work(pang_state *state, pang_err *err)
             atomic_store(&state->records[i], c.records[i]);
             atomic_store(&state->record_bytes[i], c.bytes[i]);
         }
-    int64_t rest_ms = REST * (pang_env_mono_ms(state->config.env) - begin);
+    int64_t rest_ms = REST_BETWEEN * (pang_env_mono_ms(state->config.env) - begin);
     return rest_ms > PANG_GROWTH_EVERY_MS ? rest_ms : PANG_GROWTH_EVERY_MS;
 }

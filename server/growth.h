@@ -1,8 +1,8 @@
 /*
  * Growth: how many records of each kind the store holds, for metrics. All tenants are gone through,
- * by keys where their bytes are not asked for, and rested from a hundred times as long as that
- * took: so it costs a hundredth of a thread at most, whatever there is, and whoever changes
- * something, another server or a job, need not tell.
+ * by keys where their bytes are not asked for, in pieces that are rested from: so it costs a
+ * twentieth of a thread while it counts and a hundredth over time, whatever there is, and whoever
+ * changes something, another server or a job, need not tell.
  * Called by a thread of server/jobs.c. Threads: that one; the numbers are read by any. Lifetime:
  * nothing outlives a round.
  */
@@ -13,7 +13,7 @@
 
 enum { PANG_GROWTH_EVERY_MS = 15 * 1000 }; /* at the most often */
 
-/* Counts, and then shows what it found at once (pang_state_get_records). Returns in how many
+/* Counts, in minutes where there is much, and then shows what it found at once (pang_state_get_records). Returns in how many
  * milliseconds to count again. A failure is told in *err (code PANG_OK: none) and leaves what was
  * found before; so does the state's end. */
 int64_t pang_growth_work(pang_state *state, pang_err *err);
