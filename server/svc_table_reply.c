@@ -1,8 +1,13 @@
 /*
  * What replies about a table have in common: where its metadata is, what it says, the tag, and the
  * configuration that tells clients of a shared table that its files are not theirs to delete.
+ * That is for tables on S3: on others the settings mean nothing, and what the metadata says
+ * (shared.h) is all there is. DuckDB takes any configuration for that of S3, and wants a region in
+ * it.
  */
 #include "server/svc_table.h"
+
+#include <string.h>
 
 enum { SETTINGS = 2 };
 static const char *const settings[SETTINGS][2] = {
@@ -25,6 +30,11 @@ char *pang_table_etag(pang_arena *arena, const pang_rec_content *body, pang_shap
                                       shape == PANG_WHOLE ? "all" : "refs",
                                       overlay.shared ? "-shared" : "", PANG_STR_ARG(paths));
     return (char *)(uintptr_t)text.ptr;
+}
+
+static bool is_configured(const pang_rec_content *body, pang_overlay overlay)
+{
+    return overlay.shared && strncmp(body->metadata_location, "s3", 2) == 0;
 }
 
 #define DEFINE_REPLY(Name, NAME)                                                                   \
@@ -50,7 +60,8 @@ char *pang_table_etag(pang_arena *arena, const pang_rec_content *body, pang_shap
         out->metadata_location = body->metadata_location;                                          \
         out->metadata = pang_bytes_of(text);                                                       \
         out->etag = pang_table_etag(call->arena, body, PANG_WHOLE, overlay);                       \
-        if (out->etag == NULL || (overlay.shared && !configure_##Name(out, call->arena)))          \
+        if (out->etag == NULL ||                                                                   \
+            (is_configured(body, overlay) && !configure_##Name(out, call->arena)))                 \
             return pang_fail_memory(err);                                                          \
         return PANG_OK;                                                                            \
     }

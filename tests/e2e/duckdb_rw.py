@@ -2,7 +2,9 @@
 wrote and writes what PyIceberg reads."""
 
 import importlib
+import json
 import os
+import urllib.request
 
 import duckdb
 import pyarrow as pa
@@ -21,12 +23,12 @@ def extension(name):
     return os.path.join(folder, "extensions", version, name + ".duckdb_extension")
 
 
-def connect(pangolin):
+def connect(pangolin, warehouse="demo"):
     db = duckdb.connect(config={"allow_unsigned_extensions": "true"})
     for name in ("avro", "httpfs", "iceberg"):
         db.execute("LOAD '%s'" % extension(name))
-    db.execute("ATTACH 'demo' AS lake (TYPE iceberg, ENDPOINT '%s', AUTHORIZATION_TYPE 'none')"
-               % pangolin.uri)
+    db.execute("ATTACH '%s' AS lake (TYPE iceberg, ENDPOINT '%s', AUTHORIZATION_TYPE 'none')"
+               % (warehouse, pangolin.uri))
     return db
 
 
@@ -95,6 +97,36 @@ def deletes_and_updates(pangolin):
     assert got == [(4, "n"), (5, "changed")], got
     seen = load_catalog(pangolin).load_table("dml.t").scan().to_arrow()
     assert seen.num_rows == 7, seen
+
+
+def ask(pangolin, path, body):
+    request = urllib.request.Request(pangolin.uri + path, json.dumps(body).encode(),
+                                     {"Content-Type": "application/json"}, method="POST")
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return json.load(reply)
+
+
+@suite.test
+def branches_and_merges(pangolin):
+    """A table that several branches share is one as others are: read, written, and merged."""
+    db = connect(pangolin)
+    db.execute("CREATE SCHEMA lake.forked")
+    db.execute("CREATE TABLE lake.forked.t AS SELECT range AS id FROM range(3)")
+    ask(pangolin, "/api/v1/branches", {"name": "duck", "catalog": "demo",
+                                      "branch_type": "ingest"})
+    branch = connect(pangolin, "demo@duck")
+    branch.execute("INSERT INTO lake.forked.t VALUES (10)")
+    branch.execute("CREATE TABLE lake.forked.u AS SELECT 1 AS id")
+    db = connect(pangolin)
+    db.execute("INSERT INTO lake.forked.t VALUES (20)")
+    assert db.execute("SELECT sum(id) FROM lake.forked.t").fetchone() == (23,)
+    assert branch.execute("SELECT sum(id) FROM lake.forked.t").fetchone() == (13,)
+    done = ask(pangolin, "/api/v1/branches/merge",
+               {"catalog": "demo", "source_branch": "duck", "target_branch": "main"})
+    assert done["status"] == "merged", done
+    db = connect(pangolin)
+    assert db.execute("SELECT sum(id) FROM lake.forked.t").fetchone() == (33,)
+    assert db.execute("SELECT count(*) FROM lake.forked.u").fetchone() == (1,)
 
 
 @suite.test
