@@ -123,7 +123,7 @@ def branches_and_merges(pangolin):
     assert branch.execute("SELECT sum(id) FROM lake.forked.t").fetchone() == (13,)
     done = ask(pangolin, "/api/v1/branches/merge",
                {"catalog": "demo", "source_branch": "duck", "target_branch": "main"})
-    assert done["status"] == "merged", done
+    assert done["status"] == "Completed", done
     db = connect(pangolin)
     assert db.execute("SELECT sum(id) FROM lake.forked.t").fetchone() == (33,)
     assert db.execute("SELECT count(*) FROM lake.forked.u").fetchone() == (1,)
