@@ -76,9 +76,13 @@ static pang_code find_catalog(pang_call *call, const Pangolin__V1__GetConfigRequ
                                err);
     if (code == PANG_OK && !pang_evaluate_lists(call, view.catalog, (pang_str){0}))
         code = PANG_NOT_FOUND;
+    /* Of the two halves of catalog@ref nobody is told which is there: he may not see the one. */
     if (code == PANG_NOT_FOUND)
-        return pang_fail(err, code, NO_WAREHOUSE, "Warehouse does not exist: %" PANG_STR_FMT,
-                         PANG_STR_ARG(name));
+        return pang_fail(err, code, NO_WAREHOUSE, "Warehouse does not exist: %" PANG_STR_FMT "%s",
+                         PANG_STR_ARG(name),
+                         memchr(name.ptr, '@', name.len) == NULL
+                             ? ""
+                             : ", a catalog and behind the @ a branch, tag, commit or time of it");
     if (code == PANG_OK)
         *ret = name;
     return code;

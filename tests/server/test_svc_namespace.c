@@ -320,6 +320,9 @@ static void test_svc_config__the_warehouse_leads_to_the_prefix(void **state)
     assert_string_equal(out.overrides[0]->value, "demo");
     expect(fx, config(fx, "other", &out), PANG_NOT_FOUND, "NoSuchWarehouseException",
            "Warehouse does not exist: other");
+    expect(fx, config(fx, "demo@other", &out), PANG_NOT_FOUND, "NoSuchWarehouseException",
+           "Warehouse does not exist: demo@other, a catalog and behind the @ a branch, tag, commit "
+           "or time of it");
 }
 
 /* The list of the specification, as far as this program serves it, written by hand. */
