@@ -16,11 +16,33 @@ void compare_text(world *w, const char *what, const char *is, const char *shall)
                  what, is, shall);
 }
 
+static const char *name_of(world *w, const item *it)
+{
+    if (it->kind == NAMESPACE)
+        return space_names[it->title];
+    return fx_text(w->fx, "%s.t%d", space_names[it->space], it->title);
+}
+
+/* What was shown just now of a view: it has the versions that it must have, and others only that
+ * somebody made for it. */
+static void compare_versions(world *w, const char *ref, const item *it)
+{
+    const file_set *has = &w->versions[it->made], *made = &w->m->queries[it->made];
+    for (int i = 0; i < FILES; i++)
+        if (has_file(has, i) ? !has_file(made, i) : has_file(&it->versions, i))
+            fail_msg("seed %lu, after %s: %s on %s %s the version of query %d",
+                     (unsigned long)w->seed, w->step, name_of(w, it), ref,
+                     has_file(has, i) ? "should not have" : "lost", i);
+}
+
 static void compare_content(world *w, const char *ref, const content *c)
 {
     char *text = model_text(c);
     compare_text(w, fx_text(w->fx, "%s", ref), real_text(w, ref), text);
     free(text);
+    for (int i = SPACES; i < ITEMS; i++)
+        if (c->items[i].exists && c->items[i].kind == VIEW)
+            compare_versions(w, ref, &c->items[i]);
 }
 
 void compare_as(world *w, const char *ref, int at)
@@ -62,17 +84,9 @@ typedef struct {
     size_t n;
 } lines;
 
-static const char *name_of(world *w, const item *it)
-{
-    if (it->kind == NAMESPACE)
-        return space_names[it->title];
-    return fx_text(w->fx, "%s.t%d", space_names[it->space], it->title);
-}
-
 static void add_line(world *w, lines *l, const char *what, const item *it)
 {
-    static const char *const words[] = {"space", "table", "asset"};
-    l->list[l->n++] = fx_text(w->fx, "%s %s %s", what, words[it->kind], name_of(w, it));
+    l->list[l->n++] = fx_text(w->fx, "%s %s %s", what, kind_names[it->kind], name_of(w, it));
 }
 
 /* What must be told of one item, and what may be: a state that came back is another one. */
@@ -87,9 +101,7 @@ static void add_item(world *w, const item *from, const item *to, lines *must, li
         return;
     if (from->space != to->space || from->title != to->title)
         add_line(w, must,
-                 fx_text(w->fx, "renamed %s %s >", from->kind == TABLE ? "table" : "asset",
-                         name_of(w, from)),
-                 to);
+                 fx_text(w->fx, "renamed %s %s >", kind_names[from->kind], name_of(w, from)), to);
     else
         add_line(w, same_value(from, to) ? may : must, "changed", to);
 }

@@ -158,11 +158,37 @@ static void take_back(const model *m, const item *source, const item *half, item
     }
 }
 
+static void add_all(file_set *to, const file_set *from, const file_set *but)
+{
+    for (int i = 0; i < FILES; i++)
+        if (has_file(from, i) && !has_file(but, i))
+            add_file(to, i);
+}
+
+/* The current version of a view is one value; those that the source made come along. */
+static bool merge_query(const item *source, const item *source_half, const item *target_half,
+                        item *after)
+{
+    add_all(&after->versions, &source->versions, &source_half->versions);
+    /* Decided against by the source, which has come from them. */
+    for (int i = 0; i < FILES; i++)
+        if (has_file(&source_half->versions, i) && !has_file(&source->versions, i))
+            after->versions.bits[i / 64] &= ~(1ULL << (i % 64));
+    if (source->query == source_half->query || source->query == after->query)
+        return true;
+    if (after->query != target_half->query)
+        return false;
+    after->query = source->query;
+    add_file(&after->versions, after->query);
+    return true;
+}
+
 /* `after` has the target's; false: a conflict. */
 static bool merge_value(const model *m, const item *source, const item *source_half,
                         const item *target_half, item *after)
 {
     if (!merge_properties(source, source_half, target_half, after) ||
+        !merge_query(source, source_half, target_half, after) ||
         !merge_columns(m, source, source_half, after))
         return false;
     merge_files(m, source, source_half, after);
@@ -232,6 +258,8 @@ static void copy_value(item *to, const item *from)
     to->last_column = from->last_column;
     to->files = from->files;
     to->snapshots = from->snapshots;
+    to->query = from->query;
+    to->versions = from->versions;
     to->value = from->value;
 }
 
@@ -276,7 +304,7 @@ static void value_outcomes(model *m, const item *source, const item *target, bas
         if ((is_renumbered(source, target) && has_new_files(m, source, half)) ||
             takes_back(m, source, half) || takes_back(m, target, half) || found.n > 1 ||
             came_twice(source, half, target) ||
-            (source->kind == TABLE && found.list[0] == 0)) /* it came by a pick */
+            (source->kind >= TABLE && source->kind <= VIEW && found.list[0] == 0)) /* by a pick */
             add_outcome(to, CONFLICT, target);
     }
 }
@@ -308,9 +336,12 @@ static bool both_stand(model *m, const item *source, const item *target, outcome
     return false;
 }
 
-/* Properties only, of a table that has all that the half has: that must merge. */
+/* Properties only, of a table that has all that the half has: that must merge; and what merges of a
+ * view. */
 static bool is_plain(const model *m, const item *source, const item *half, const item *target)
 {
+    if (source->kind == VIEW)
+        return true;
     return same_columns(source, half) && same_files(&source->files, &half->files) &&
            !takes_back(m, target, half);
 }
@@ -423,16 +454,58 @@ static bool is_known(const item *source, const item *target)
     return within_states(&source->all, &known);
 }
 
+static bool is_merged(const merging *g, int i)
+{
+    return g->decided[i] == BY_MERGING || g->decided[i] == BY_VALUES;
+}
+
+/* What one commit did with it, where that is done again or taken back. */
+static bool decide_half(merging *g, int i, const item *source, const item *target, outcomes *to)
+{
+    if (g->half == NULL)
+        return false;
+    if (g->decided[i] == BY_SOURCE)
+        add_outcome(to, TAKEN, source);
+    else if (g->decided[i] == BY_TARGET)
+        add_outcome(to, KEPT, target);
+    else
+        half_outcomes(g->m, source, &g->half->items[i], target, to);
+    return true;
+}
+
+/* What somebody chose is as if both sides had done it. */
+static const item *with_chosen(const merging *g, int i, const item *of, item *ret)
+{
+    *ret = *of;
+    for (int k = 0; k < PROPERTIES; k++)
+        if (g->chosen[i][k] >= 0)
+            ret->properties[k] = g->chosen[i][k];
+    return ret;
+}
+
+/* It merges, however. */
+static void leave_conflicts_out(outcomes *o)
+{
+    int n = 0;
+    for (int k = 0; k < o->n; k++)
+        if (o->list[k].fate != CONFLICT)
+            o->list[n++] = o->list[k];
+    o->n = n > 0 ? n : o->n;
+}
+
 static void decide(merging *g, int i)
 {
+    item with[2];
     const item *source = &g->source->items[i], *target = &g->target->items[i];
     outcomes *to = &g->items[i];
+    if (g->decided[i] == BY_VALUES) {
+        source = with_chosen(g, i, source, &with[0]);
+        target = with_chosen(g, i, target, &with[1]);
+    }
     *to = (outcomes){.n = 0};
     to->held = !g->target_partial || target->state != 0 || g->is_below || g->half != NULL;
-    if (g->half != NULL) {
-        half_outcomes(g->m, source, &g->half->items[i], target, to);
+    if (decide_half(g, i, source, target, to))
         return;
-    }
     if (!to->held || source->state == 0 || is_known(source, target))
         add_outcome(to, KEPT, target);
     else if (g->decided[i] == BY_SOURCE)
@@ -444,14 +517,16 @@ static void decide(merging *g, int i)
     /* Which columns are which is said of the branch that was merged, not of those that it had. */
     if (to->held && !same_text(source, target) &&
         (is_renumbered(source, target) || source->renumbered || target->renumbered) &&
-        g->decided[i] == BY_MERGING)
+        is_merged(g, i))
         add_outcome(to, CONFLICT, target);
 }
 
 static void finish(merging *g, int i)
 {
-    const outcomes *o = &g->items[i];
+    outcomes *o = &g->items[i];
     item *after = &g->after.items[i];
+    if (g->merges[i])
+        leave_conflicts_out(o);
     *after = o->list[0].after;
     /* Namespaces are known by their names: one that stays keeps its id. */
     if (i < SPACES && after->exists && g->target->items[i].exists)
@@ -488,6 +563,15 @@ static bool is_new(const state_set *source, const state_set *target, decision de
     return !within_states(source, target) && !within_states(target, source);
 }
 
+/* A document that takes the place of the target's goes on from that, with one version more. */
+static void keep_versions(const item *target, item *after)
+{
+    if (after->kind != VIEW || !after->exists || !target->exists)
+        return;
+    after->versions = target->versions;
+    add_file(&after->versions, after->query);
+}
+
 /* The item comes from both from now on: by a state of its own, unless one side's has it all. */
 static void join_states(merging *g, int i)
 {
@@ -504,6 +588,10 @@ static void join_states(merging *g, int i)
     /* Ids that the target gave out are not given out again. */
     if (g->decided[i] == BY_SOURCE && target->last_column > after->last_column)
         after->last_column = target->last_column;
+    /* With nothing in common the source's document is taken as it is. */
+    if (g->decided[i] == BY_SOURCE &&
+        g->m->states[find_bases(g->m, source, target, values_of).list[0]].exists)
+        keep_versions(target, after);
     if (is_new(&source->values, &target->values, g->decided[i]))
         what |= CHANGES_VALUE;
     if (is_new(&source->names, &target->names, g->decided[i]))
@@ -514,8 +602,7 @@ static void join_states(merging *g, int i)
     unite_states(&after->all, &source->all);
     unite_states(&after->values, &source->values);
     unite_states(&after->names, &source->names);
-    if (!same_files(&after->files, &target->files) && g->decided[i] == BY_MERGING &&
-        (what & CHANGES_VALUE))
+    if (!same_files(&after->files, &target->files) && is_merged(g, i) && (what & CHANGES_VALUE))
         model_snapshot(g->m, after, g->m->n_files++);
     model_change(g->m, after, what);
 }
@@ -548,6 +635,8 @@ static void own(merging *g, int i)
         what |= CHANGES_NAME;
     if (target->last_column > after->last_column)
         after->last_column = target->last_column;
+    if (g->half->items[i].exists)
+        keep_versions(target, after);
     after->all = target->all;
     after->values = target->values;
     after->names = target->names;

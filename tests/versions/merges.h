@@ -27,7 +27,7 @@ typedef struct {
 } outcomes;
 
 /* How single items are decided. */
-typedef enum { BY_MERGING, BY_SOURCE, BY_TARGET, LEFT_OUT } decision;
+typedef enum { BY_MERGING, BY_SOURCE, BY_TARGET, LEFT_OUT, BY_VALUES } decision;
 
 typedef struct {
     model *m;
@@ -38,6 +38,8 @@ typedef struct {
     bool is_below, is_above; /* the source was made, if only as a selection, of what the target
                                 shows, or the other way round */
     decision decided[ITEMS];
+    bool merges[ITEMS];            /* it is known not to conflict */
+    int chosen[ITEMS][PROPERTIES]; /* BY_VALUES: what it shall be; 0: none; -1: it merges */
     /* Out. */
     outcomes items[ITEMS];
     bool conflicts[ITEMS]; /* surely, of the item alone */

@@ -11,6 +11,7 @@
 
 const char *const space_names[SPACES] = {"default", "a", "b", "a.x", "a.y", "b.x"};
 const int space_parents[SPACES] = {-1, -1, -1, 1, 1, 2};
+const char *const kind_names[] = {"space", "table", "view", "asset"};
 
 /* ---- sets ---- */
 
@@ -83,7 +84,7 @@ unsigned model_roll(model *m, unsigned n)
 bool model_is_full(const model *m)
 {
     return m->n_commits > COMMITS - 8 || m->n_states > STATES - ITEMS * 2 ||
-           m->n_files > FILES - 16 || m->n_columns > 120;
+           m->n_files > FILES - 16 || m->n_columns > 120 || m->n_queries > FILES - 4;
 }
 
 const content *model_at(const model *m, int at)
@@ -220,7 +221,8 @@ bool same_columns(const item *a, const item *b)
 
 bool same_value(const item *a, const item *b)
 {
-    return same_properties(a, b) && same_columns(a, b) && same_files(&a->files, &b->files);
+    return same_properties(a, b) && same_columns(a, b) && same_files(&a->files, &b->files) &&
+           a->query == b->query;
 }
 
 /* ---- text ---- */
@@ -248,15 +250,15 @@ static void write_columns(FILE *out, const item *it)
 
 static char *item_text(const item *it)
 {
-    static const char *const words[] = {"space", "table", "asset"};
     char *text;
     size_t len;
     FILE *out = open_memstream(&text, &len);
     MUST(out != NULL);
     if (it->kind == NAMESPACE)
-        fprintf(out, "%s %s", words[it->kind], space_names[it->title]);
+        fprintf(out, "%s %s", kind_names[it->kind], space_names[it->title]);
     else
-        fprintf(out, "%s %s.t%d #%d", words[it->kind], space_names[it->space], it->title, it->made);
+        fprintf(out, "%s %s.t%d #%d", kind_names[it->kind], space_names[it->space], it->title,
+                it->made);
     for (int i = 0; i < PROPERTIES; i++)
         if (it->properties[i] != 0)
             fprintf(out, " p%d=v%d", i, it->properties[i]);
@@ -264,6 +266,8 @@ static char *item_text(const item *it)
     for (int i = 0; i < FILES; i++)
         if (has_file(&it->files, i))
             fprintf(out, " f%d", i);
+    if (it->kind == VIEW)
+        fprintf(out, " q%d", it->query);
     MUST(fclose(out) == 0);
     return text;
 }

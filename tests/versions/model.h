@@ -21,13 +21,14 @@ enum {
     TITLES = 24, /* names of assets */
     PROPERTIES = 5,
     COLUMNS = 14, /* of one table */
-    FILES = 256,  /* of a whole run; merges' snapshots are numbered with them */
+    FILES = 256,  /* of a whole run; merges' snapshots are numbered with them; queries, too */
     STATES = 1536,
     COMMITS = 768,
     BRANCHES = 24, /* ever made */
     TAGS = 12,
     NAME_BYTES = 24,
     JOINS = 8192,
+    MADE = ITEMS + 512, /* numbers of items, each time that one was made */
 };
 
 typedef struct {
@@ -38,7 +39,8 @@ typedef struct {
     uint64_t bits[FILES / 64];
 } file_set;
 
-typedef enum { NAMESPACE, TABLE, GENERIC } item_kind;
+typedef enum { NAMESPACE, TABLE, VIEW, GENERIC } item_kind;
+extern const char *const kind_names[]; /* by item_kind */
 
 typedef struct {
     bool exists;
@@ -52,6 +54,8 @@ typedef struct {
     } columns[COLUMNS];
     int n_columns, last_column;
     file_set files, snapshots; /* that have written it: a file's own, or a merge's */
+    int query;                 /* of a view: what its current version says */
+    file_set versions;         /* queries of versions that it has at the least */
     int state;                 /* 0: never was */
     state_set all;             /* it comes from, itself among them */
     int value, name;           /* states in which value and name became so */
@@ -104,11 +108,12 @@ typedef struct {
     int n_tags;
     item states[STATES];        /* each as it was made */
     uint64_t written[FILES][2]; /* columns that there were when a snapshot was written */
+    file_set queries[MADE];     /* of each view, wherever: by its number */
     struct {
         int from, into;
     } joins[JOINS]; /* values of a source and a target right after a merge, each pair once */
     int n_joins;
-    int n_states, n_items, n_made, n_values, n_columns, n_files;
+    int n_states, n_items, n_made, n_values, n_columns, n_files, n_queries;
     uint64_t sequence; /* of the newest commit of all */
     content nothing;
 } model;

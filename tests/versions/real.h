@@ -7,21 +7,24 @@
 #ifndef PANG_TESTS_VERSIONS_REAL_H
 #define PANG_TESTS_VERSIONS_REAL_H
 
+#include "api/json.h"
 #include "tests/server/catalog_fixture.h"
 #include "tests/versions/model.h"
 
-enum { MADE = ITEMS + 512, LOG_ROOM = COMMITS };
+enum { LOG_ROOM = COMMITS };
 
 typedef struct {
     fixture *fx;
     model *m;
     uint64_t seed;
     char catalog[32];
-    char ids[MADE][40]; /* what the program calls an asset, by the model's number */
-    const char *step;   /* what is being done, for messages */
-    bool by_name;       /* the ref stands behind names, not behind the catalog's */
+    char ids[MADE][40];      /* what the program calls an asset, by the model's number */
+    file_set versions[MADE]; /* that a view had when it was shown last, by the same */
+    const char *step;        /* what is being done, for messages */
+    bool by_name;            /* the ref stands behind names, not behind the catalog's */
     size_t merged, refused, records_gone, files_gone;
-    uint64_t floor; /* commits below it can be named only where something stands */
+    size_t decided, again; /* of merges in which something was decided; those that were none */
+    uint64_t floor;        /* commits below it can be named only where something stands */
     int64_t floor_ms;
 } world;
 
@@ -33,6 +36,8 @@ typedef struct {
     int property, value; /* value 0: taken away; property -1: none */
     int column, id;      /* 0: none */
     int file;            /* -1: none */
+    int query;           /* of a view; 0: none */
+    bool again;          /* it is one of the view's versions, to which it goes back */
     const item *before;
 } change;
 
@@ -44,8 +49,19 @@ pang_code real_create_table(world *w, const char *ref, int space, int title, int
 pang_code real_create_asset(world *w, const char *ref, const change *c, int made);
 pang_code real_change_table(world *w, const char *ref, const change *c);
 pang_code real_change_tables(world *w, const char *ref, const change *list, size_t n);
-pang_code real_drop_table(world *w, const char *ref, int space, int title);
+pang_code real_create_view(world *w, const char *ref, const change *c, int made);
+pang_code real_change_view(world *w, const char *ref, const change *c);
+/* Of tables and views. */
+pang_code real_drop(world *w, const char *ref, const item *it);
 pang_code real_rename(world *w, const char *ref, const item *from, int space, int title);
+
+/* Addresses: "catalog@ref", or the catalog alone where the ref stands behind the names. */
+char *real_prefix(const world *w, const char *ref);
+/* The levels of a namespace; with `ref` not NULL, that may stand behind the last one. */
+char **real_levels(const world *w, int space, const char *ref, size_t *ret_n);
+char *real_title(const world *w, int title, const char *ref);
+const pang_json *real_parse(world *w, ProtobufCBinaryData bytes);
+void real_keep_id(world *w, int made, pang_str id);
 
 pang_code real_create_branch(world *w, const char *name, const char *from, bool ingest,
                              char **assets, size_t n);
@@ -78,13 +94,23 @@ void real_merge(world *w, merge_call *call);
 typedef enum { PICK, REVERT, REBASE } again_kind;
 void real_again(world *w, again_kind kind, const char *source, merge_call *call);
 pang_code real_restore(world *w, const char *name, const char *to);
+/* How a conflict is decided: the strategy, and the numbers of values of the properties that it
+ * names (0: none). */
+typedef struct {
+    const char *strategy;
+    const int *values; /* of Manual; else NULL */
+} real_choice;
 /* All conflicts of a key. */
-pang_code real_resolve(world *w, merge_call *call, const char *key, bool source);
+pang_code real_resolve(world *w, merge_call *call, const char *key, const real_choice *choice);
+/* The properties that conflicts of a key name, as bits; 0: there is something else, too. */
+unsigned real_conflicting(world *w, merge_call *call, const char *key);
 void real_complete(world *w, merge_call *call);
 pang_code real_abort(world *w, merge_call *call);
 
 /* Everything that a ref shows, as model_text does; fails the test when it cannot be read. */
 const char *real_text(world *w, const char *ref);
+/* A line of a view's document; its versions are kept in the world. */
+char *real_view_line(world *w, const pang_json *document, const char *name, int made);
 /* The newest commits of a ref, newest first. */
 size_t real_log(world *w, const char *ref, commit *to, size_t room);
 /* A line for each entry, sorted: "changed table a.t1". */

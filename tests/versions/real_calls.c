@@ -10,6 +10,7 @@
 #include "pangolin/v1/asset.pb-c.h"
 #include "pangolin/v1/branch.pb-c.h"
 #include "pangolin/v1/catalog.pb-c.h"
+#include "pangolin/v1/view.pb-c.h"
 #include "pangolin/v1/warehouse.pb-c.h"
 
 #define TEXT(literal) ((char *)(uintptr_t)(literal))
@@ -50,16 +51,14 @@ void real_open(world *w, fixture *fx, model *m, uint64_t seed)
 
 /* ---- addresses ---- */
 
-/* "catalog@ref", or the catalog alone where the ref is said behind the names. */
-static char *prefix_of(const world *w, const char *ref)
+char *real_prefix(const world *w, const char *ref)
 {
     if (w->by_name)
         return TEXT(w->catalog);
     return fx_text(w->fx, "%s@%s", w->catalog, ref);
 }
 
-/* The levels of a namespace; with `ref` not NULL, that stands behind the last one. */
-static char **levels_of(const world *w, int space, const char *ref, size_t *ret_n)
+char **real_levels(const world *w, int space, const char *ref, size_t *ret_n)
 {
     char **levels = fx_levels(w->fx, space_names[space], ret_n);
     if (ref != NULL && w->by_name)
@@ -67,7 +66,7 @@ static char **levels_of(const world *w, int space, const char *ref, size_t *ret_
     return levels;
 }
 
-static char *title_of(const world *w, int title, const char *ref)
+char *real_title(const world *w, int title, const char *ref)
 {
     return w->by_name ? fx_text(w->fx, "t%d@%s", title, ref) : fx_text(w->fx, "t%d", title);
 }
@@ -81,8 +80,8 @@ pang_code real_create_space(world *w, const char *ref, int space, int property, 
     Pangolin__V1__CreateNamespaceRequest__PropertiesEntry
         entry = PANGOLIN__V1__CREATE_NAMESPACE_REQUEST__PROPERTIES_ENTRY__INIT,
         *list[1] = {&entry};
-    in.prefix = prefix_of(w, ref);
-    in.namespace_ = levels_of(w, space, ref, &in.n_namespace_);
+    in.prefix = real_prefix(w, ref);
+    in.namespace_ = real_levels(w, space, ref, &in.n_namespace_);
     entry.key = fx_text(w->fx, "p%d", property);
     entry.value = fx_text(w->fx, "v%d", value);
     in.properties = list;
@@ -99,8 +98,8 @@ pang_code real_change_space(world *w, const char *ref, const change *c)
         entry = PANGOLIN__V1__UPDATE_NAMESPACE_PROPERTIES_REQUEST__UPDATES_ENTRY__INIT,
         *list[1] = {&entry};
     char *name = fx_text(w->fx, "p%d", c->property);
-    in.prefix = prefix_of(w, ref);
-    in.namespace_ = levels_of(w, c->space, ref, &in.n_namespace_);
+    in.prefix = real_prefix(w, ref);
+    in.namespace_ = real_levels(w, c->space, ref, &in.n_namespace_);
     if (c->value == 0) {
         in.removals = &name;
         in.n_removals = 1;
@@ -117,14 +116,14 @@ pang_code real_drop_space(world *w, const char *ref, int space)
 {
     Pangolin__V1__DropNamespaceRequest in = PANGOLIN__V1__DROP_NAMESPACE_REQUEST__INIT;
     Pangolin__V1__DropNamespaceResponse out;
-    in.prefix = prefix_of(w, ref);
-    in.namespace_ = levels_of(w, space, ref, &in.n_namespace_);
+    in.prefix = real_prefix(w, ref);
+    in.namespace_ = real_levels(w, space, ref, &in.n_namespace_);
     return fx_call(w->fx, "DropNamespace", &in, &out);
 }
 
 /* ---- assets ---- */
 
-static const pang_json *parse(world *w, ProtobufCBinaryData bytes)
+const pang_json *real_parse(world *w, ProtobufCBinaryData bytes)
 {
     pang_json *document;
     pang_str text = {(const char *)bytes.data, bytes.len};
@@ -146,7 +145,7 @@ static int64_t number_at(const pang_json *object, const char *name, int64_t othe
     return pang_json_to_int64(pang_json_get(object, name), &value) ? value : otherwise;
 }
 
-static void keep_id(world *w, int made, pang_str id)
+void real_keep_id(world *w, int made, pang_str id)
 {
     assert_true(made < MADE && id.len < sizeof w->ids[made]);
     memcpy(w->ids[made], id.ptr, id.len);
@@ -156,13 +155,13 @@ pang_code real_create_table(world *w, const char *ref, int space, int title, int
 {
     Pangolin__V1__CreateTableRequest in = PANGOLIN__V1__CREATE_TABLE_REQUEST__INIT;
     Pangolin__V1__CreateTableResponse out;
-    in.prefix = prefix_of(w, ref);
-    in.namespace_ = levels_of(w, space, NULL, &in.n_namespace_);
-    in.name = title_of(w, title, ref);
+    in.prefix = real_prefix(w, ref);
+    in.namespace_ = real_levels(w, space, NULL, &in.n_namespace_);
+    in.name = real_title(w, title, ref);
     in.schema = fx_bytes(FX_SCHEMA);
     pang_code code = fx_call(w->fx, "CreateTable", &in, &out);
     if (code == PANG_OK)
-        keep_id(w, made, text_at(parse(w, out.metadata), "table-uuid"));
+        real_keep_id(w, made, text_at(real_parse(w, out.metadata), "table-uuid"));
     return code;
 }
 
@@ -173,9 +172,9 @@ pang_code real_create_asset(world *w, const char *ref, const change *c, int made
     Pangolin__V1__CreateAssetRequest__PropertiesEntry
         entry = PANGOLIN__V1__CREATE_ASSET_REQUEST__PROPERTIES_ENTRY__INIT,
         *list[1] = {&entry};
-    in.catalog = prefix_of(w, ref);
-    in.namespace_ = levels_of(w, c->space, NULL, &in.n_namespace_);
-    in.name = title_of(w, c->title, ref);
+    in.catalog = real_prefix(w, ref);
+    in.namespace_ = real_levels(w, c->space, NULL, &in.n_namespace_);
+    in.name = real_title(w, c->title, ref);
     in.kind = TEXT("PARQUET_TABLE");
     in.location = TEXT("s3://elsewhere/things");
     entry.key = fx_text(w->fx, "p%d", c->property);
@@ -184,33 +183,51 @@ pang_code real_create_asset(world *w, const char *ref, const change *c, int made
     in.n_properties = 1;
     pang_code code = fx_call(w->fx, "CreateAsset", &in, &out);
     if (code == PANG_OK)
-        keep_id(w, made, pang_str_from(out.id));
+        real_keep_id(w, made, pang_str_from(out.id));
     return code;
 }
 
-pang_code real_drop_table(world *w, const char *ref, int space, int title)
+static pang_code drop_table(world *w, const char *ref, const item *it)
 {
     Pangolin__V1__DropTableRequest in = PANGOLIN__V1__DROP_TABLE_REQUEST__INIT;
     Pangolin__V1__DropTableResponse out;
-    in.prefix = prefix_of(w, ref);
-    in.namespace_ = levels_of(w, space, NULL, &in.n_namespace_);
-    in.table = title_of(w, title, ref);
+    in.prefix = real_prefix(w, ref);
+    in.namespace_ = real_levels(w, it->space, NULL, &in.n_namespace_);
+    in.table = real_title(w, it->title, ref);
     return fx_call(w->fx, "DropTable", &in, &out);
+}
+
+static pang_code drop_view(world *w, const char *ref, const item *it)
+{
+    Pangolin__V1__DropViewRequest in = PANGOLIN__V1__DROP_VIEW_REQUEST__INIT;
+    Pangolin__V1__DropViewResponse out;
+    in.prefix = real_prefix(w, ref);
+    in.namespace_ = real_levels(w, it->space, NULL, &in.n_namespace_);
+    in.view = real_title(w, it->title, ref);
+    return fx_call(w->fx, "DropView", &in, &out);
+}
+
+pang_code real_drop(world *w, const char *ref, const item *it)
+{
+    return it->kind == VIEW ? drop_view(w, ref, it) : drop_table(w, ref, it);
 }
 
 pang_code real_rename(world *w, const char *ref, const item *from, int space, int title)
 {
     Pangolin__V1__RenameTableRequest in = PANGOLIN__V1__RENAME_TABLE_REQUEST__INIT;
+    Pangolin__V1__RenameViewRequest of_view = PANGOLIN__V1__RENAME_VIEW_REQUEST__INIT;
     Pangolin__V1__RenameTableResponse out;
+    Pangolin__V1__RenameViewResponse out_of_view;
     Pangolin__V1__TableIdentifier old = PANGOLIN__V1__TABLE_IDENTIFIER__INIT, new = old;
-    in.prefix = prefix_of(w, ref);
-    old.namespace_ = levels_of(w, from->space, NULL, &old.n_namespace_);
-    old.name = title_of(w, from->title, ref);
-    new.namespace_ = levels_of(w, space, NULL, &new.n_namespace_);
-    new.name = title_of(w, title, ref);
-    in.source = &old;
-    in.destination = &new;
-    return fx_call(w->fx, "RenameTable", &in, &out);
+    in.prefix = of_view.prefix = real_prefix(w, ref);
+    old.namespace_ = real_levels(w, from->space, NULL, &old.n_namespace_);
+    old.name = real_title(w, from->title, ref);
+    new.namespace_ = real_levels(w, space, NULL, &new.n_namespace_);
+    new.name = real_title(w, title, ref);
+    in.source = of_view.source = &old;
+    in.destination = of_view.destination = &new;
+    return from->kind == VIEW ? fx_call(w->fx, "RenameView", &of_view, &out_of_view)
+                              : fx_call(w->fx, "RenameTable", &in, &out);
 }
 
 /* ---- changes of tables ---- */
@@ -351,11 +368,11 @@ static const pang_json *load(world *w, const char *ref, int space, int title)
 {
     Pangolin__V1__LoadTableRequest in = PANGOLIN__V1__LOAD_TABLE_REQUEST__INIT;
     Pangolin__V1__LoadTableResponse out;
-    in.prefix = prefix_of(w, ref);
-    in.namespace_ = levels_of(w, space, NULL, &in.n_namespace_);
-    in.table = title_of(w, title, ref);
+    in.prefix = real_prefix(w, ref);
+    in.namespace_ = real_levels(w, space, NULL, &in.n_namespace_);
+    in.table = real_title(w, title, ref);
     pang_code code = fx_call(w->fx, "LoadTable", &in, &out);
-    return code == PANG_OK ? parse(w, out.metadata) : NULL;
+    return code == PANG_OK ? real_parse(w, out.metadata) : NULL;
 }
 
 static char *append_update(world *w, const char *ref, const change *c)
@@ -402,9 +419,9 @@ pang_code real_change_table(world *w, const char *ref, const change *c)
     Pangolin__V1__CommitTableResponse out;
     in.updates = fx_bytes(updates_of(w, ref, c));
     in.requirements = fx_bytes("[]");
-    in.prefix = prefix_of(w, ref);
-    in.namespace_ = levels_of(w, c->space, NULL, &in.n_namespace_);
-    in.table = title_of(w, c->title, ref);
+    in.prefix = real_prefix(w, ref);
+    in.namespace_ = real_levels(w, c->space, NULL, &in.n_namespace_);
+    in.table = real_title(w, c->title, ref);
     return fx_call(w->fx, "CommitTable", &in, &out);
 }
 
@@ -419,15 +436,15 @@ pang_code real_change_tables(world *w, const char *ref, const change *list, size
     for (size_t i = 0; i < n; i++) {
         names[i] = (Pangolin__V1__TableIdentifier)PANGOLIN__V1__TABLE_IDENTIFIER__INIT;
         changes[i] = (Pangolin__V1__TableChange)PANGOLIN__V1__TABLE_CHANGE__INIT;
-        names[i].namespace_ = levels_of(w, list[i].space, NULL, &names[i].n_namespace_);
-        names[i].name = title_of(w, list[i].title, ref);
+        names[i].namespace_ = real_levels(w, list[i].space, NULL, &names[i].n_namespace_);
+        names[i].name = real_title(w, list[i].title, ref);
         changes[i].identifier = &names[i];
         changes[i].requirements = fx_bytes("[]");
         changes[i].updates = fx_bytes(updates_of(w, ref, &list[i]));
         in.table_changes[i] = &changes[i];
     }
     in.n_table_changes = n;
-    in.prefix = prefix_of(w, ref);
+    in.prefix = real_prefix(w, ref);
     return fx_call(w->fx, "CommitTransaction", &in, &out);
 }
 

@@ -138,7 +138,64 @@ pang_code real_restore(world *w, const char *name, const char *to)
     return fx_call(w->fx, "RestoreBranch", &in, &out);
 }
 
-pang_code real_resolve(world *w, merge_call *call, const char *key, bool source)
+/* A property of the model that the conflict names; -1: it names another thing. */
+static int named_at(world *w, const pang_json *names, size_t at)
+{
+    pang_str name = {0};
+    (void)pang_json_to_str(pang_json_at(names, at), &name);
+    for (int i = 0; i < PROPERTIES; i++)
+        if (pang_str_equal(name, pang_str_from(fx_text(w->fx, "p%d", i))))
+            return i;
+    return -1;
+}
+
+static unsigned properties_of(world *w, const conflict *c)
+{
+    const pang_json *names = pang_json_get(real_parse(w, c->details), "conflicting_properties");
+    unsigned bits = 0;
+    for (size_t i = 0; i < pang_json_size(names); i++) {
+        int property = named_at(w, names, i);
+        if (property < 0)
+            return 0;
+        bits |= 1U << property;
+    }
+    return bits;
+}
+
+unsigned real_conflicting(world *w, merge_call *call, const char *key)
+{
+    conflict **list;
+    size_t n;
+    unsigned bits = 0;
+    ask_conflicts(w, call, &list, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(list[i]->asset_name, key) != 0)
+            continue;
+        unsigned one = properties_of(w, list[i]);
+        if (one == 0)
+            return 0;
+        bits |= one;
+    }
+    return bits;
+}
+
+static char *resolved_value(world *w, unsigned bits, const int *values)
+{
+    pang_buf out = {.arena = w->fx->arena};
+    for (int i = 0; i < PROPERTIES; i++) {
+        if (!(bits >> i & 1))
+            continue;
+        pang_buf_printf(&out, "%s\"p%d\":", out.len == 0 ? "{" : ",", i);
+        if (values[i] == 0)
+            pang_buf_printf(&out, "null");
+        else
+            pang_buf_printf(&out, "\"v%d\"", values[i]);
+    }
+    pang_buf_add(&out, PANG_STR("}"));
+    return pang_arena_cstr(w->fx->arena, pang_buf_str(&out));
+}
+
+pang_code real_resolve(world *w, merge_call *call, const char *key, const real_choice *choice)
 {
     conflict **list;
     size_t n;
@@ -150,7 +207,10 @@ pang_code real_resolve(world *w, merge_call *call, const char *key, bool source)
         if (strcmp(list[i]->asset_name, key) != 0)
             continue;
         in.id = list[i]->id;
-        in.strategy = source ? TEXT("TakeSource") : TEXT("TakeTarget");
+        in.strategy = TEXT(choice->strategy);
+        if (choice->values != NULL)
+            in.resolved_value = fx_bytes(
+                resolved_value(w, properties_of(w, list[i]), choice->values));
         code = fx_call(w->fx, "ResolveConflict", &in, &out);
     }
     return code;

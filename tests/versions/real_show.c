@@ -11,6 +11,7 @@
 #include "pangolin/v1/asset.pb-c.h"
 #include "pangolin/v1/branch.pb-c.h"
 #include "pangolin/v1/commit.pb-c.h"
+#include "pangolin/v1/view.pb-c.h"
 
 #define TEXT(literal) ((char *)(uintptr_t)(literal))
 
@@ -213,6 +214,23 @@ static void show_table(world *w, char *prefix, const Pangolin__V1__TableIdentifi
     show_document(w, document, name, l);
 }
 
+static void show_view(world *w, char *prefix, const Pangolin__V1__TableIdentifier *at, lines *l)
+{
+    Pangolin__V1__LoadViewRequest in = PANGOLIN__V1__LOAD_VIEW_REQUEST__INIT;
+    Pangolin__V1__LoadViewResponse out;
+    pang_str id = {0};
+    in.prefix = prefix;
+    in.namespace_ = at->namespace_;
+    in.n_namespace_ = at->n_namespace_;
+    in.view = at->name;
+    const char *name = fx_text(w->fx, "%s.%s", dotted(w, at->namespace_, at->n_namespace_),
+                               at->name);
+    ok(w, fx_call(w->fx, "LoadView", &in, &out), name);
+    const pang_json *document = real_parse(w, out.metadata);
+    (void)pang_json_to_str(pang_json_get(document, "view-uuid"), &id);
+    add_line(l, real_view_line(w, document, name, made_of(w, pang_arena_cstr(w->fx->arena, id))));
+}
+
 /* ---- namespaces ---- */
 
 static void show_tables(world *w, char *prefix, char **levels, size_t n, lines *l)
@@ -227,12 +245,24 @@ static void show_tables(world *w, char *prefix, char **levels, size_t n, lines *
         show_table(w, prefix, out.identifiers[i], l);
 }
 
+static void show_views(world *w, char *prefix, char **levels, size_t n, lines *l)
+{
+    Pangolin__V1__ListViewsRequest in = PANGOLIN__V1__LIST_VIEWS_REQUEST__INIT;
+    Pangolin__V1__ListViewsResponse out;
+    in.prefix = prefix;
+    in.namespace_ = levels;
+    in.n_namespace_ = n;
+    ok(w, fx_call(w->fx, "ListViews", &in, &out), "list of views");
+    for (size_t i = 0; i < out.n_identifiers; i++)
+        show_view(w, prefix, out.identifiers[i], l);
+}
+
 static void show_asset(world *w, char *prefix, const Pangolin__V1__AssetSummary *at, lines *l)
 {
     Pangolin__V1__GetAssetRequest in = PANGOLIN__V1__GET_ASSET_REQUEST__INIT;
     Pangolin__V1__GetAssetResponse out;
     pang_buf line = {.arena = w->fx->arena};
-    if (strcmp(at->kind, "ICEBERG_TABLE") == 0)
+    if (strcmp(at->kind, "ICEBERG_TABLE") == 0 || strcmp(at->kind, "VIEW") == 0)
         return;
     in.catalog = prefix;
     in.namespace_ = at->namespace_;
@@ -292,6 +322,7 @@ static void show_below(world *w, char *prefix, char **levels, size_t n, lines *l
         size_t n_found = out.namespaces[i]->n_levels;
         show_space(w, prefix, found, n_found, l);
         show_tables(w, prefix, found, n_found, l);
+        show_views(w, prefix, found, n_found, l);
         show_assets(w, prefix, found, n_found, l);
         show_below(w, prefix, found, n_found, l);
     }

@@ -20,7 +20,7 @@ static bool is_known(const world *w, int at)
     return at != 0 && w->m->commits[at].sequence > w->floor && !w->m->commits[at].partial;
 }
 
-/* Runs what was asked for; conflicts are given up. */
+/* Runs what was asked for; of conflicts, somebody decides. */
 static void run(world *w, again_kind kind, const char *source, merging *g, merge_call *call,
                 branch *target, int parent, pang_code expected)
 {
@@ -42,8 +42,8 @@ static void run(world *w, again_kind kind, const char *source, merging *g, merge
         merge_landed(w, g, target, parent);
     else
         compare_branch(w, target);
-    if (call->operation[0] != '\0')
-        expect(w, real_abort(w, call), PANG_OK);
+    if (call->operation[0] != '\0' && merge_resolve(w, g, call, target, parent))
+        w->again++;
 }
 
 static merging *new_merging(world *w, const content *source, const content *target)

@@ -99,24 +99,45 @@ void merge_landed(world *w, merging *g, branch *target, int parent)
 /* ---- decided by somebody ---- */
 
 /* Two assets of one name, one on each side, are told apart by their ids only. */
-static bool share_a_key(world *w, const merging *g)
+static bool share_a_key(world *w, const merging *g, const merge_call *call)
 {
     for (int i = 0; i < ITEMS; i++)
         for (int k = 0; k < i; k++)
-            if (g->conflicts[i] && g->conflicts[k] && strcmp(key_of(w, g, i), key_of(w, g, k)) == 0)
+            if (g->may_conflict[i] && g->may_conflict[k] && is_told(call, key_of(w, g, i)) &&
+                strcmp(key_of(w, g, i), key_of(w, g, k)) == 0)
                 return true;
     return false;
 }
 
-/* Decides every conflict. False: the model does not know what will come of it. */
-static bool decide(world *w, merging *g)
+/* Values of its own for all that conflicts, where that is properties alone. */
+static bool choose_values(world *w, merging *g, merge_call *call, int i)
 {
-    if (g->is_entangled || !g->is_certain || share_a_key(w, g))
+    unsigned bits = model_roll(w->m, 2) == 0 ? 0 : real_conflicting(w, call, key_of(w, g, i));
+    for (int k = 0; k < PROPERTIES; k++) {
+        bool none = model_roll(w->m, 4) == 0;
+        g->chosen[i][k] = !(bits >> k & 1) ? -1 : none ? 0 : ++w->m->n_values;
+    }
+    return bits != 0;
+}
+
+/* Decides every conflict. False: the model does not know what will come of it. Where it did not
+ * know what conflicts, it knows now. */
+static bool decide(world *w, merging *g, merge_call *call)
+{
+    if (g->is_entangled || share_a_key(w, g, call))
         return false;
-    for (int i = 0; i < ITEMS; i++)
-        if (g->conflicts[i])
-            g->decided[i] = model_roll(w->m, 2) == 0 ? BY_SOURCE : BY_TARGET;
+    for (int i = 0; i < ITEMS; i++) {
+        bool told = is_told(call, key_of(w, g, i));
+        g->merges[i] = g->may_conflict[i] && !told;
+        if (g->may_conflict[i] && told)
+            g->decided[i] = choose_values(w, g, call, i) ? BY_VALUES
+                            : model_roll(w->m, 2) == 0   ? BY_SOURCE
+                                                         : BY_TARGET;
+    }
     model_merge(g);
+    for (int i = 0; i < ITEMS; i++)
+        if (g->decided[i] == BY_VALUES && g->conflicts[i])
+            differ(w, g, call, "more than properties conflicts");
     return !g->is_entangled && g->is_certain;
 }
 
@@ -127,31 +148,46 @@ static void expect(world *w, pang_code code, pang_code expected)
                  pang_code_name(code), w->fx->err.message, pang_code_name(expected));
 }
 
-static void resolve(world *w, merging *g, merge_call *call, branch *target)
+static void give_up(world *w, merge_call *call, const branch *target)
 {
-    merging asked = *g;
-    if (!decide(w, g) || model_roll(w->m, 4) == 0) {
-        expect(w, real_abort(w, call), PANG_OK);
-        real_complete(w, call);
-        expect(w, call->code, PANG_FAILED_PRECONDITION);
-        compare_branch(w, target);
-        return;
-    }
-    real_complete(w, call); /* too early */
-    expect(w, call->code, PANG_FAILED_PRECONDITION);
-    for (int i = 0; i < ITEMS; i++)
-        if (asked.conflicts[i]) {
-            const char *key = key_of(w, &asked, i);
-            bool source = g->decided[i] == BY_SOURCE;
-            step_tell(
-                w, fx_text(w->fx, "%s, %s of the %s", w->step, key, source ? "source" : "target"));
-            expect(w, real_resolve(w, call, key, source), PANG_OK);
-        }
+    expect(w, real_abort(w, call), PANG_OK);
     real_complete(w, call);
-    if (call->code != PANG_OK || call->n_conflicts > 0)
-        differ(w, g, call, w->fx->err.message);
-    merge_landed(w, g, target, target->head);
-    w->merged++;
+    expect(w, call->code, PANG_FAILED_PRECONDITION);
+    compare_branch(w, target);
+}
+
+static void say(world *w, const merging *g, merge_call *call, int i, const char *key)
+{
+    static const char *const words[] = {
+        [BY_SOURCE] = "TakeSource", [BY_TARGET] = "TakeTarget", [BY_VALUES] = "Manual"};
+    real_choice choice = {words[g->decided[i]], g->decided[i] == BY_VALUES ? g->chosen[i] : NULL};
+    step_tell(w, fx_text(w->fx, "%s, %s by %s", w->step, key, choice.strategy));
+    expect(w, real_resolve(w, call, key, &choice), PANG_OK);
+}
+
+bool merge_resolve(world *w, merging *g, merge_call *call, branch *target, int parent)
+{
+    merging *asked = calloc(1, sizeof *asked);
+    assert_non_null(asked);
+    *asked = *g;
+    bool goes_on = decide(w, g, call) && model_roll(w->m, 4) > 0;
+    if (goes_on) {
+        real_complete(w, call); /* too early */
+        expect(w, call->code, PANG_FAILED_PRECONDITION);
+        for (int i = 0; i < ITEMS; i++)
+            if (asked->may_conflict[i] && !g->merges[i])
+                say(w, g, call, i, key_of(w, asked, i));
+        real_complete(w, call);
+        if (call->code != PANG_OK || call->n_conflicts > 0)
+            differ(w, g, call, w->fx->err.message);
+        merge_landed(w, g, target, parent);
+        w->merged++;
+        w->decided++;
+    } else {
+        give_up(w, call, target);
+    }
+    free(asked);
+    return goes_on;
 }
 
 /* ---- the step ---- */
@@ -252,7 +288,7 @@ static void merge(world *w, const commit *source, bool refused, merge_call *call
     w->merged += done;
     w->refused += !done;
     if (call->operation[0] != '\0')
-        resolve(w, g, call, target);
+        (void)merge_resolve(w, g, call, target, target->head);
     free(g);
 }
 

@@ -12,6 +12,8 @@
 void merge_compare(world *w, const merging *g, const merge_call *call);
 /* It was done: the target's content is what the model says, by a commit on `parent`. */
 void merge_landed(world *w, merging *g, branch *target, int parent);
+/* Decides what conflicts, one way or another, and completes what waits; or gives it up: false. */
+bool merge_resolve(world *w, merging *g, merge_call *call, branch *target, int parent);
 /* What was tried out does not go where what counts is. */
 bool merge_is_refused(const world *w, const commit *source, const branch *target);
 

@@ -66,11 +66,27 @@ static int space_of(world *w, const content *c)
     return -1;
 }
 
-static item *asset_of(world *w, content *c, bool table)
+static item *any_asset(world *w, content *c)
+{
+    return &c->items[SPACES + (int)model_roll(w->m, (unsigned)(w->m->n_items - SPACES))];
+}
+
+static item *asset_of(world *w, content *c, item_kind kind)
 {
     for (int i = 0; i < TRIES && w->m->n_items > SPACES; i++) {
-        item *it = &c->items[SPACES + (int)model_roll(w->m, (unsigned)(w->m->n_items - SPACES))];
-        if (it->exists && (!table || it->kind == TABLE))
+        item *it = any_asset(w, c);
+        if (it->exists && it->kind == kind)
+            return it;
+    }
+    return NULL;
+}
+
+/* A table or view. */
+static item *entity_of(world *w, content *c)
+{
+    for (int i = 0; i < TRIES && w->m->n_items > SPACES; i++) {
+        item *it = any_asset(w, c);
+        if (it->exists && it->kind != GENERIC)
             return it;
     }
     return NULL;
@@ -138,31 +154,47 @@ static void drop_space(world *w, branch *b)
 
 /* ---- assets ---- */
 
+static pang_code make_one(world *w, const branch *b, item_kind kind, const change *c, int made)
+{
+    if (kind == TABLE)
+        return real_create_table(w, b->name, c->space, c->title, made);
+    return kind == VIEW ? real_create_view(w, b->name, c, made)
+                        : real_create_asset(w, b->name, c, made);
+}
+
+static void keep_query(world *w, item *it, int query)
+{
+    it->query = query;
+    add_file(&it->versions, query);
+    add_file(&w->m->queries[it->made], query);
+}
+
 static void make_asset(world *w, branch *b)
 {
+    static const item_kind kinds[] = {TABLE, TABLE, TABLE, VIEW, VIEW, GENERIC};
     content next = *model_of(w->m, b);
     change c = {.space = (int)model_roll(w->m, SPACES), .title = (int)model_roll(w->m, TITLES)};
-    bool table = model_roll(w->m, 4) > 0;
+    item_kind kind = kinds[model_roll(w->m, 6)];
     pang_code expected = !next.items[c.space].exists ? PANG_NOT_FOUND : PANG_OK;
     if (expected == PANG_OK && find_item(&next, c.space, c.title) != NULL)
         expected = PANG_ALREADY_EXISTS;
     if ((b->is_protected && expected != PANG_OK) || w->m->n_items == ITEMS)
         return;
-    step_tell(w, fx_text(w->fx, "%s: make %s %s", b->name, table ? "table" : "asset",
+    step_tell(w, fx_text(w->fx, "%s: make %s %s", b->name, kind_names[kind],
                          name_of(w, c.space, c.title)));
     int made = 0;
     c.property = 1;
     c.value = ++w->m->n_values;
+    c.query = kind == VIEW ? ++w->m->n_queries : 0;
     if (expected == PANG_OK && !b->is_protected) {
-        item *it = model_new_item(w->m, &next, table ? TABLE : GENERIC, c.space, c.title);
-        it->properties[1] = table ? 0 : c.value;
+        item *it = model_new_item(w->m, &next, kind, c.space, c.title);
+        it->properties[1] = kind == GENERIC ? c.value : 0;
+        if (kind == VIEW)
+            keep_query(w, it, c.query);
         model_change(w->m, it, CHANGES_ALL);
         made = it->made;
     }
-    step_landed(w, b, &next,
-                table ? real_create_table(w, b->name, c.space, c.title, made)
-                      : real_create_asset(w, b->name, &c, made),
-                expected);
+    step_landed(w, b, &next, make_one(w, b, kind, &c, made), expected);
 }
 
 /* Makes up a change of a table, and does it to the model. */
@@ -200,7 +232,7 @@ static const char *change_text(world *w, const change *c)
 static void change_table(world *w, branch *b)
 {
     content next = *model_of(w->m, b);
-    item *it = asset_of(w, &next, true);
+    item *it = asset_of(w, &next, TABLE);
     if (it == NULL)
         return;
     item before = *it;
@@ -218,7 +250,7 @@ static void change_tables(world *w, branch *b)
     change list[TOGETHER + 1];
     size_t n = 0;
     for (int i = 0; i < TOGETHER; i++) {
-        item *it = asset_of(w, &next, true);
+        item *it = asset_of(w, &next, TABLE);
         bool known = it == NULL;
         for (size_t k = 0; k < n; k++)
             known = known || chosen[k] == it;
@@ -243,10 +275,48 @@ static void change_tables(world *w, branch *b)
                 breaks ? PANG_NOT_FOUND : PANG_OK);
 }
 
-static void rename_table(world *w, branch *b)
+/* A version that the view has, and that is not its current one; 0: there is none. */
+static int other_query(world *w, const item *it)
+{
+    int list[FILES], n = 0;
+    for (int i = 1; i <= w->m->n_queries; i++)
+        if (i != it->query && has_file(&it->versions, i))
+            list[n++] = i;
+    return n == 0 ? 0 : list[model_roll(w->m, (unsigned)n)];
+}
+
+/* A new version, one of before, or a property. */
+static void change_view(world *w, branch *b)
 {
     content next = *model_of(w->m, b);
-    item *it = asset_of(w, &next, true);
+    item *it = asset_of(w, &next, VIEW);
+    if (it == NULL)
+        return;
+    change c = {.space = it->space, .title = it->title, .property = -1, .file = -1};
+    unsigned what = model_roll(w->m, 10);
+    int old = other_query(w, it);
+    if (what < 5 || (what < 7 && old != 0)) {
+        c.again = what >= 5;
+        c.query = c.again ? old : ++w->m->n_queries;
+        keep_query(w, it, c.query);
+    } else {
+        c.property = (int)model_roll(w->m, PROPERTIES);
+        c.value = it->properties[c.property] == 0 ? ++w->m->n_values : value(w);
+        it->properties[c.property] = c.value;
+    }
+    model_change(w->m, it, CHANGES_VALUE);
+    const char *name = name_of(w, c.space, c.title);
+    step_tell(w,
+              c.query != 0
+                  ? fx_text(w->fx, "%s: %s q%d%s", b->name, name, c.query, c.again ? " again" : "")
+                  : fx_text(w->fx, "%s: %s p%d=v%d", b->name, name, c.property, c.value));
+    step_landed(w, b, &next, real_change_view(w, b->name, &c), PANG_OK);
+}
+
+static void rename_entity(world *w, branch *b)
+{
+    content next = *model_of(w->m, b);
+    item *it = entity_of(w, &next);
     int space = (int)model_roll(w->m, SPACES), title = (int)model_roll(w->m, TITLES);
     if (it == NULL || (it->space == space && it->title == title))
         return;
@@ -264,16 +334,16 @@ static void rename_table(world *w, branch *b)
     step_landed(w, b, &next, real_rename(w, b->name, &before, space, title), expected);
 }
 
-static void drop_table(world *w, branch *b)
+static void drop_entity(world *w, branch *b)
 {
     content next = *model_of(w->m, b);
-    item *it = asset_of(w, &next, true);
+    item *it = entity_of(w, &next);
     if (it == NULL)
         return;
     step_tell(w, fx_text(w->fx, "%s: drop %s", b->name, name_of(w, it->space, it->title)));
     it->exists = false;
     model_change(w->m, it, 0);
-    step_landed(w, b, &next, real_drop_table(w, b->name, it->space, it->title), PANG_OK);
+    step_landed(w, b, &next, real_drop(w, b->name, it), PANG_OK);
 }
 
 /* ---- any ---- */
@@ -290,14 +360,16 @@ static void step_write(world *w, branch *b)
         drop_space(w, b);
     else if (what < 32)
         make_asset(w, b);
-    else if (what < 70)
+    else if (what < 60)
         change_table(w, b);
+    else if (what < 72)
+        change_view(w, b);
     else if (what < 80)
         change_tables(w, b);
     else if (what < 92)
-        rename_table(w, b);
+        rename_entity(w, b);
     else
-        drop_table(w, b);
+        drop_entity(w, b);
 }
 
 /* A new catalog has a namespace. */
@@ -317,7 +389,7 @@ void step_first(world *w)
     find_first(w, b);
     for (int i = 0; i < 6; i++)
         make_space(w, b);
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 8; i++)
         make_asset(w, b);
 }
 

@@ -356,7 +356,7 @@ static void test_found__a_drop_on_a_selection(void **state)
     make_branches(w, old, 1);
     assert_int_equal(real_create_table(w, "main", 0, 2, 2), PANG_OK);
     make_partial(w, "part", "main", "default.t2");
-    assert_int_equal(real_drop_table(w, "part", 0, 2), PANG_OK);
+    assert_int_equal(real_drop(w, "part", &(item){.kind = TABLE, .title = 2}), PANG_OK);
     must_merge(w, "part", "old");
     must_merge(w, "main", "old");
     shows(w, "old", "space default\ntable default.t1 #1\n");
@@ -448,7 +448,7 @@ static void test_found__taken_after_all(void **state)
     make_branches(w, names, 2);
     set(w, "dev", 1, 1, 1);
     must_merge(w, "dev", "main");
-    assert_int_equal(real_drop_table(w, "old", 0, 1), PANG_OK);
+    assert_int_equal(real_drop(w, "old", &(item){.kind = TABLE, .title = 1}), PANG_OK);
     merge_by(w, "main", "old", "default.t1", "take_target");
     set(w, "main", 1, 2, 2);
     merge_by(w, "main", "old", "default.t1", "take_source");
@@ -468,7 +468,7 @@ static void test_found__a_drop_that_both_took_back(void **state)
     merge_call main = {.target = "main"}, dev = {.target = "dev"};
     (void)state;
     set(w, "main", 1, 1, 1);
-    assert_int_equal(real_drop_table(w, "main", 0, 1), PANG_OK);
+    assert_int_equal(real_drop(w, "main", &(item){.kind = TABLE, .title = 1}), PANG_OK);
     assert_int_equal(real_log(w, "main", &drop, 1), 1);
     make_branches(w, names, 1);
     real_again(w, REVERT, drop.id, &main);

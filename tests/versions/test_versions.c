@@ -41,7 +41,7 @@ static void test_versions__against_a_model(void **state)
     unsigned long n = number_from("PANG_SEEDS", is_long ? SEEDS_LONG : SEEDS);
     unsigned long steps = number_from("PANG_STEPS", STEPS);
     fixture *fx = fx_open(the_url);
-    size_t merged = 0, refused = 0, records = 0, files = 0;
+    size_t merged = 0, refused = 0, records = 0, files = 0, decided = 0, again = 0;
     (void)state;
     for (unsigned long i = 0; i < n; i++) {
         world *w = calloc(1, sizeof *w);
@@ -49,12 +49,16 @@ static void test_versions__against_a_model(void **state)
         run(fx, first + i, steps, w);
         merged += w->merged;
         refused += w->refused;
+        decided += w->decided;
+        again += w->again;
         records += w->records_gone;
         files += w->files_gone;
         free(w);
     }
-    print_message("%zu merged, %zu refused; %zu records and %zu files went\n", merged, refused,
-                  records, files);
+    print_message(
+        "%zu merged, %zu refused, %zu decided (%zu picks, reverts and rebases); %zu records "
+        "and %zu files went\n",
+        merged, refused, decided, again, records, files);
     fx_close(fx);
 }
 
