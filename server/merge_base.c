@@ -411,6 +411,13 @@ static pang_code read_candidate(search *s, pang_view *view, candidate *c, const 
                            : code;
 }
 
+static void keep_selection(pang_merge_base *base, const candidate *c)
+{
+    if (c->chain.partial)
+        base->selections[base->n_selections++] = (pang_merge_selection){c->at, c->chain, c->marks,
+                                                                        c->n_marks};
+}
+
 /* What a candidate's point has of the others' branches. One that holds a selection has neither all
  * of what that was made from nor all of what was merged there: of an asset that it does not hold it
  * says nothing, and another candidate must. */
@@ -418,8 +425,9 @@ static pang_code fill_candidate(search *s, pang_view *view, candidate *c, const 
                                 pang_err *err)
 {
     pang_code code = read_candidate(s, view, c, branches, err);
-    if (s->one_selection)
+    if (s->one_selection || code != PANG_OK)
         return code;
+    keep_selection(s->base, c);
     c->chain.n = c->chain.n < c->chain.n_whole ? c->chain.n : c->chain.n_whole;
     if (c->chain.partial)
         c->n_marks = 0;
@@ -443,6 +451,9 @@ static pang_code fill_candidates(search *s, pang_view *view, pang_err *err)
         s->n_found = TRIED_MAX;
     for (size_t i = 0; i < s->n_found; i++)
         branches[i] = s->found[i].at.branch;
+    s->base->selections = pang_arena_alloc_n(view->arena, s->n_found, sizeof(pang_merge_selection));
+    if (s->base->selections == NULL)
+        return pang_fail_memory(err);
     for (size_t i = 0; code == PANG_OK && i < s->n_found; i++)
         code = fill_candidate(s, view, &s->found[i], branches, err);
     return code;
@@ -561,6 +572,51 @@ static size_t insert_pair(pang_merge_pair *list, size_t n, const pang_merge_pair
     return kept + 1;
 }
 
+/* A third branch's, as it was at the point. */
+static void third_at(const pang_merge_base *base, pang_point at, pang_merge_selection *ret)
+{
+    for (size_t i = 0; i < base->n_selections; i++) {
+        const pang_merge_selection *one = &base->selections[i];
+        if (!pang_id_equal(one->at.branch, at.branch) || one->at.sequence < at.sequence)
+            continue;
+        *ret = *one;
+        ret->chain.points[0].sequence = at.sequence;
+        return;
+    }
+}
+
+/* What a pair's point has, if that is of a selection; of none the chain is empty. */
+static void selection_at(const pang_merge_base *base, pang_point at, pang_merge_selection *ret)
+{
+    ret->chain = below(&base->source, at, false);
+    ret->marks = base->of_source;
+    ret->n_marks = base->n_of_source;
+    if (ret->chain.n == 0) {
+        ret->chain = below(&base->target, at, false);
+        ret->marks = base->of_target;
+        ret->n_marks = base->n_of_target;
+    }
+    if (ret->chain.n == 0)
+        third_at(base, at, ret);
+    if (!ret->chain.partial)
+        ret->chain.n = 0;
+}
+
+/* Two that are in each other: the first stands. */
+static void find_within(const pang_merge_base *base, const pang_merge_thing *thing,
+                        pang_merge_pair *pairs, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        pang_merge_selection in;
+        selection_at(base, pairs[k].source, &in);
+        for (size_t i = 0; i < n && in.chain.n > 0; i++)
+            if (i != k && (pairs[k].within >> i & 1) == 0 &&
+                pang_merge_contained(&in.chain, in.marks, in.n_marks, pairs[i].source.branch, thing)
+                        .sequence >= pairs[i].source.sequence)
+                pairs[i].within |= 1U << k;
+    }
+}
+
 size_t pang_merge_base_of(const pang_merge_base *base, const pang_merge_thing *thing,
                           pang_merge_pair ret[PANG_MERGE_PAIRS_MAX])
 {
@@ -569,12 +625,15 @@ size_t pang_merge_base_of(const pang_merge_base *base, const pang_merge_thing *t
     if (!is_exception(base->of_source, base->n_of_source, thing) &&
         !is_exception(base->of_target, base->n_of_target, thing)) {
         memcpy(ret, base->pairs, base->n_pairs * sizeof *ret);
-        return base->n_pairs;
+        n = base->n_pairs;
+    } else {
+        for (size_t i = 0; i < base->n_branches; i++)
+            if (make_pair(base, base->branches[i], thing, &pair))
+                n = insert_pair(ret, n, &pair);
     }
-    for (size_t i = 0; i < base->n_branches; i++)
-        if (make_pair(base, base->branches[i], thing, &pair))
-            n = insert_pair(ret, n, &pair);
     if (n == 0)
         ret[n++] = fork_pair(base);
+    if (n > 1 && (base->source.partial || base->target.partial || base->n_selections > 0))
+        find_within(base, thing, ret, n);
     return n;
 }

@@ -15,8 +15,9 @@
  *     asset they may hold states of which one comes from another: the newest is its base.
  *  5. A mark does not speak for its exceptions: each has last common points of its own.
  *  6. What a branch with a selection has of what it was made from, and of what was merged there, it
- *     has of what it holds. A namespace that was not selected and is made there has nothing in
- *     common with one of that name, until a merge joins the two: the mark then has an exception.
+ *     has of what it holds: of an asset that it holds, bases that are in it say nothing. A
+ *     namespace that was not selected and is made there has nothing in common with one of that
+ *     name, until a merge joins the two: the mark then has an exception.
  */
 #ifndef PANG_SERVER_MERGE_BASE_H
 #define PANG_SERVER_MERGE_BASE_H
@@ -48,9 +49,19 @@ typedef struct {
     pang_point source, target;
     bool one;                        /* one point is both halves */
     const pang_merge_mark *marks[2]; /* what it rests on: the source's, the target's; NULL: none */
+    uint32_t within;    /* of one thing: pairs, by their places, which have what this one says of it
+                           if they hold it: selections */
     pang_point held[2]; /* where a side is made a selection, which must hold a namespace there for
                            the pair to speak of it; number 0: it does in any case */
 } pang_merge_pair;
+
+/* A third branch that is a selection: what is in it, as far as it holds it. */
+typedef struct {
+    pang_point at;
+    pang_chain chain;
+    const pang_merge_mark *marks;
+    size_t n_marks;
+} pang_merge_selection;
 
 typedef struct {
     pang_chain source, target;
@@ -66,6 +77,8 @@ typedef struct {
     size_t n_branches;
     pang_merge_mark *of_source, *of_target;
     size_t n_of_source, n_of_target;
+    pang_merge_selection *selections; /* that pairs may rest on */
+    size_t n_selections;
 } pang_merge_base;
 
 /* Of the point that `source` shows (not PANG_NOW) and the branch that `target` shows. ERRORS:

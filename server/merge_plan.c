@@ -420,15 +420,27 @@ pang_code pang_merge_name_conflict(const pang_merge_task *task, pang_merge_item 
 
 typedef uint64_t origin_fn(const pang_content *content);
 
+/* A selection that holds the asset has all that this base says of it, be it that somebody decided
+ * for what is older there. */
+static bool says_nothing(const pang_merge_item *item, size_t i)
+{
+    for (size_t k = 0; k < item->n_pairs; k++)
+        if ((item->pairs[i].within >> k & 1) && item->half[k].source.body != NULL)
+            return !pang_id_is_nil(item->asset);
+    return false;
+}
+
 /* Of several bases one may have of this asset what comes from another's: that other says nothing.
  */
 static size_t newest(const pang_merge_item *item, origin_fn *origin)
 {
-    size_t best = 0;
-    for (size_t i = 1; i < item->n_pairs; i++)
-        if (origin(&item->half[i].source) > origin(&item->half[best].source))
+    size_t best = item->n_pairs;
+    for (size_t i = 0; i < item->n_pairs; i++)
+        if (!says_nothing(item, i) &&
+            (best == item->n_pairs ||
+             origin(&item->half[i].source) > origin(&item->half[best].source)))
             best = i;
-    return best;
+    return best < item->n_pairs ? best : 0;
 }
 
 /* Gone, and it is known what it was; of purged ones nothing is left. */
@@ -442,9 +454,11 @@ static bool was_before(const pang_merge_item *item, const pang_content *half)
  * it, what it was before it was dropped. */
 static size_t newest_of_it(const pang_merge_item *item, origin_fn *origin)
 {
-    size_t best = item->n_pairs, was = 0;
+    size_t best = item->n_pairs, was = newest(item, pang_content_origin);
     for (size_t i = 0; i < item->n_pairs; i++) {
         const pang_content *half = &item->half[i].source;
+        if (says_nothing(item, i))
+            continue;
         if (was_before(item, half) && !was_before(item, &item->half[was].source))
             was = i;
         if (pang_content_exists(half) &&

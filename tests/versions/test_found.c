@@ -482,6 +482,47 @@ static void test_found__a_drop_that_both_took_back(void **state)
     close_world(w);
 }
 
+/* A table that a selection kept came back where it was dropped; then the selection drops it, and
+ * has all that there is. */
+static void test_found__dropped_after_it_came_back(void **state)
+{
+    static const char *const names[] = {"dev"};
+    const item table = {.kind = TABLE, .title = 1};
+    world *w = open_world();
+    (void)state;
+    make_partial(w, "part", "main", "default.t1");
+    set(w, "part", 1, 1, 1);
+    assert_int_equal(real_drop(w, "main", &table), PANG_OK);
+    make_branches(w, names, 1);
+    merge_by(w, "main", "part", "default.t1", "take_target");
+    must_merge(w, "part", "dev");
+    shows(w, "dev", "space default\ntable default.t1 #1 p1=v1\n");
+    assert_int_equal(real_drop(w, "part", &table), PANG_OK);
+    must_merge(w, "dev", "part");
+    shows(w, "part", "space default\n");
+    close_world(w);
+}
+
+/* The same, and the selection is a third branch that came to both. */
+static void test_found__dropped_after_it_came_back_to_both(void **state)
+{
+    static const char *const names[] = {"dev", "new"};
+    const item table = {.kind = TABLE, .title = 1};
+    world *w = open_world();
+    (void)state;
+    make_partial(w, "part", "main", "default.t1");
+    set(w, "part", 1, 1, 1);
+    assert_int_equal(real_drop(w, "main", &table), PANG_OK);
+    make_branches(w, names, 2);
+    merge_by(w, "main", "part", "default.t1", "take_target");
+    must_merge(w, "part", "dev");
+    must_merge(w, "part", "new");
+    assert_int_equal(real_drop(w, "new", &table), PANG_OK);
+    must_merge(w, "dev", "new");
+    shows(w, "new", "space default\n");
+    close_world(w);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -504,6 +545,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_found__a_namespace_made_anew_by_both),
         cmocka_unit_test(test_found__taken_after_all),
         cmocka_unit_test(test_found__a_drop_that_both_took_back),
+        cmocka_unit_test(test_found__dropped_after_it_came_back),
+        cmocka_unit_test(test_found__dropped_after_it_came_back_to_both),
     };
     the_url = test_url(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
