@@ -434,6 +434,45 @@ bool pang_evaluate_may(const pang_call *call, pang_action action, const pang_gra
     return pang_grants_check(call->permit->grants, action, &own) == PANG_ALLOWED;
 }
 
+/* Tags are read where grants on tags could matter. */
+static pang_code judge_asset(pang_call *call, pang_action action, const pang_grant_object *asset,
+                             pang_verdict *ret, pang_err *err)
+{
+    pang_grant_object object = *asset;
+    pang_code code = PANG_OK;
+    if (call->permit != NULL && pang_grants_uses(call->permit->grants, object.catalog).tags)
+        code = pang_evaluate_tags(call, &object, err);
+    *ret = PANG_HIDDEN;
+    if (code == PANG_OK && pang_evaluate_may(call, action, &object))
+        *ret = PANG_ALLOWED;
+    else if (code == PANG_OK && pang_evaluate_may(call, PANG_ACT_LIST, &object))
+        *ret = PANG_DENIED;
+    return code;
+}
+
+pang_code pang_evaluate_shows(pang_call *call, const pang_grant_object *asset, bool *ret,
+                              pang_err *err)
+{
+    pang_verdict verdict;
+    pang_code code = judge_asset(call, PANG_ACT_LIST, asset, &verdict, err);
+    *ret = verdict == PANG_ALLOWED;
+    return code;
+}
+
+pang_code pang_evaluate_reads(pang_call *call, const pang_grant_object *asset, const char *what,
+                              const char *shown, pang_err *err)
+{
+    pang_verdict verdict;
+    pang_code code = judge_asset(call, PANG_ACT_READ, asset, &verdict, err);
+    if (code != PANG_OK || verdict == PANG_ALLOWED)
+        return code;
+    if (verdict == PANG_HIDDEN)
+        return pang_fail(err, PANG_NOT_FOUND, "NoSuchTableException", "Table does not exist: %s",
+                         shown);
+    return pang_fail(err, PANG_PERMISSION_DENIED, "ForbiddenException", "the %s %s may not be read",
+                     what, shown);
+}
+
 bool pang_evaluate_lists(const pang_call *call, pang_id catalog, pang_str path)
 {
     pang_grant_object object = {.kind = path.len > 0 ? PANG_SCOPE_NAMESPACE : PANG_SCOPE_CATALOG,

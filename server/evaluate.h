@@ -29,6 +29,16 @@ bool pang_evaluate_may(const pang_call *call, pang_action action, const pang_gra
 /* Whether the call's caller may list a namespace, or the catalog (path empty); so it may in
  * evaluation mode. For what no check of a rule names, since it may be left out. */
 bool pang_evaluate_lists(const pang_call *call, pang_id catalog, pang_str path);
+/* Assets that a handler comes upon, and that no check of a rule can name: what stands under no
+ * name, or is found in the past. They are judged with their tags, as what rules name is. */
+/* Whether the call's caller may list it. ERRORS: the store's, DATA_LOSS. */
+PANG_MUST_CHECK pang_code pang_evaluate_shows(pang_call *call, const pang_grant_object *asset,
+                                              bool *ret, pang_err *err);
+/* OK when it may read it; `what` and `shown` are what the answer calls it ("dropped table", "a.t").
+ * ERRORS: NOT_FOUND NoSuchTableException (not even listable: as if it were not there),
+ * PERMISSION_DENIED, the store's, DATA_LOSS. */
+PANG_MUST_CHECK pang_code pang_evaluate_reads(pang_call *call, const pang_grant_object *asset,
+                                              const char *what, const char *shown, pang_err *err);
 /* What a list of the call may show within a namespace, a catalog (path empty) or the tenant
  * (catalog nil): `all` in evaluation mode. ERRORS: RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_evaluate_filter(pang_call *call, pang_id catalog, pang_str path,

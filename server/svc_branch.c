@@ -264,19 +264,15 @@ static pang_code may_select(void *arg, pang_str path, const pang_rec_content *as
                             pang_err *err)
 {
     selecting *s = arg;
-    pang_code code = PANG_OK;
-    pang_grant_object object = {
-        .kind = PANG_SCOPE_ASSET, .tenant = s->call->who->tenant, .catalog = s->catalog};
     if (asset == NULL) {
         *ret = pang_evaluate_lists(s->call, s->catalog, path);
         return PANG_OK;
     }
-    object.path = path;
-    object.asset = pang_id_of(asset->asset);
-    if (s->call->permit != NULL && pang_grants_uses(s->call->permit->grants, s->catalog).tags)
-        code = pang_evaluate_tags(s->call, &object, err);
-    *ret = code == PANG_OK && pang_evaluate_may(s->call, PANG_ACT_LIST, &object);
-    return code;
+    pang_grant_object object = {.kind = PANG_SCOPE_ASSET,
+                                .catalog = s->catalog,
+                                .path = path,
+                                .asset = pang_id_of(asset->asset)};
+    return pang_evaluate_shows(s->call, &object, ret, err);
 }
 
 /* What is selected of the source, as its maker named it. */

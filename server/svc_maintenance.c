@@ -517,40 +517,26 @@ static pang_code list_dropped(pang_call *call, const void *request, void *reply,
                            err);
 }
 
-/* Whoever makes it again reads it: what reading it asked while it was there is asked now. */
-static pang_code check_may_read(pang_call *call, const pang_view *view, pang_levels levels,
-                                const pang_content *at, pang_err *err)
-{
-    pang_code code = PANG_OK;
-    pang_grant_object object = {.kind = PANG_SCOPE_ASSET,
-                                .catalog = view->catalog,
-                                .path = at->name.path,
-                                .asset = pang_id_of(at->body->asset)};
-    if (call->permit != NULL && pang_grants_uses(call->permit->grants, view->catalog).tags)
-        code = pang_evaluate_tags(call, &object, err);
-    if (code != PANG_OK || pang_evaluate_may(call, PANG_ACT_READ, &object))
-        return code;
-    if (!pang_evaluate_may(call, PANG_ACT_LIST, &object))
-        return pang_fail_no_table(levels, at->name.name, call->arena, err);
-    return pang_fail(err, PANG_PERMISSION_DENIED, "ForbiddenException",
-                     "the dropped table %s may not be read",
-                     pang_dotted(levels, at->name.name, call->arena));
-}
-
 static pang_code check_undrop(pang_call *call, const pang_view *view, pang_levels levels,
                               const pang_content *home, const pang_content *gone,
                               const pang_undrop *judged, pang_err *err)
 {
     pang_arena *arena = call->arena;
-    pang_code code = check_may_read(call, view, levels, gone, err);
+    const char *shown = pang_dotted(levels, gone->name.name, arena);
+    pang_grant_object asset = {.kind = PANG_SCOPE_ASSET,
+                               .catalog = view->catalog,
+                               .path = gone->name.path,
+                               .asset = pang_id_of(gone->body->asset)};
+    /* Whoever makes it again reads it. */
+    pang_code code = pang_evaluate_reads(call, &asset, "dropped table", shown, err);
     if (code != PANG_OK)
         return code;
     if (!pang_is_namespace(home))
         return pang_fail_no_namespace(levels, arena, err);
     if (judged->reason.len > 0)
         return pang_fail(err, PANG_FAILED_PRECONDITION, PANG_CONFLICT_REASON,
-                         "table %s cannot come back: %" PANG_STR_FMT,
-                         pang_dotted(levels, gone->name.name, arena), PANG_STR_ARG(judged->reason));
+                         "table %s cannot come back: %" PANG_STR_FMT, shown,
+                         PANG_STR_ARG(judged->reason));
     return PANG_OK;
 }
 
