@@ -186,11 +186,6 @@ static pang_code add_also(const marking *m, pang_point from, mark *to, const exc
     return add_exception(m, to, &one);
 }
 
-static size_t count_exceptions(const pang_rec_merge_mark *body)
-{
-    return body == NULL ? 0 : body->n_exceptions;
-}
-
 /* Whether what the mark before this one says of a thing that this merge was not about still holds.
  * Where it had more than the mark, the new one may have as much. */
 static bool still_holds(const exception *one, const pang_rec_merge_mark *old, uint64_t from)
@@ -206,7 +201,7 @@ static pang_code fill_exceptions(const marking *m, pang_point from, mark *to, co
     pang_code code = add_planned(m, to, old, also);
     for (size_t i = 0; code == PANG_OK && also != NULL && i < also->body->n_exceptions; i++)
         code = add_also(m, from, to, also->body->exceptions[i], old);
-    for (size_t i = 0; code == PANG_OK && i < count_exceptions(old->body); i++) {
+    for (size_t i = 0; code == PANG_OK && old->body != NULL && i < old->body->n_exceptions; i++) {
         const exception *one = old->body->exceptions[i];
         if (still_holds(one, old->body, from.sequence) && find_item(m, one) == NULL &&
             find_exception(&to->exceptions, one) == NULL)
@@ -340,7 +335,7 @@ static pang_code put_things(const marking *m, pang_str key, pang_rec_merge_mark 
 {
     mark next;
     bool changed = false;
-    size_t n = count_exceptions(old);
+    size_t n = old == NULL ? 0 : old->n_exceptions;
     pang_code code = new_mark(m, n + m->plan->n, &next);
     if (code != PANG_OK)
         return code;
@@ -348,7 +343,7 @@ static pang_code put_things(const marking *m, pang_str key, pang_rec_merge_mark 
         next.body->from_sequence = old->from_sequence;
         next.body->into_sequence = old->into_sequence;
     }
-    for (size_t i = 0; code == PANG_OK && i < n; i++)
+    for (size_t i = 0; code == PANG_OK && old != NULL && i < n; i++)
         code = add_exception(m, &next, old->exceptions[i]);
     if (code == PANG_OK)
         code = raise_things(m, from, &next, direct, &changed);
@@ -378,8 +373,9 @@ static pang_code put_mark(const marking *m, pang_point from, const pang_merge_ma
     *ret = old;
     if (old.body != NULL && old.body->from_sequence >= from.sequence + direct)
         return put_things(m, key, old.body, from, direct);
-    size_t more = count_exceptions(old.body) + (also == NULL ? 0 : also->body->n_exceptions);
-    code = new_mark(m, 2 * m->plan->n + more, ret);
+    size_t n = also == NULL ? 0 : also->body->n_exceptions;
+    n += old.body == NULL ? 0 : old.body->n_exceptions;
+    code = new_mark(m, 2 * m->plan->n + n, ret);
     if (code != PANG_OK)
         return code;
     ret->body->from_sequence = from.sequence;
