@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,10 @@
 
 enum {
     NAME_MAX_BYTES = 64,
-    NEAR = 5, /* edits: what is further away is not offered as "did you mean" */
+    NEAR_PART = 3, /* edits of more than this part of a name are no misspelling of it */
 };
+
+#define PREFIX "PANGOLIN_" /* of nearly all variables, so that it makes none near another */
 
 typedef struct {
     char *text; /* owned; NUL-terminated; for lists cut into elements in place */
@@ -200,24 +203,32 @@ static size_t min_of(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* How many letters must be put in, left out or changed to make one name of the other. */
+static bool are_swapped(pang_str a, pang_str b, size_t i, size_t j)
+{
+    return i > 1 && j > 1 && a.ptr[i - 1] == b.ptr[j - 2] && a.ptr[i - 2] == b.ptr[j - 1];
+}
+
+/* How many letters must be put in, left out, changed or swapped with the next one to make one name
+ * of the other. */
 static size_t distance(pang_str a, pang_str b)
 {
-    size_t row[NAME_MAX_BYTES + 1];
+    size_t rows[3][NAME_MAX_BYTES + 1]; /* of the first i letters of a: i, and the two before */
     if (a.len > NAME_MAX_BYTES || b.len > NAME_MAX_BYTES)
         return SIZE_MAX;
     for (size_t j = 0; j <= b.len; j++)
-        row[j] = j;
+        rows[0][j] = j;
     for (size_t i = 1; i <= a.len; i++) {
-        size_t diagonal = row[0];
+        size_t *row = rows[i % 3];
+        const size_t *last = rows[(i - 1) % 3];
         row[0] = i;
         for (size_t j = 1; j <= b.len; j++) {
-            size_t changed = diagonal + (a.ptr[i - 1] == b.ptr[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            row[j] = min_of(changed, min_of(row[j], row[j - 1]) + 1);
+            size_t changed = last[j - 1] + (a.ptr[i - 1] == b.ptr[j - 1] ? 0 : 1);
+            row[j] = min_of(changed, min_of(last[j], row[j - 1]) + 1);
+            if (are_swapped(a, b, i, j))
+                row[j] = min_of(row[j], rows[(i - 2) % 3][j - 2] + 1);
         }
     }
-    return row[b.len];
+    return rows[a.len % 3][b.len];
 }
 
 typedef enum { BY_FLAG, BY_KEY, BY_ENV } name_kind;
@@ -234,8 +245,9 @@ static pang_code refuse_unknown(name_kind kind, unsigned program, pang_str name,
     static const char *const what[] = {"unknown flag \"--", "unknown key \"",
                                        "unknown environment variable \""};
     const char *best = NULL;
-    size_t least = NEAR + 1;
     name = pang_str_slice(name, 0, NAME_MAX_BYTES);
+    size_t own = kind == BY_ENV ? name.len - (sizeof PREFIX - 1) : name.len;
+    size_t least = own / NEAR_PART + 1;
     for (unsigned i = 0; i < PANG_OPT_COUNT; i++) {
         const char *known = kind == BY_ENV ? pang_options[i].env : pang_options[i].name;
         size_t d = distance(name, pang_str_from(known));
@@ -294,7 +306,7 @@ static pang_code load_environment(pang_config *config, char *const *environment,
             if (code != PANG_OK)
                 return code;
         }
-        if (!known && pang_str_starts(name, PANG_STR("PANGOLIN_")))
+        if (!known && pang_str_starts(name, PANG_STR(PREFIX)))
             return refuse_unknown(BY_ENV, 0, name, err);
     }
     return PANG_OK;
@@ -446,12 +458,37 @@ static pang_code load_all(pang_config *config, const pang_config_sources *from, 
     return code;
 }
 
+/* The data folder is whole from here on, as a server names it in the records: relative to the
+ * working folder, and without links where it is there. */
+static pang_code find_data_folder(pang_config *config, pang_err *err)
+{
+    char whole[PATH_MAX], working[PATH_MAX];
+    const value *given = &config->values[PANG_OPT_DATA_DIR];
+    if (given->len == 0)
+        return PANG_OK;
+    if (realpath(given->text, whole) == NULL) {
+        const char *rest = strncmp(given->text, "./", 2) == 0 ? given->text + 2 : given->text;
+        if (rest[0] == '/')
+            return PANG_OK;
+        if (getcwd(working, sizeof working) == NULL)
+            return pang_fail(err, PANG_UNAVAILABLE, NULL, "could not name the working folder: %s",
+                             strerror(errno));
+        if ((size_t)snprintf(whole, sizeof whole, "%s/%s", working, rest) >= sizeof whole)
+            return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
+                             "data-dir (PANGOLIN_DATA_DIR) has too long a path");
+    }
+    return take(config, PANG_OPT_DATA_DIR, pang_str_from(whole), "data-dir (PANGOLIN_DATA_DIR)",
+                given->is_set, err);
+}
+
 pang_code pang_config_load(const pang_config_sources *sources, pang_config **ret, pang_err *err)
 {
     pang_config *config = calloc(1, sizeof *config);
     if (config == NULL)
         return pang_fail_memory(err);
     pang_code code = load_all(config, sources, err);
+    if (code == PANG_OK)
+        code = find_data_folder(config, err);
     if (code != PANG_OK) {
         pang_config_free(config);
         return code;

@@ -37,7 +37,7 @@ enum {
 enum {
     PANG_PROGRAM_SERVER = 1,
     PANG_PROGRAM_BRIDGE = 2,
-    PANG_PROGRAM_CLI = 4, /* pangolin-admin, pangolin-user: read by them, known here */
+    PANG_PROGRAM_CLI = 4, /* programs that talk to a catalog: read by them, known here */
 };
 
 /* One per row of pang_options; the rows stand in this order. */
@@ -108,7 +108,7 @@ typedef enum {
     PANG_OPT_OAUTH_LINK_DOMAINS,
     PANG_OPT_OIDC_REQUIRE,
     PANG_OPT_OIDC_CA_FILE,
-    /* The command-line clients. */
+    /* Of clients: known, so that one environment serves both. */
     PANG_OPT_URL,
     PANG_OPT_TENANT,
     PANG_OPT_COUNT
@@ -149,8 +149,8 @@ typedef struct {
     char *const *environment;
 } pang_config_sources;
 
-/* Reads and checks all sources. ERRORS: INVALID_ARGUMENT (one line that names source, option and
- * fault), NOT_FOUND (the file), RESOURCE_EXHAUSTED. */
+/* Reads and checks all sources. PANG_OPT_DATA_DIR is a whole path then. ERRORS: INVALID_ARGUMENT
+ * (one line that names source, option and fault), NOT_FOUND (the file), RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_config_load(const pang_config_sources *sources, pang_config **ret,
                                            pang_err *err);
 /* Wipes secrets. NULL is fine. */

@@ -215,7 +215,7 @@ const pang_option pang_options[PANG_OPT_COUNT] = {
                                "authorities (PEM) of identity providers' certificates; the "
                                "system's when not set"},
     [PANG_OPT_URL] = {"url", "PANGOLIN_URL", PANG_OPTION_TEXT, PANG_PROGRAM_CLI, "", 0, 0, NULL,
-                      "address that the command-line clients talk to"},
+                      "address that clients talk to"},
     [PANG_OPT_TENANT] = {"tenant", "PANGOLIN_TENANT", PANG_OPTION_TEXT, PANG_PROGRAM_CLI, "", 0, 0,
-                         NULL, "tenant that the command-line clients act in"},
+                         NULL, "tenant that clients act in"},
 };

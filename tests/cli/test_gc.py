@@ -80,6 +80,10 @@ def main():
     status, said, _ = gc("--dry-run")
     assert status == 0 and said.startswith("WOULD REMOVE file://%s bytes=1\nOK " % orphan), said
     assert "removed=1 " in said and os.path.exists(orphan)
+    for data_dir, flags in (("", ()), ("./var", ()), ("", ("--data-dir", "var"))):  # relative, as `up` takes them
+        run = subprocess.run([PANGOLIN, "gc", "--dry-run", *flags], stdout=subprocess.PIPE, text=True, cwd=folder,
+                             env=dict(environment, PANGOLIN_DATA_DIR=data_dir), timeout=PATIENCE_S)
+        assert (run.returncode, run.stdout) == (0, said), (data_dir, flags, run)
     status, said, _ = gc("--grace", "96")
     assert status == 0 and "removed=0 " in said, said
     for flags in (("--grace", "0"), ("--grace", "x"), ("--tenant", "x"), ("--catalog", "none")):
