@@ -1,6 +1,7 @@
 /*
  * The supervisor. Two children, one loop that waits for signals: SIGCHLD says that one ended,
- * SIGINT and SIGTERM that all should. A child that dies is started again after a pause that
+ * SIGINT and SIGTERM that all should, SIGHUP that the terminal is gone or that settings are to be
+ * read anew. A child that dies is started again after a pause that
  * doubles while it keeps dying; one that exits with 2 has said why it cannot start, and if it
  * never was ready that ends everything.
  *
@@ -12,6 +13,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -54,6 +56,7 @@ typedef struct {
     char folder[PATH_MAX]; /* the data folder, whole */
     char socket[PATH_MAX]; /* the core's */
     bool ready, stopping;
+    bool ends_with_terminal; /* it was started from one, and not under nohup */
     int64_t begun_ms;
 } supervisor;
 
@@ -70,7 +73,7 @@ static const char usage[] =
     "  PORT                   8080         where the bridge listens\n"
     "  PANGOLIN_BIND_ADDRESS  127.0.0.1    on which address\n"
     "  PANGOLIN_DATA_DIR      ./var        database, warehouse, sockets\n"
-    "  DATABASE_URL                        SQLite in the data folder\n"
+    "  DATABASE_URL                        SQLite in the data folder; memory: keeps nothing\n"
     "  PANGOLIN_NO_AUTH       true         no authentication, loopback only; with a file it is\n"
     "                                      false unless the file says otherwise\n\n"
     "All settings: pangolin-server --help, pangolin-bridge --help.\n";
@@ -138,16 +141,24 @@ static int load_settings(supervisor *s)
     return 0;
 }
 
-/* The folder is made here, so that both children find it and its path no longer depends on the
- * working folder. */
+static int no_folder(const char *given)
+{
+    char what[PATH_MAX + 64];
+    const char *why = errno == ENOENT ? "the folder above it is not there" : strerror(errno);
+    (void)snprintf(what, sizeof what, "could not make the data folder \"%s\" (PANGOLIN_DATA_DIR)",
+                   given);
+    return cannot_start(why, what);
+}
+
+/* The folder is made here, so that both children find it. */
 static int prepare_data_folder(supervisor *s)
 {
     const char *given = pang_config_text(s->config, PANG_OPT_DATA_DIR).ptr;
     pang_str own = pang_config_text(s->config, PANG_OPT_SOCKET);
     if (mkdir(given, 0700) != 0 && errno != EEXIST)
-        return cannot_start(strerror(errno), given);
+        return no_folder(given);
     if (realpath(given, s->folder) == NULL)
-        return cannot_start(strerror(errno), given);
+        return no_folder(given);
     if (setenv("PANGOLIN_DATA_DIR", s->folder, 1) != 0)
         return cannot_start(strerror(errno), "PANGOLIN_DATA_DIR");
     int len = snprintf(s->socket, sizeof s->socket, "%s%s", own.len > 0 ? own.ptr : s->folder,
@@ -265,6 +276,35 @@ static void write_uri(const supervisor *s, char *to, size_t size)
                    v6 ? "]" : "", (long long)pang_config_int(s->config, PANG_OPT_PORT));
 }
 
+static bool keeps_nothing(const supervisor *s)
+{
+    pang_str url = pang_config_text(s->config, PANG_OPT_DATABASE_URL);
+    pang_str type = pang_config_text(s->config, PANG_OPT_STORAGE_TYPE);
+    return url.len > 0 ? pang_str_starts(url, PANG_STR("memory:"))
+                       : pang_str_equal(type, PANG_STR("memory"));
+}
+
+/* Which store it is. Of a remote one the scheme, hosts and database: users, passwords and
+ * parameters are left out, and all where it cannot be told which is which. */
+static void print_store(const supervisor *s)
+{
+    const char *url = pang_config_text(s->config, PANG_OPT_DATABASE_URL).ptr;
+    const char *rest = strstr(url, "://"), *host = strrchr(url, '@'), *query = strchr(url, '?');
+    if (keeps_nothing(s)) {
+        printf("  store     memory:\n\n"
+               "  *** The catalog is in memory: when this ends, all of it is gone. ***\n");
+    } else if (url[0] == '\0') {
+        printf("  store     %s/pangolin.db\n", s->folder);
+    } else if (rest == NULL || strncmp(url, "sqlite:", strlen("sqlite:")) == 0) {
+        printf("  store     %s\n", url);
+    } else {
+        host = host == NULL ? rest + strlen("://") : host + 1;
+        bool unclear = query != NULL && query < host;
+        printf("  store     %.*s://%.*s\n", (int)(rest - url), url,
+               unclear ? 0 : (int)strcspn(host, "?"), host);
+    }
+}
+
 /* The demo catalog is there without authentication only. */
 static void print_how_to_use(bool no_auth, const char *uri)
 {
@@ -280,7 +320,7 @@ static void print_how_to_use(bool no_auth, const char *uri)
            catalog, uri, catalog,
            no_auth ? "" : ",\n                         credential=\"<service user id>:<API key>\"");
     if (no_auth)
-        printf("  catalog.create_namespace(\"sales\")\n");
+        printf("  catalog.create_namespace_if_not_exists(\"sales\")\n");
 }
 
 static void print_ready(const supervisor *s)
@@ -289,17 +329,38 @@ static void print_ready(const supervisor *s)
     write_uri(s, uri, sizeof uri);
     printf("\nready in %lld ms\n\n", (long long)(now_ms() - s->begun_ms));
     printf("  address   %s\n", uri);
-    printf("  data      %s\n\n", s->folder);
+    printf("  data      %s\n", s->folder);
+    print_store(s);
+    printf("\n");
     print_how_to_use(pang_config_bool(s->config, PANG_OPT_NO_AUTH), uri);
     printf("\nCtrl-C stops it.\n");
     fflush(stdout);
 }
 
-/* The next signal, or 0 after wait_ms. */
-static int next_signal(const sigset_t *signals, int64_t wait_ms)
+static bool has_terminal(void)
 {
+    int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* nohup has SIGHUP ignored. */
+static bool ends_with_terminal(void)
+{
+    struct sigaction now;
+    return has_terminal() && sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler != SIG_IGN;
+}
+
+/* The next signal, or 0 after wait_ms. A SIGHUP because the terminal is gone is told as SIGTERM:
+ * that of the kernel, or of a shell whose terminal went. Any other one asks for a reload. */
+static int next_signal(const supervisor *s, const sigset_t *signals, int64_t wait_ms)
+{
+    siginfo_t info;
     struct timespec wait = {wait_ms / 1000, (wait_ms % 1000) * 1000000};
-    int number = sigtimedwait(signals, NULL, &wait);
+    int number = sigtimedwait(signals, &info, &wait);
+    if (number == SIGHUP && s->ends_with_terminal && (info.si_code == SI_KERNEL || !has_terminal()))
+        return SIGTERM;
     return number < 0 ? 0 : number;
 }
 
@@ -340,7 +401,7 @@ static void stop(supervisor *s, child *c, const sigset_t *signals)
     while (c->pid > 0 && now_ms() < until) {
         (void)reap(s);
         if (c->pid > 0)
-            (void)next_signal(signals, 100);
+            (void)next_signal(s, signals, 100);
     }
     signal_child(c, SIGKILL);
 }
@@ -350,7 +411,7 @@ static int supervise(supervisor *s, const sigset_t *signals)
     int result = 0;
     while (!s->stopping) {
         start_due(s);
-        int number = next_signal(signals, patience(s));
+        int number = next_signal(s, signals, patience(s));
         if (number == SIGINT || number == SIGTERM)
             s->stopping = true;
         if (number == SIGHUP) {
@@ -390,11 +451,14 @@ static int run(supervisor *s)
 
 int pang_up(int argc, char **argv)
 {
-    supervisor s = {.begun_ms = now_ms()};
+    supervisor s = {.begun_ms = now_ms(), .ends_with_terminal = ends_with_terminal()};
     if (argc > 1) {
-        bool asked = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0;
-        fputs(usage, asked ? stdout : stderr);
-        return asked ? 0 : EXIT_CANNOT_START;
+        if (strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0)
+            return cannot_start("up takes no arguments; settings are variables, as in "
+                                "`PORT=9090 pangolin up` (pangolin up --help)",
+                                argv[1]);
+        fputs(usage, stdout);
+        return 0;
     }
     int status = run(&s);
     pang_config_free(s.config);

@@ -3,13 +3,16 @@
     python3 test_up.py PANGOLIN
 """
 
+import fcntl
 import os
+import pty
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 STAND_IN = """#!/usr/bin/env python3
@@ -63,7 +66,7 @@ def free_port():
 class Bench:
     """A folder with the program and its stand-ins, and one run of it."""
 
-    def __init__(self, program, **extra):
+    def __init__(self, program, before=None, **extra):
         self.folder = tempfile.mkdtemp(prefix="pang-up-")
         shutil.copy(program, os.path.join(self.folder, "pangolin"))
         for name in ("pangolin-server", "pangolin-bridge"):
@@ -76,7 +79,7 @@ class Bench:
                            PANGOLIN_DATA_DIR=os.path.join(self.folder, "var"))
         environment.update(extra)
         self.process = subprocess.Popen([os.path.join(self.folder, "pangolin"), "up"],
-                                        env=environment, stdout=subprocess.PIPE,
+                                        env=environment, preexec_fn=before, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
 
     def words(self):
@@ -203,6 +206,77 @@ def test_passes_a_reload_on(program):
     bench.process.send_signal(signal.SIGTERM)
     assert bench.process.wait(20) == 0
     bench.close()
+
+
+def in_terminal(program, nohup):
+    """A run whose terminal is its own; and the terminal, which goes when it is closed."""
+    terminal, inner = pty.openpty()
+
+    def enter():
+        os.setsid()
+        fcntl.ioctl(inner, termios.TIOCSCTTY, 0)
+        if nohup:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    bench = Bench(program, before=enter)
+    os.close(inner)
+    bench.wait_ready()
+    return bench, terminal
+
+
+def test_stops_when_its_terminal_is_gone(program):
+    bench, terminal = in_terminal(program, nohup=False)
+    bench.process.send_signal(signal.SIGHUP)  # the terminal is there: a reload
+    bench.wait_for("pangolin-bridge", "reload")
+    assert bench.process.poll() is None
+    os.close(terminal)
+    assert bench.process.wait(20) == 0
+    stops = [w[0] for w in bench.words() if w[1] == "stop"]
+    assert stops == ["pangolin-bridge", "pangolin-server"], bench.words()
+    bench.close()
+
+
+def test_goes_on_under_nohup(program):
+    bench, terminal = in_terminal(program, nohup=True)
+    os.close(terminal)
+    bench.process.send_signal(signal.SIGHUP)
+    time.sleep(1)
+    assert bench.process.poll() is None and not [w for w in bench.words() if w[1] == "stop"], bench.words()
+    bench.process.send_signal(signal.SIGTERM)
+    assert bench.process.wait(20) == 0
+    bench.close()
+
+
+def test_says_which_store(program):
+    secret = "canary"
+    for settings, said in (
+            ({"DATABASE_URL": "memory:"}, "all of it is gone"),
+            ({"PANGOLIN_STORAGE_TYPE": "memory"}, "all of it is gone"),
+            ({"DATABASE_URL": ""}, "/var/pangolin.db\n"),
+            ({"DATABASE_URL": "/x/y.db"}, "store     /x/y.db\n"),
+            ({"DATABASE_URL": "postgres://me:canary@db.example/p?password=canary"}, "postgres://db.example/p\n"),
+            ({"DATABASE_URL": "mongodb://me:can@ary/canary@a,b:1/p"}, "mongodb://a,b:1/p\n"),
+            ({"DATABASE_URL": "postgres:///p?password=a@canary"}, "store     postgres://\n")):
+        bench = Bench(program, **settings)
+        text = bench.wait_ready()
+        assert said in text and secret not in text, (settings, text)
+        bench.process.send_signal(signal.SIGTERM)
+        assert bench.process.wait(20) == 0
+        bench.close()
+
+
+def test_what_it_cannot_take_is_named(program):
+    with tempfile.TemporaryDirectory() as folder:
+        for arguments, data, said in (
+                (["--port", "5"], "", '--port: up takes no arguments'),
+                ([], folder + "/no/var", 'could not make the data folder "%s/no/var" (PANGOLIN_DATA_DIR): the folder above'
+                                         % folder)):
+            bench = Bench(program)
+            bench.process.kill()
+            run = subprocess.run([os.path.join(bench.folder, "pangolin"), "up", *arguments], text=True, check=False,
+                                 env=dict(os.environ, PANGOLIN_DATA_DIR=data), capture_output=True)
+            assert run.returncode == 2 and said in run.stderr and run.stderr.count("\n") == 1, run
+            bench.close()
 
 
 def test_children_end_with_a_killed_supervisor(program):
