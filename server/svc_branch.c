@@ -16,6 +16,7 @@
 #include "pangolin/v1/branch.pb-c.h"
 
 #define INGEST "ingest"
+#define EXPERIMENTAL "experimental"
 #define MS_OF_S INT64_C(1000)
 #define TTL_MAX_S (INT64_C(100) * 366 * 24 * 60 * 60)
 
@@ -228,6 +229,10 @@ static pang_code read_options(pang_call *call, const Pangolin__V1__CreateBranchR
         .n_selected = in->n_assets,
         .selected_as = in->assets,
     };
+    if (in->branch_type[0] != '\0' && !ret->ingest && strcmp(in->branch_type, EXPERIMENTAL) != 0)
+        return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
+                         "branch_type \"%.64s\" is neither \"" INGEST "\" nor \"" EXPERIMENTAL "\"",
+                         in->branch_type);
     if (in->n_assets > PANG_CHANGES_MAX)
         return pang_fail(err, PANG_INVALID_ARGUMENT, PANG_BAD_REQUEST,
                          "assets has %zu entries, at most %d", in->n_assets, PANG_CHANGES_MAX);

@@ -358,16 +358,19 @@ static void test_svc_branch__what_is_asked_for_is_kept(void **state)
     assert_string_not_equal(made->created_at, "");
 }
 
-static void test_svc_branch__any_other_spelling_of_a_type_is_experimental(void **state)
+static void test_svc_branch__a_type_is_one_of_two(void **state)
 {
     fixture *fx = *state;
-    static const char *const types[] = {"experimental", "Ingest", "INGEST", "whatever"};
-    for (size_t i = 0; i < 4; i++) {
+    static const char *const others[] = {"Ingest", "EXPERIMENTAL", "ingset", " "};
+    static const char *const made_as[] = {"experimental", "", "ingest"};
+    for (size_t i = 0; i < 7; i++) {
         create_in in = create_of(fx_text(fx, "b%zu", i), "");
         branch *made;
-        in.branch_type = fx_text(fx, "%s", types[i]);
-        fx_ok(fx, create_as(fx, &in, &made));
-        assert_string_equal(made->branch_type, "experimental");
+        in.branch_type = fx_text(fx, "%s", i < 4 ? others[i] : made_as[i - 4]);
+        pang_code code = create_as(fx, &in, &made);
+        assert_int_equal(code, i < 4 ? PANG_INVALID_ARGUMENT : PANG_OK);
+        if (code == PANG_OK)
+            assert_string_equal(made->branch_type, i == 6 ? "ingest" : "experimental");
     }
 }
 
@@ -961,7 +964,7 @@ int main(void)
         TEST(a_name_is_one_refs),
         TEST(names_that_address_something_else_are_refused),
         TEST(what_is_asked_for_is_kept),
-        TEST(any_other_spelling_of_a_type_is_experimental),
+        TEST(a_type_is_one_of_two),
         TEST(bad_requests),
         TEST(a_chain_of_branches_has_an_end),
         TEST(a_partial_branch_holds_what_was_selected_and_nothing_else),
