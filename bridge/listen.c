@@ -97,7 +97,8 @@ static pang_code resolve(const char *host, unsigned port, struct addrinfo **ret,
 
 /* Another process on the same port would share it silently: SO_REUSEPORT lets any socket of the
  * same user in. A first try without it finds that out. */
-static pang_code check_free(const struct addrinfo *to, unsigned port, pang_err *err)
+static pang_code check_free(const struct addrinfo *to, const char *host, unsigned port,
+                            pang_err *err)
 {
     int one = 1;
     if (port == 0)
@@ -110,8 +111,9 @@ static pang_code check_free(const struct addrinfo *to, unsigned port, pang_err *
     int why = errno;
     close(fd);
     return is_free ? PANG_OK
-                   : pang_fail(err, PANG_UNAVAILABLE, NULL, "could not listen on port %u: %s", port,
-                               strerror(why));
+                   : pang_fail(err, PANG_UNAVAILABLE, NULL, "could not listen on %s port %u: %s%s",
+                               host, port, strerror(why),
+                               why == EADDRINUSE ? " (PORT=... names another)" : "");
 }
 
 pang_code pang_listen(pang_bridge *bridge, const char *host, unsigned port, unsigned *ret_port,
@@ -121,7 +123,7 @@ pang_code pang_listen(pang_bridge *bridge, const char *host, unsigned port, unsi
     pang_code code = resolve(host, port, &to, err);
     if (code != PANG_OK)
         return code;
-    code = check_free(to, port, err);
+    code = check_free(to, host, port, err);
     for (size_t i = 0; code == PANG_OK && i < bridge->n_workers; i++) {
         pang_worker *worker = &bridge->workers[i];
         code = bind_one(to, bridge->no_auth, &worker->listener.fd, &port, err);
@@ -153,7 +155,7 @@ pang_code pang_listen_metrics(pang_bridge *bridge, pang_str text, pang_err *err)
     pang_code code = resolve(host, (unsigned)port, &to, err);
     if (code != PANG_OK)
         return code;
-    code = check_free(to, (unsigned)port, err);
+    code = check_free(to, host, (unsigned)port, err);
     if (code == PANG_OK)
         code = bind_one(to, bridge->no_auth, &bridge->workers[0].metrics_listener.fd, &bound, err);
     freeaddrinfo(to);

@@ -313,8 +313,10 @@ static pang_code start_first(server *s, pang_err *err)
     if (code == PANG_OK && setup_code.len > 0)
         show_setup_code(setup_code);
     if (code == PANG_OK && waits)
-        PANG_LOG(WARN, "root has no password yet, and the setup code of an earlier start waits",
-                 PANG_LOG_TEXT("another", PANG_STR("pangolin root reset")));
+        pang_log(PANG_LOG_WARN,
+                 "root has no password yet: the setup code that an earlier start showed sets it; "
+                 "`pangolin root reset` makes another",
+                 NULL, 0);
     return code;
 }
 

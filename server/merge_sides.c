@@ -141,10 +141,11 @@ static void say_count(pang_buf *text, const char *verb, int64_t files, int64_t r
 {
     if (files == 0 && deletes == 0)
         return;
-    pang_buf_printf(text, "%s%s %" PRId64 " files (%" PRId64 " rows)",
-                    pang_buf_str(text).len > 0 ? " and " : "", verb, files, rows);
+    pang_buf_printf(text, "%s%s %" PRId64 " file%s (%" PRId64 " row%s)",
+                    pang_buf_str(text).len > 0 ? " and " : "", verb, files, files == 1 ? "" : "s",
+                    rows, rows == 1 ? "" : "s");
     if (deletes > 0)
-        pang_buf_printf(text, ", %" PRId64 " delete files", deletes);
+        pang_buf_printf(text, ", %" PRId64 " delete file%s", deletes, deletes == 1 ? "" : "s");
 }
 
 static bool tell_counts(telling *t, const pang_files_diff *diff)

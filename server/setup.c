@@ -125,9 +125,11 @@ pang_code pang_setup_store_url(const pang_config *config, pang_str data, pang_ar
         return ret->len == 0 ? pang_fail_memory(err) : PANG_OK;
     }
     /* The url may hold a password, so it is not shown. */
-    return pang_fail(err, PANG_INVALID_ARGUMENT, NULL,
-                     any ? "database-url (DATABASE_URL) is of no known kind"
-                         : "database-url (DATABASE_URL) is not of the kind that storage-type says");
+    return pang_fail(
+        err, PANG_INVALID_ARGUMENT, NULL,
+        any ? "database-url (DATABASE_URL) is of no known kind: memory:, sqlite:FILE, FILE.db, "
+              "FILE.sqlite, postgres://... or mongodb://..."
+            : "database-url (DATABASE_URL) is not of the kind that storage-type says");
 }
 
 /* ---- the server's id ---- */

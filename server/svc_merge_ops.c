@@ -342,7 +342,8 @@ static pang_code find_both(pang_call *call, const char *id, pang_rec_merge_confl
                          "the merge operation has ended");
     if (code == PANG_OK && (*ret_conflict)->strategy != UNDECIDED)
         code = pang_fail(err, PANG_FAILED_PRECONDITION, PANG_MERGE_REASON,
-                         "the conflict was resolved by %s",
+                         "the conflict was resolved by %s; to decide otherwise, abort the merge "
+                         "and merge again",
                          pang_strategy_name((*ret_conflict)->strategy));
     return code;
 }

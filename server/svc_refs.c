@@ -13,6 +13,8 @@
 #include "server/svc_names.h"
 
 #define DEFAULT_CATALOG "default"
+#define NO_DEFAULT                                                                                 \
+    "catalog is missing, and there is no catalog \"" DEFAULT_CATALOG "\", which is meant then"
 
 enum { ROWS_MAX = 512 }; /* of one scan */
 
@@ -63,11 +65,12 @@ pang_code pang_refs_open_default(pang_call *call, const char *catalog, pang_acti
 {
     bool given = catalog[0] != '\0';
     pang_code code = pang_refs_open(call, given ? catalog : DEFAULT_CATALOG, ret, err);
+    if (code == PANG_NOT_FOUND && !given)
+        return pang_fail(err, code, PANG_NOT_FOUND_REASON, NO_DEFAULT);
     if (code != PANG_OK || given || pang_refs_may(call, ret, action))
         return code;
     if (!pang_evaluate_lists(call, ret->catalog, (pang_str){0}))
-        return pang_fail(err, PANG_NOT_FOUND, PANG_NOT_FOUND_REASON,
-                         "catalog \"" DEFAULT_CATALOG "\" does not exist");
+        return pang_fail(err, PANG_NOT_FOUND, PANG_NOT_FOUND_REASON, NO_DEFAULT);
     return pang_fail(err, PANG_PERMISSION_DENIED, "ForbiddenException",
                      "not permitted in the catalog \"" DEFAULT_CATALOG "\"");
 }

@@ -4,9 +4,12 @@
  */
 #include "server/svc_table.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "server/metrics.h"
+#include "server/refs.h"
+#include "server/svc_manage.h"
 
 /* ---- finding ---- */
 
@@ -21,12 +24,28 @@ pang_code pang_table_address(pang_view *view, pang_arena *arena, const char *pre
     return code;
 }
 
+/* Adds which date a ref of digits was read as: who counted seconds sees why nothing is there. */
+static void say_time(const pang_view *view, pang_err *err)
+{
+    int64_t time_ms;
+    size_t len = strlen(err->message);
+    if (pang_ref_form_of(view->ref_name) != PANG_REF_TIME ||
+        !pang_str_to_int64(view->ref_name, &time_ms))
+        return;
+    (void)snprintf(err->message + len, sizeof err->message - len,
+                   " (at %s: %" PANG_STR_FMT " is milliseconds since 1970)",
+                   pang_manage_time(time_ms, view->arena), PANG_STR_ARG(view->ref_name));
+}
+
 pang_code pang_table_absent(const pang_table *table, pang_err *err)
 {
     const pang_address *at = &table->address;
-    if (table->kind == PANGOLIN__STORE__V1__KIND__KIND_VIEW)
-        return pang_fail_no_view(at->spelt_levels, at->spelt_name, table->view->arena, err);
-    return pang_fail_no_table(at->spelt_levels, at->spelt_name, table->view->arena, err);
+    pang_arena *arena = table->view->arena;
+    pang_code code = table->kind == PANGOLIN__STORE__V1__KIND__KIND_VIEW
+                         ? pang_fail_no_view(at->spelt_levels, at->spelt_name, arena, err)
+                         : pang_fail_no_table(at->spelt_levels, at->spelt_name, arena, err);
+    say_time(table->view, err);
+    return code;
 }
 
 bool pang_table_is_there(const pang_table *table)

@@ -38,7 +38,8 @@ bool pang_table_is_there(const pang_table *table);
 const char *pang_table_word(const pang_table *table);
 /* "ns.t" */
 const char *pang_table_shown(const pang_table *table);
-/* "Table does not exist: ns.t@dev", as the request spelt it; fills *err and returns its code. */
+/* "Table does not exist: ns.t@dev", as the request spelt it, and of a time its date; fills *err and
+ * returns its code. */
 pang_code pang_table_absent(const pang_table *table, pang_err *err);
 /* The same of its namespace. */
 pang_code pang_table_homeless(const pang_table *table, pang_err *err);

@@ -360,10 +360,12 @@ static pang_code check_overlaps(const transaction *t, pang_err *err)
 static pang_code save_all(pang_call *call, transaction *t, pang_err *err)
 {
     pang_edit *edit = NULL;
+    const pang_table *last = NULL;
     pang_code code = PANG_OK;
     for (size_t i = 0; code == PANG_OK && i < t->n; i++) {
         if (!t->parts[i].changed)
             continue;
+        last = &t->parts[i].table;
         if (edit == NULL)
             code = pang_edit_begin(&t->view, call->server->env, call->who, &edit, err);
         if (code == PANG_OK)
@@ -371,10 +373,13 @@ static pang_code save_all(pang_call *call, transaction *t, pang_err *err)
         if (code == PANG_OK)
             code = pang_next_put(&t->parts[i].next, edit, err);
     }
-    if (code == PANG_OK && edit != NULL)
-        code = pang_edit_end(edit, pang_arena_printf(call->arena, "commit to %zu tables", edit->n),
-                             err);
-    return code;
+    if (code != PANG_OK || edit == NULL)
+        return code;
+    pang_str message = edit->n == 1
+                           ? pang_arena_printf(call->arena, "commit to table %s",
+                                               pang_table_shown(last))
+                           : pang_arena_printf(call->arena, "commit to %zu tables", edit->n);
+    return pang_edit_end(edit, message, err);
 }
 
 static pang_code open_transaction(pang_call *call, const char *prefix, transaction *t,

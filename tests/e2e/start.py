@@ -65,6 +65,7 @@ def bad_configuration(pangolin):
                               timeout=30, check=False)
         assert done.returncode == 2, (name, value, done)
         assert done.stdout.strip(), "no word about why"
+        assert name != "DATABASE_URL" or "mongodb://" in done.stdout, "the kinds are not named"
 
 
 @suite.test
@@ -75,7 +76,8 @@ def port_taken(pangolin):
     done = subprocess.run([harness.program(), "up"], env=environment, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30,
                           check=False)
-    assert done.returncode == 2 and str(pangolin.port) in done.stdout, done
+    assert done.returncode == 2, done
+    assert "127.0.0.1 port %d" % pangolin.port in done.stdout and "PORT=" in done.stdout, done
 
 
 @suite.test

@@ -488,7 +488,7 @@ static void test_merge__a_conflict_of_schemas_tells_of_the_data(void **state)
     change(fx, MAIN, fx_text(fx, schema, "two"));
     assert_int_equal(merge_two(fx, &all), 1);
     assert_string_equal(all[0]->conflict_type, "schema_change");
-    if (strstr(all[0]->description, "a side is taken with its data: the source added 1 files") ==
+    if (strstr(all[0]->description, "a side is taken with its data: the source added 1 file (") ==
         NULL)
         fail_msg("%s", all[0]->description);
     has(fx, all[0], "\"changes\":{\"source\":{");
