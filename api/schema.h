@@ -28,6 +28,8 @@ typedef struct pang_schema pang_schema;
 enum {
     PANG_BODY_DEFAULT = 1 << 20,   /* bytes of a request message where the rule says 0 */
     PANG_DEADLINE_DEFAULT = 30000, /* ms of a call where the rule says 0 */
+    PANG_TAKE_MS = 15000,          /* for a client to take some of a reply: the bridge's bound, of
+                                      which the core's for streams is made (bridge/README.md) */
     PANG_MESSAGE_FIELDS_MAX = 64,  /* fields of one message, so that a set of them is a word */
 };
 

@@ -15,9 +15,9 @@
 #include "bridge/upstream.h"
 
 enum {
-    PANG_HEADERS_MAX = 100,             /* header fields of a request */
-    PANG_URL_MAX = 8 * 1024,            /* bytes of a request target */
-    PANG_WRITE_TIMEOUT_MS = 15000,      /* for a client to take some of its reply */
+    PANG_HEADERS_MAX = 100,  /* header fields of a request */
+    PANG_URL_MAX = 8 * 1024, /* bytes of a request target */
+    PANG_WRITE_TIMEOUT_MS = PANG_TAKE_MS,
     PANG_REQUEST_ARENA_MAX = 256 << 20, /* bytes of one request in the bridge, reply included */
     PANG_BODIES_MAX = 256 << 20,        /* bytes of the bodies of all requests together */
     PANG_REPLY_MAX = 128 << 20,         /* bytes of one reply message of the core */

@@ -15,8 +15,8 @@ enum {
     PANG_RPC_METADATA_MAX = 16 * 1024, /* bytes of a call's metadata, announced to the peer */
     PANG_RPC_REQUESTS = 64,            /* calls that a queue is ready to take at any time */
     PANG_RPC_SWEEP_MS = 250,           /* how often calls that never became whole are looked for */
-    PANG_RPC_SEND_MS = 30 * 1000,      /* for a message of a stream to be taken: more than the
-                                          bridge gives its client */
+    PANG_RPC_SEND_MS = 2 * PANG_TAKE_MS, /* for a message of a stream to be taken: more than the
+                                            bridge gives its client */
 };
 
 typedef struct pang_rpc pang_rpc;

@@ -1,5 +1,6 @@
 """Tables agree: every option of the programs is in docs/configuration.md, every lane and command of ./dev in
-the documentation, every relative link in a Markdown file leads somewhere."""
+the documentation, every relative link in a Markdown file leads somewhere, and sizes that the documentation says
+of constants are theirs."""
 
 import os
 import re
@@ -36,6 +37,26 @@ def undocumented_options():
             yield "%s is not in %s" % (name, page)
 
 
+def wrong_sizes():
+    """Constants that docs/configuration.md names with their file and size, as `NAME` (file) 64 MiB."""
+    page = "docs/configuration.md"
+    if not os.path.exists(page):
+        return
+    with open(page, encoding="utf-8") as text:
+        named = re.findall(r"`([A-Z_]+)` \(([a-z0-9_/.]+)\) (\d+) ([KMG])iB", text.read())
+    if not named:
+        yield "%s names no constant with its size" % page
+    for name, path, number, unit in named:
+        said = int(number) << {"K": 10, "M": 20, "G": 30}[unit]
+        with open(path, encoding="utf-8") as text:
+            found = re.search(r"\b%s = ([\d <*]+)" % name, text.read())
+        value = eval(found.group(1)) if found else None  # digits, blanks, < and * alone
+        if value is not None and name.endswith("_KIB"):
+            value <<= 10
+        if value != said:
+            yield "%s says that %s of %s is %s %siB; it is %s" % (page, name, path, number, unit, value)
+
+
 def undocumented_commands():
     with open("dev", encoding="utf-8") as text:
         commands = re.findall(r"^([a-z]+)\)$", text.read(), re.M)
@@ -47,7 +68,7 @@ def undocumented_commands():
 
 
 def main():
-    findings = [*markdown_links(), *undocumented_options(), *undocumented_commands()]
+    findings = [*markdown_links(), *undocumented_options(), *undocumented_commands(), *wrong_sizes()]
     print("\n".join(findings))
     return 1 if findings else 0
 
