@@ -73,6 +73,15 @@ static pang_code bring(const settling *s, pang_merge_item *space)
     return pang_merge_take_value(s->task, space, s->err);
 }
 
+/* The target does not know it: it is not in what both have in common either, unless the target is a
+ * selection that does not hold it. One that came and went before it was merged leaves no row. */
+static bool is_unknown(const settling *s, const pang_merge_item *space)
+{
+    const pang_merge_base *base = s->task->base;
+    return space->target.body == NULL && (base == NULL || base->target.partial ||
+                                          !pang_content_exists(&space->half[space->base].source));
+}
+
 /* The item will stand in `space`, which will not be there as it is. */
 static pang_code need_space(const settling *s, pang_merge_item *item, pang_merge_item *space)
 {
@@ -84,7 +93,7 @@ static pang_code need_space(const settling *s, pang_merge_item *item, pang_merge
         was_decided(s, space, keep))
         return follow(item, space);
     bool in_source = pang_content_exists(&space->source);
-    if (in_source && (space->target.body == NULL || item->forced || was_decided(s, space, take)))
+    if (in_source && (is_unknown(s, space) || item->forced || was_decided(s, space, take)))
         return bring(s, space);
     return pang_merge_deletion_conflict(s->task, space, !in_source,
                                         "something was made or moved there", s->err);

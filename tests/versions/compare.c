@@ -126,6 +126,17 @@ static void shorten(lines *l)
     }
 }
 
+/* Whether they have a commit in common that may still be named. */
+static bool meet_above_floor(const world *w, int a, int b)
+{
+    while (a != b && a != 0 && b != 0)
+        if (a > b)
+            a = w->m->commits[a].parent;
+        else
+            b = w->m->commits[b].parent;
+    return a == b && w->m->commits[a].sequence > w->floor;
+}
+
 static void compare_diff(world *w, const char *from, int at_from, const char *to, int at_to)
 {
     lines must = {.n = 0}, may = {.n = 0};
@@ -135,6 +146,11 @@ static void compare_diff(world *w, const char *from, int at_from, const char *to
         add_item(w, &a->items[i], &b->items[i], &must, &may);
     shorten(&must);
     const char *told = real_diff(w, from, to);
+    if (told == NULL && meet_above_floor(w, at_from, at_to))
+        fail_msg("seed %lu, after %s: the difference from %s to %s is refused",
+                 (unsigned long)w->seed, w->step, from, to);
+    if (told == NULL)
+        return;
     pang_str rest = pang_str_from(told), one;
     while (pang_str_next(&rest, '\n', &one)) {
         text = pang_arena_cstr(w->fx->arena, one);

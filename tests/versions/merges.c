@@ -292,6 +292,12 @@ static void value_outcomes(model *m, const item *source, const item *target, bas
         const item *half = &m->states[found.list[i]];
         after = *named;
         add_outcome(to, merge_value(m, source, half, half, &after) ? good : CONFLICT, &after);
+        /* It may be the half's document, which the source's follows. */
+        if (same_value(target, half)) {
+            after = *named;
+            copy_value(&after, source);
+            add_outcome(to, good, &after);
+        }
         /* What the target was after a merge of something with this value is its half. */
         for (int k = 0; k < m->n_joins; k++)
             if (has_state(&m->states[m->joins[k].from].values, found.list[i]) &&

@@ -113,7 +113,8 @@ const char *real_text(world *w, const char *ref);
 char *real_view_line(world *w, const pang_json *document, const char *name, int made);
 /* The newest commits of a ref, newest first. */
 size_t real_log(world *w, const char *ref, commit *to, size_t room);
-/* A line for each entry, sorted: "changed table a.t1". */
+/* A line for each entry, sorted: "changed table a.t1". NULL: what the two have in common is below
+ * the floor. */
 const char *real_diff(world *w, const char *from, const char *to);
 /* Names of all branches or tags, sorted: "b1 main". */
 const char *real_refs(world *w, bool tags);

@@ -286,12 +286,10 @@ static int other_query(world *w, const item *it)
 }
 
 /* A new version, one of before, or a property. */
-static void change_view(world *w, branch *b)
+static void change_one(world *w, branch *b, ptrdiff_t at)
 {
     content next = *model_of(w->m, b);
-    item *it = asset_of(w, &next, VIEW);
-    if (it == NULL)
-        return;
+    item *it = &next.items[at];
     change c = {.space = it->space, .title = it->title, .property = -1, .file = -1};
     unsigned what = model_roll(w->m, 10);
     int old = other_query(w, it);
@@ -311,6 +309,18 @@ static void change_view(world *w, branch *b)
                   ? fx_text(w->fx, "%s: %s q%d%s", b->name, name, c.query, c.again ? " again" : "")
                   : fx_text(w->fx, "%s: %s p%d=v%d", b->name, name, c.property, c.value));
     step_landed(w, b, &next, real_change_view(w, b->name, &c), PANG_OK);
+}
+
+/* Often several times: versions that are not current come along in merges, too. */
+static void change_view(world *w, branch *b)
+{
+    content now = *model_of(w->m, b);
+    const item *it = asset_of(w, &now, VIEW);
+    if (it == NULL)
+        return;
+    do
+        change_one(w, b, it - now.items);
+    while (model_roll(w->m, 2) == 0 && !model_is_full(w->m));
 }
 
 static void rename_entity(world *w, branch *b)

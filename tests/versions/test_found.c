@@ -523,6 +523,32 @@ static void test_found__dropped_after_it_came_back_to_both(void **state)
     close_world(w);
 }
 
+/* A namespace was made and dropped on main before the target merged that: it has the drop. */
+static void test_found__a_namespace_that_came_and_went(void **state)
+{
+    world *w = open_world();
+    const item table = {.kind = TABLE, .space = 2, .title = 2};
+    merge_call call = {.source = "dev", .target = "old"};
+    (void)state;
+    assert_int_equal(real_create_branch(w, "old", "main", true, NULL, 0), PANG_OK);
+    assert_int_equal(real_create_space(w, "main", 2, 1, 1), PANG_OK);
+    assert_int_equal(real_create_table(w, "main", 2, 2, 2), PANG_OK);
+    assert_int_equal(real_create_branch(w, "dev", "main", true, NULL, 0), PANG_OK);
+    assert_int_equal(real_drop(w, "main", &table), PANG_OK);
+    assert_int_equal(real_drop_space(w, "main", 2), PANG_OK);
+    must_merge(w, "main", "old");
+    assert_int_equal(real_create_table(w, "dev", 2, 3, 3), PANG_OK);
+    real_merge(w, &call);
+    assert_int_equal(call.n_conflicts, 1);
+    assert_string_equal(call.conflicts[0], "b");
+    shows(w, "old", "space default\ntable default.t1 #1\n");
+    assert_int_equal(real_resolve(w, &call, "b", &(real_choice){"TakeSource", NULL}), PANG_OK);
+    real_complete(w, &call);
+    assert_int_equal(call.code, PANG_OK);
+    shows(w, "old", "space b p1=v1\nspace default\ntable b.t3 #3\ntable default.t1 #1\n");
+    close_world(w);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -547,6 +573,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_found__a_drop_that_both_took_back),
         cmocka_unit_test(test_found__dropped_after_it_came_back),
         cmocka_unit_test(test_found__dropped_after_it_came_back_to_both),
+        cmocka_unit_test(test_found__a_namespace_that_came_and_went),
     };
     the_url = test_url(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
