@@ -13,9 +13,9 @@
 
 enum { PANG_GROWTH_EVERY_MS = 15 * 1000 }; /* at the most often */
 
-/* Counts, in minutes where there is much, and then shows what it found at once (pang_state_get_records). Returns in how many
- * milliseconds to count again. A failure is told in *err (code PANG_OK: none) and leaves what was
- * found before; so does the state's end. */
+/* Counts, in minutes where there is much, and then shows what it found at once
+ * (pang_state_get_records). Returns in how many milliseconds to count again. A failure is told in
+ * *err (code PANG_OK: none) and leaves what was found before; so does the state's end. */
 int64_t pang_growth_work(pang_state *state, pang_err *err);
 /* Whether the bytes of a kind (server/retain.h) are counted. */
 bool pang_growth_has_bytes(size_t kind);
