@@ -315,6 +315,18 @@ static void value_outcomes(model *m, const item *source, const item *target, bas
     }
 }
 
+/* Its value is a base's, and its name one's, be it another's. */
+static bool is_of_bases(const model *m, const item *it, const bases *found)
+{
+    bool value = false, name = false;
+    for (int i = 0; i < found->n; i++) {
+        const item *base = &m->states[found->list[i]];
+        value = value || (base->exists && same_value(it, base));
+        name = name || (base->exists && it->space == base->space && it->title == base->title);
+    }
+    return value && name;
+}
+
 /* Existence by the item's own bases. False: decided. */
 static bool both_stand(model *m, const item *source, const item *target, outcomes *to)
 {
@@ -334,7 +346,7 @@ static bool both_stand(model *m, const item *source, const item *target, outcome
             const item *left = source->exists ? source : target;
             add_outcome(to, CONFLICT, target);
             /* What was given back what it was may be another document, or the same. */
-            if (same_text(left, base))
+            if (is_of_bases(m, left, &found))
                 add_outcome(to, source->exists ? KEPT : TAKEN, source->exists ? target : source);
         } else
             add_outcome(to, source->exists ? TAKEN : KEPT, source->exists ? source : target);
@@ -357,7 +369,7 @@ static void half_outcomes(model *m, const item *source, const item *half, const 
                           outcomes *to)
 {
     item after = *target;
-    if ((source->state == half->state) || (!source->exists && !target->exists)) {
+    if (source->state == half->state || (!source->exists && (!half->exists || !target->exists))) {
         add_outcome(to, KEPT, target);
         return;
     }
