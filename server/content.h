@@ -29,6 +29,8 @@ enum {
 };
 
 #define PANG_NOW UINT64_MAX
+/* Joins levels, and a name behind them, in texts that can be read in one way only. */
+#define PANG_UNIT_SEPARATOR '\x1f'
 
 /* A namespace's levels, outermost first. */
 typedef struct {

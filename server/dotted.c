@@ -7,8 +7,6 @@
 
 #include "server/svc_names.h"
 
-#define SEPARATOR '\x1f'
-
 typedef struct {
     pang_arena *arena;
     pang_str text;
@@ -75,7 +73,7 @@ pang_code pang_dotted_read(const char *text, pang_arena *arena, pang_selected *r
                            pang_err *err)
 {
     readings r = {.arena = arena, .text = pang_str_from(text), .list = ret};
-    char separator = strchr(text, SEPARATOR) != NULL ? SEPARATOR : '.';
+    char separator = strchr(text, PANG_UNIT_SEPARATOR) != NULL ? PANG_UNIT_SEPARATOR : '.';
     size_t len = r.text.len;
     r.all = len > 2 && text[len - 1] == '*' && text[len - 2] == separator;
     if (r.all)

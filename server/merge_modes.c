@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#define SEPARATOR '\x1f'
-
 /* What one key names. */
 typedef struct {
     size_t at; /* its place in the task's modes */
@@ -47,10 +45,10 @@ static pang_code index_keys(asking *a)
 /* ["a", "b"] */
 static pang_str shown(pang_arena *arena, pang_name name)
 {
-    pang_str exact = pang_merge_key_joined(arena, name, SEPARATOR), part;
+    pang_str exact = pang_merge_key_joined(arena, name, PANG_UNIT_SEPARATOR), part;
     pang_buf text = {.arena = arena};
     const char *before = name.space == PANG_SPACE_NAMESPACE ? "the namespace [" : "[";
-    for (; pang_str_next(&exact, SEPARATOR, &part); before = ", ")
+    for (; pang_str_next(&exact, PANG_UNIT_SEPARATOR, &part); before = ", ")
         pang_buf_printf(&text, "%s\"%.*s\"", before, part.len > 100 ? 100 : (int)part.len,
                         part.ptr);
     pang_buf_add_char(&text, ']');
@@ -84,7 +82,7 @@ static pang_code claim(const asking *a, wish *w, const pang_merge_item *item, pa
         w->item = item;
         w->name = name;
     } else if (w->item != item && !pang_name_equal(w->name, name)) {
-        bool exact = strchr(key_of(a, w), SEPARATOR) != NULL;
+        bool exact = strchr(key_of(a, w), PANG_UNIT_SEPARATOR) != NULL;
         return exact ? PANG_OK : fail_two(a, w, name);
     }
     *best = w->at < *best ? w->at : *best;
@@ -106,14 +104,15 @@ static pang_code claim_all(const asking *a, pang_merge_item *item, pang_name nam
 static pang_code ask_name(const asking *a, pang_merge_item *item, pang_name name, size_t *best)
 {
     pang_arena *arena = a->task->target->arena;
-    pang_str exact = pang_merge_key_joined(arena, name, SEPARATOR);
+    pang_str exact = pang_merge_key_joined(arena, name, PANG_UNIT_SEPARATOR);
     pang_code code = claim_all(a, item, name, pang_merge_key_joined(arena, name, '.'), best);
     if (code == PANG_OK && name.path.len > 0)
         code = claim_all(a, item, name, exact, best);
     if (code == PANG_OK && name.space == PANG_SPACE_NAMESPACE)
-        code = claim_all(
-            a, item, name,
-            pang_arena_printf(arena, "%" PANG_STR_FMT "%c", PANG_STR_ARG(exact), SEPARATOR), best);
+        code = claim_all(a, item, name,
+                         pang_arena_printf(arena, "%" PANG_STR_FMT "%c", PANG_STR_ARG(exact),
+                                           PANG_UNIT_SEPARATOR),
+                         best);
     return code;
 }
 

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define SCOPE(name) PANGOLIN__STORE__V1__SCOPE__KIND__KIND_##name
-#define UNIT_SEPARATOR '\x1F'
 
 enum { LEVELS_MAX = 64 };
 
@@ -85,7 +84,7 @@ pang_code pang_scope_levels(const char *text, pang_arena *arena, pang_levels *re
 {
     pang_str *names = pang_arena_alloc_n(arena, LEVELS_MAX, sizeof *names);
     pang_str rest = pang_str_from(text);
-    char separator = strchr(text, UNIT_SEPARATOR) != NULL ? UNIT_SEPARATOR : '.';
+    char separator = strchr(text, PANG_UNIT_SEPARATOR) != NULL ? PANG_UNIT_SEPARATOR : '.';
     size_t n = 0;
     if (names == NULL)
         return pang_fail_memory(err);

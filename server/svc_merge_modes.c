@@ -11,8 +11,6 @@
 #include "server/svc_merge.h"
 #include "server/svc_names.h"
 
-#define SEPARATOR '\x1f'
-
 enum {
     OTHERS_MAX = PANG_CHANGES_MAX, /* names of all other readings */
     SCRATCH_BYTES = 1 << 20,
@@ -74,9 +72,10 @@ static pang_code add_key(looking *l, size_t at)
 {
     const char *key = key_of(l, at);
     size_t len = strlen(key);
-    bool ends = key[len - 1] == SEPARATOR;
+    bool ends = key[len - 1] == PANG_UNIT_SEPARATOR;
     pang_str all = pang_arena_printf(l->m->call->arena, "%.*s%c*", (int)(len - ends), key,
-                                     strchr(key, SEPARATOR) != NULL ? SEPARATOR : '.');
+                                     strchr(key, PANG_UNIT_SEPARATOR) != NULL ? PANG_UNIT_SEPARATOR
+                                                                              : '.');
     if (all.ptr == NULL)
         return pang_fail_memory(l->err);
     pang_code code = ends ? PANG_OK : add_readings(l, at, key, len, true);
