@@ -12,6 +12,8 @@
 #include "storage/backends.h"
 #include "storage/faulty.h"
 
+#include "pangolin/v1/branch.pb-c.h"
+
 #define FX_SEAL_KEY "k1:3q2+7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs="
 
 enum { ARENA_BYTES = 256 << 20, TRIES = 200, URL_MAX = 1024 };
@@ -421,16 +423,22 @@ pang_code fx_create_namespace(fixture *fx, const char *dotted)
     return fx_call(fx, "CreateNamespace", &in, &out);
 }
 
-pang_code fx_create_table(fixture *fx, const char *ns, const char *name,
-                          Pangolin__V1__CreateTableResponse *ret)
+static pang_code create_table_on(fixture *fx, const char *prefix, const char *ns, const char *name,
+                                 Pangolin__V1__CreateTableResponse *ret)
 {
     Pangolin__V1__CreateTableRequest in = PANGOLIN__V1__CREATE_TABLE_REQUEST__INIT;
     Pangolin__V1__CreateTableResponse out;
-    in.prefix = (char *)(uintptr_t)FX_PREFIX;
+    in.prefix = (char *)(uintptr_t)prefix;
     in.namespace_ = fx_levels(fx, ns, &in.n_namespace_);
     in.name = fx_text(fx, "%s", name);
     in.schema = fx_bytes(FX_SCHEMA);
     return fx_call(fx, "CreateTable", &in, ret != NULL ? ret : &out);
+}
+
+pang_code fx_create_table(fixture *fx, const char *ns, const char *name,
+                          Pangolin__V1__CreateTableResponse *ret)
+{
+    return create_table_on(fx, FX_PREFIX, ns, name, ret);
 }
 
 pang_code fx_load_table(fixture *fx, const char *ns, const char *name,
@@ -457,13 +465,58 @@ pang_code fx_commit(fixture *fx, const char *ns, const char *name, const char *r
     return fx_call(fx, "CommitTable", &in, ret != NULL ? ret : &out);
 }
 
-pang_code fx_drop_table(fixture *fx, const char *ns, const char *name, bool purge)
+pang_code fx_drop_table_on(fixture *fx, const char *prefix, const char *ns, const char *name,
+                           bool purge)
 {
     Pangolin__V1__DropTableRequest in = PANGOLIN__V1__DROP_TABLE_REQUEST__INIT;
     Pangolin__V1__DropTableResponse out;
-    in.prefix = (char *)(uintptr_t)FX_PREFIX;
+    in.prefix = (char *)(uintptr_t)prefix;
     in.namespace_ = fx_levels(fx, ns, &in.n_namespace_);
     in.table = fx_text(fx, "%s", name);
     in.purge_requested = purge;
     return fx_call(fx, "DropTable", &in, &out);
+}
+
+pang_code fx_drop_table(fixture *fx, const char *ns, const char *name, bool purge)
+{
+    return fx_drop_table_on(fx, FX_PREFIX, ns, name, purge);
+}
+
+pang_code fx_replace_table_on(fixture *fx, const char *prefix, const char *ns, const char *name,
+                              bool purge)
+{
+    pang_code code = fx_drop_table_on(fx, prefix, ns, name, purge);
+    return code == PANG_OK ? create_table_on(fx, prefix, ns, name, NULL) : code;
+}
+
+/* ---- branches ---- */
+
+pang_code fx_create_branch(fixture *fx, const char *name, const char *from)
+{
+    Pangolin__V1__CreateBranchRequest in = PANGOLIN__V1__CREATE_BRANCH_REQUEST__INIT;
+    Pangolin__V1__CreateBranchResponse out;
+    in.catalog = (char *)(uintptr_t)FX_PREFIX;
+    in.name = (char *)(uintptr_t)name;
+    in.from = (char *)(uintptr_t)from;
+    in.branch_type = (char *)(uintptr_t) "ingest";
+    return fx_call(fx, "CreateBranch", &in, &out);
+}
+
+pang_code fx_delete_branch(fixture *fx, const char *name)
+{
+    Pangolin__V1__DeleteBranchRequest in = PANGOLIN__V1__DELETE_BRANCH_REQUEST__INIT;
+    Pangolin__V1__DeleteBranchResponse out;
+    in.catalog = (char *)(uintptr_t)FX_PREFIX;
+    in.name = (char *)(uintptr_t)name;
+    return fx_call(fx, "DeleteBranch", &in, &out);
+}
+
+pang_code fx_merge(fixture *fx, const char *source, const char *target,
+                   Pangolin__V1__MergeBranchesResponse *ret)
+{
+    Pangolin__V1__MergeBranchesRequest in = PANGOLIN__V1__MERGE_BRANCHES_REQUEST__INIT;
+    in.catalog = (char *)(uintptr_t)FX_PREFIX;
+    in.source_branch = (char *)(uintptr_t)source;
+    in.target_branch = (char *)(uintptr_t)target;
+    return fx_call(fx, "MergeBranches", &in, ret);
 }

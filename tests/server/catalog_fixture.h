@@ -25,6 +25,7 @@
 #include "server/svc_services.h"
 
 #include "pangolin/v1/config.pb-c.h"
+#include "pangolin/v1/merge.pb-c.h"
 #include "pangolin/v1/namespace.pb-c.h"
 #include "pangolin/v1/table.pb-c.h"
 
@@ -107,7 +108,7 @@ const char *fx_path(const char *location);
 /* Calls with little to say. Levels: one namespace "ns" unless it has dots, then split there. */
 char **fx_levels(fixture *fx, const char *dotted, size_t *ret_n);
 pang_code fx_create_namespace(fixture *fx, const char *dotted);
-/* A table of one column; *ret may be NULL. */
+/* A table of FX_SCHEMA; *ret may be NULL. */
 pang_code fx_create_table(fixture *fx, const char *ns, const char *name,
                           Pangolin__V1__CreateTableResponse *ret);
 pang_code fx_load_table(fixture *fx, const char *ns, const char *name,
@@ -115,6 +116,16 @@ pang_code fx_load_table(fixture *fx, const char *ns, const char *name,
 pang_code fx_commit(fixture *fx, const char *ns, const char *name, const char *requirements,
                     const char *updates, Pangolin__V1__CommitTableResponse *ret);
 pang_code fx_drop_table(fixture *fx, const char *ns, const char *name, bool purge);
+pang_code fx_drop_table_on(fixture *fx, const char *prefix, const char *ns, const char *name,
+                           bool purge);
+/* On the prefix ("demo@dev"), a table under the name of the one that is dropped there. */
+pang_code fx_replace_table_on(fixture *fx, const char *prefix, const char *ns, const char *name,
+                              bool purge);
+/* A branch that can be merged, of what `from` is: any ref. */
+pang_code fx_create_branch(fixture *fx, const char *name, const char *from);
+pang_code fx_delete_branch(fixture *fx, const char *name);
+pang_code fx_merge(fixture *fx, const char *source, const char *target,
+                   Pangolin__V1__MergeBranchesResponse *ret);
 
 #define FX_SCHEMA                                                                                  \
     "{\"type\":\"struct\",\"schema-id\":0,\"fields\":["                                            \

@@ -15,8 +15,6 @@
 #include "storage/faulty.h"
 #include "tests/server/catalog_fixture.h"
 
-#include "pangolin/v1/branch.pb-c.h"
-
 enum { CATALOG = 2, NAMESPACE = 3, TABLE = 4, ASSET = 13 };
 enum { SERVERS = 2, IDS = 64 };
 
@@ -462,15 +460,6 @@ static void test_evaluate__tags(void **state)
     EXPECT(1, READ, ASSET, text, "allowed");
 }
 
-static void put_branch(world *w, const char *name)
-{
-    Pangolin__V1__CreateBranchRequest in = PANGOLIN__V1__CREATE_BRANCH_REQUEST__INIT;
-    Pangolin__V1__CreateBranchResponse out;
-    in.catalog = fx_text(w->fx, FX_PREFIX);
-    in.name = fx_text(w->fx, "%s", name);
-    assert_int_equal(fx_call(w->fx, "CreateBranch", &in, &out), PANG_OK);
-}
-
 static void rename_on(world *w, const char *prefix, const char *from, const char *to)
 {
     Pangolin__V1__RenameTableRequest in = PANGOLIN__V1__RENAME_TABLE_REQUEST__INIT;
@@ -492,7 +481,7 @@ static void test_evaluate__grants_follow_assets_on_branches(void **state)
     static const int kinds[] = {PANG_SCOPE_TAG, PANG_SCOPE_ASSET};
     world *w = *state;
     pang_id asset = asset_of(w, "z", "t4");
-    put_branch(w, "dev");
+    fx_ok(w->fx, fx_create_branch(w->fx, "dev", "main"));
     rename_on(w, FX_PREFIX "@dev", "t4", "moved");
     assert_int_equal(fx_create_table(w->fx, "z", "moved", NULL),
                      PANG_OK); /* another one, on main */

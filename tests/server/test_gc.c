@@ -45,17 +45,6 @@ static int setup(void **state)
     return 0;
 }
 
-static void make_branch(fixture *fx, const char *name, const char *from)
-{
-    Pangolin__V1__CreateBranchRequest in = PANGOLIN__V1__CREATE_BRANCH_REQUEST__INIT;
-    Pangolin__V1__CreateBranchResponse out = PANGOLIN__V1__CREATE_BRANCH_RESPONSE__INIT;
-    in.catalog = fx_text(fx, FX_PREFIX);
-    in.name = fx_text(fx, "%s", name);
-    in.from = fx_text(fx, "%s", from);
-    in.branch_type = fx_text(fx, "ingest");
-    fx_ok(fx, fx_call(fx, "CreateBranch", &in, &out));
-}
-
 static void make_tag(fixture *fx, const char *name)
 {
     Pangolin__V1__CreateTagRequest in = PANGOLIN__V1__CREATE_TAG_REQUEST__INIT;
@@ -148,7 +137,7 @@ static void test_gc__a_branch_of_a_later_state_keeps_nothing_of_before(void **st
 {
     fixture *fx = *state;
     expire(fx);
-    make_branch(fx, "dev", "main");
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     age(fx, 40);
     (void)collect(fx, false, 0);
     assert_false(is_there(data(fx, "a")));
@@ -169,8 +158,8 @@ static void expire_shared(fixture *fx)
 static void test_gc__what_branches_and_tags_read_stays(void **state)
 {
     fixture *fx = *state;
-    make_branch(fx, "dev", "main");
-    make_branch(fx, "deep", "dev");
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
+    fx_ok(fx, fx_create_branch(fx, "deep", "dev"));
     expire_shared(fx);
     age(fx, 40);
     assert_int_equal(collect(fx, false, 0).removed, 0);
@@ -192,7 +181,7 @@ static void test_gc__what_a_branch_wrote_stays_and_is_collected_by_the_same_rule
 {
     static const char *const files[] = {"b"};
     fixture *fx = *state;
-    make_branch(fx, "dev", "main");
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     fx_ok(fx, fx_append(fx, FX_PREFIX "@dev", "t", table_of(fx), 2, files, 1));
     fx_write_over(data(fx, "orphan"), "x");
     age(fx, 40);
@@ -204,14 +193,10 @@ static void test_gc__what_a_branch_wrote_stays_and_is_collected_by_the_same_rule
 /* The id of a merge of dev into main that waits for people. */
 static const char *conflicted_merge(fixture *fx)
 {
-    Pangolin__V1__MergeBranchesRequest in = PANGOLIN__V1__MERGE_BRANCHES_REQUEST__INIT;
-    Pangolin__V1__MergeBranchesResponse out = PANGOLIN__V1__MERGE_BRANCHES_RESPONSE__INIT;
-    in.catalog = fx_text(fx, FX_PREFIX);
-    in.source_branch = fx_text(fx, "dev");
-    in.target_branch = fx_text(fx, "main");
-    fx_ok(fx, fx_call(fx, "MergeBranches", &in, &out));
+    Pangolin__V1__MergeBranchesResponse out;
+    fx_ok(fx, fx_merge(fx, "dev", "main", &out));
     assert_non_null(out.conflicted);
-    return fx_text(fx, "%s", out.conflicted->operation_id);
+    return out.conflicted->operation_id;
 }
 
 static void abort_merge(fixture *fx, const char *id)
@@ -222,15 +207,6 @@ static void abort_merge(fixture *fx, const char *id)
     fx_ok(fx, fx_call(fx, "AbortMerge", &in, &out));
 }
 
-static void delete_branch(fixture *fx, const char *name)
-{
-    Pangolin__V1__DeleteBranchRequest in = PANGOLIN__V1__DELETE_BRANCH_REQUEST__INIT;
-    Pangolin__V1__DeleteBranchResponse out = PANGOLIN__V1__DELETE_BRANCH_RESPONSE__INIT;
-    in.catalog = fx_text(fx, FX_PREFIX);
-    in.name = fx_text(fx, "%s", name);
-    fx_ok(fx, fx_call(fx, "DeleteBranch", &in, &out));
-}
-
 #define SET_X(value) "[{\"action\":\"set-properties\",\"updates\":{\"x\":\"" value "\"}}]"
 
 /* A merge that waits names what its source had, also when the source has ended. */
@@ -238,12 +214,12 @@ static void test_gc__what_an_open_merge_would_bring_stays_until_it_is_given_up(v
 {
     static const char *const files[] = {"b"};
     fixture *fx = *state;
-    make_branch(fx, "dev", "main");
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     fx_ok(fx, fx_append(fx, FX_PREFIX "@dev", "t", table_of(fx), 2, files, 1));
     fx_ok(fx, commit(fx, FX_PREFIX "@dev", SET_X("1")));
     fx_ok(fx, commit(fx, MAIN, SET_X("2")));
     const char *operation = conflicted_merge(fx);
-    delete_branch(fx, "dev");
+    fx_ok(fx, fx_delete_branch(fx, "dev"));
     age(fx, 40);
     (void)collect(fx, false, 0);
     assert_true(is_there(data(fx, "b")));
@@ -313,13 +289,9 @@ static void test_gc__a_purged_table_can_come_back_in_its_time(void **state)
 static void test_gc__a_table_dropped_without_purge_keeps_its_files(void **state)
 {
     fixture *fx = *state;
-    make_branch(fx, "dev", "main");
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     fx_ok(fx, fx_drop_table(fx, "ns", "t", false));
-    Pangolin__V1__DeleteBranchRequest in = PANGOLIN__V1__DELETE_BRANCH_REQUEST__INIT;
-    Pangolin__V1__DeleteBranchResponse out = PANGOLIN__V1__DELETE_BRANCH_RESPONSE__INIT;
-    in.catalog = fx_text(fx, FX_PREFIX);
-    in.name = fx_text(fx, "dev");
-    fx_ok(fx, fx_call(fx, "DeleteBranch", &in, &out));
+    fx_ok(fx, fx_delete_branch(fx, "dev"));
     age(fx, 80);
     pang_gc_outcome outcome = collect(fx, false, 0);
     assert_int_equal(outcome.removed, 0);
@@ -330,27 +302,12 @@ static void test_gc__a_table_dropped_without_purge_keeps_its_files(void **state)
 static void test_gc__a_table_that_a_merge_replaced_keeps_its_files(void **state)
 {
     fixture *fx = *state;
-    Pangolin__V1__DropTableRequest drop = PANGOLIN__V1__DROP_TABLE_REQUEST__INIT;
-    Pangolin__V1__DropTableResponse dropped = PANGOLIN__V1__DROP_TABLE_RESPONSE__INIT;
-    Pangolin__V1__CreateTableRequest in = PANGOLIN__V1__CREATE_TABLE_REQUEST__INIT;
-    Pangolin__V1__CreateTableResponse out = PANGOLIN__V1__CREATE_TABLE_RESPONSE__INIT;
-    Pangolin__V1__MergeBranchesRequest merge = PANGOLIN__V1__MERGE_BRANCHES_REQUEST__INIT;
-    Pangolin__V1__MergeBranchesResponse merged = PANGOLIN__V1__MERGE_BRANCHES_RESPONSE__INIT;
-    make_branch(fx, "dev", "main");
-    drop.prefix = in.prefix = fx_text(fx, FX_PREFIX "@dev");
-    drop.namespace_ = in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
-    drop.n_namespace_ = in.n_namespace_;
-    drop.table = in.name = fx_text(fx, "t");
-    drop.purge_requested = true;
-    fx_ok(fx, fx_call(fx, "DropTable", &drop, &dropped));
-    in.schema = fx_bytes("{\"type\":\"struct\",\"fields\":[]}");
-    fx_ok(fx, fx_call(fx, "CreateTable", &in, &out));
-    merge.catalog = fx_text(fx, FX_PREFIX);
-    merge.source_branch = fx_text(fx, "dev");
-    merge.target_branch = fx_text(fx, "main");
-    fx_ok(fx, fx_call(fx, "MergeBranches", &merge, &merged));
+    Pangolin__V1__MergeBranchesResponse merged;
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
+    fx_ok(fx, fx_replace_table_on(fx, FX_PREFIX "@dev", "ns", "t", true));
+    fx_ok(fx, fx_merge(fx, "dev", "main", &merged));
     assert_null(merged.conflicted);
-    delete_branch(fx, "dev");
+    fx_ok(fx, fx_delete_branch(fx, "dev"));
     age(fx, 80);
     assert_int_equal(collect(fx, false, 0).removed, 0);
     assert_true(is_there(data(fx, "a")));

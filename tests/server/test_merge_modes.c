@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pangolin/v1/branch.pb-c.h"
-#include "pangolin/v1/merge.pb-c.h"
-
 #define DEV FX_PREFIX "@dev"
 #define TEXT(literal) ((char *)(uintptr_t)(literal))
 #define SEP "\x1f"
@@ -52,15 +49,10 @@ static void make_table(fixture *fx, const char *prefix, const char *path, const 
 
 static int setup(void **state)
 {
-    Pangolin__V1__CreateBranchRequest in = PANGOLIN__V1__CREATE_BRANCH_REQUEST__INIT;
-    Pangolin__V1__CreateBranchResponse out;
     fx_setup(state);
     fixture *fx = *state;
     make_space(fx, FX_PREFIX, "a");
-    in.catalog = TEXT(FX_PREFIX);
-    in.name = TEXT("dev");
-    in.branch_type = TEXT("ingest");
-    fx_ok(fx, fx_call(fx, "CreateBranch", &in, &out));
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     return 0;
 }
 
@@ -85,8 +77,8 @@ static pang_code merge(fixture *fx, const char *const *keys, size_t n, bool dry,
 
 /* ---- what a key stands for ---- */
 
-/* What a merge leaves out, by the order in which the test made it: "n" is the namespace of one
- * level, "m" that of two, "t" the table. */
+/* Merges, and says what then is not on main, "n": the namespace ["a.b"], "m": ["a", "b"]; and "t":
+ * that a table was left out. */
 static const char *left_out(fixture *fx, const char *const *keys, size_t n)
 {
     merge_out out;
@@ -177,17 +169,11 @@ static void test_merge_modes__tables_whose_names_have_dots(void **state)
 static void test_merge_modes__one_name_of_two_tables(void **state)
 {
     fixture *fx = *state;
-    Pangolin__V1__DropTableRequest in = PANGOLIN__V1__DROP_TABLE_REQUEST__INIT;
-    Pangolin__V1__DropTableResponse dropped;
     merge_out out;
     const char *keys[] = {"a.t"};
     make_table(fx, DEV, "a", "t");
     fx_ok(fx, merge(fx, NULL, 0, false, &out));
-    in.prefix = TEXT(DEV);
-    in.namespace_ = levels_of(fx, "a", &in.n_namespace_);
-    in.table = TEXT("t");
-    fx_ok(fx, fx_call(fx, "DropTable", &in, &dropped));
-    make_table(fx, DEV, "a", "t");
+    fx_ok(fx, fx_replace_table_on(fx, DEV, "a", "t", false));
     fx_ok(fx, merge(fx, keys, 1, false, &out));
     assert_int_equal(out.operation->n_changes, 2);
     assert_string_equal(out.operation->changes[0]->outcome, "left_out");

@@ -244,8 +244,6 @@ static void register_table(fixture *fx, const pang_json *document)
 /* Tables t, of data, and u, without: changed on both sides. */
 static void begin_apart(fixture *fx)
 {
-    Pangolin__V1__CreateBranchRequest in = PANGOLIN__V1__CREATE_BRANCH_REQUEST__INIT;
-    Pangolin__V1__CreateBranchResponse out;
     const pang_json *fork = world_run(&w, world_begin(&w, 2, true), "+ a1@1:1,2,3; + a2@1:4");
     const pang_json *source = world_run(&w, fork, "+ n1@1:11");
     const pang_json *target = world_run(&w, fork, "+ m1@1:13");
@@ -257,10 +255,7 @@ static void begin_apart(fixture *fx)
     assert_int_equal(fx_create_namespace(fx, "ns"), PANG_OK);
     register_table(fx, all[0]);
     assert_int_equal(fx_create_table(fx, "ns", "u", NULL), PANG_OK);
-    in.catalog = (char *)(uintptr_t)FX_PREFIX;
-    in.name = (char *)(uintptr_t) "dev";
-    in.branch_type = (char *)(uintptr_t) "ingest";
-    assert_int_equal(fx_call(fx, "CreateBranch", &in, &out), PANG_OK);
+    assert_int_equal(fx_create_branch(fx, "dev", "main"), PANG_OK);
     must_commit(fx, FX_PREFIX "@dev", "t", updates_of(fx, all[0], all[1]));
     must_commit(fx, FX_PREFIX "@dev", "u", SET("a", "1"));
     must_commit(fx, FX_PREFIX, "t", updates_of(fx, all[0], all[2]));

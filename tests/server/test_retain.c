@@ -59,25 +59,6 @@ static uint64_t all_of(const uint64_t *counts)
     return n;
 }
 
-static pang_code make_branch(fixture *fx, const char *name, const char *from)
-{
-    Pangolin__V1__CreateBranchRequest in = PANGOLIN__V1__CREATE_BRANCH_REQUEST__INIT;
-    Pangolin__V1__CreateBranchResponse out = PANGOLIN__V1__CREATE_BRANCH_RESPONSE__INIT;
-    in.catalog = fx_text(fx, FX_PREFIX);
-    in.name = fx_text(fx, "%s", name);
-    in.from = fx_text(fx, "%s", from);
-    return fx_call(fx, "CreateBranch", &in, &out);
-}
-
-static void delete_branch(fixture *fx, const char *name)
-{
-    Pangolin__V1__DeleteBranchRequest in = PANGOLIN__V1__DELETE_BRANCH_REQUEST__INIT;
-    Pangolin__V1__DeleteBranchResponse out = PANGOLIN__V1__DELETE_BRANCH_RESPONSE__INIT;
-    in.catalog = fx_text(fx, FX_PREFIX);
-    in.name = fx_text(fx, "%s", name);
-    fx_ok(fx, fx_call(fx, "DeleteBranch", &in, &out));
-}
-
 static void make_tag(fixture *fx, const char *name, const char *from)
 {
     Pangolin__V1__CreateTagRequest in = PANGOLIN__V1__CREATE_TAG_REQUEST__INIT;
@@ -145,7 +126,7 @@ static void test_retain__what_a_branch_a_tag_and_a_base_read_stays(void **state)
 {
     fixture *fx = *state;
     (void)rfx_put(fx, FX_PREFIX, "t", "1");
-    fx_ok(fx, make_branch(fx, "dev", "main"));
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     (void)rfx_put(fx, FX_PREFIX, "t", "2");
     make_tag(fx, "v1", "main");
     (void)rfx_put(fx, FX_PREFIX, "t", "3");
@@ -156,7 +137,7 @@ static void test_retain__what_a_branch_a_tag_and_a_base_read_stays(void **state)
     assert_string_equal(rfx_location(fx, FX_PREFIX "@dev", "t"), "1");
     assert_string_equal(rfx_location(fx, FX_PREFIX "@v1", "t"), "2");
     assert_null(rfx_location(fx, FX_PREFIX, "t"));
-    delete_branch(fx, "dev");
+    fx_ok(fx, fx_delete_branch(fx, "dev"));
     out = retain(fx, false);
     assert_int_equal(out.removed[PANG_RETAIN_BRANCHES], 0); /* it can be named for a while */
     age(fx, 100);
@@ -173,7 +154,7 @@ static void test_retain__a_tombstone_goes_when_it_hides_nothing(void **state)
     (void)rfx_put(fx, FX_PREFIX, "t", "1");
     (void)rfx_put(fx, FX_PREFIX, "u", "1");
     (void)rfx_drop(fx, FX_PREFIX, "u");
-    fx_ok(fx, make_branch(fx, "dev", "main"));
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     (void)rfx_drop(fx, FX_PREFIX "@dev", "t");
     age(fx, 100);
     (void)rfx_put(fx, FX_PREFIX, "w", "1");
@@ -223,7 +204,7 @@ static void test_retain__documents_go_with_the_last_state_that_names_them(void *
     fixture *fx = *state;
     Pangolin__V1__LoadTableResponse loaded;
     fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    fx_ok(fx, make_branch(fx, "dev", "main"));
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     for (int i = 0; i < 3; i++)
         fx_ok(fx,
               fx_commit(
@@ -264,7 +245,7 @@ static void test_retain__marks_of_before_stay_for_who_stands_there(void **state)
 {
     fixture *fx = *state;
     mfx_do(fx, FX_PREFIX, "put:ns.t=0 put:ns.u=0 gen:ns.g.k=0");
-    fx_ok(fx, make_branch(fx, "dev", "main"));
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     mfx_do(fx, FX_PREFIX "@dev", "put:ns.t=1 gen:ns.g.k=1");
     mfx_do(fx, FX_PREFIX, "gen:ns.g.z=1"); /* so that both sides' states differ after a merge */
     assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX), "");
@@ -279,7 +260,7 @@ static void test_retain__marks_of_before_stay_for_who_stands_there(void **state)
     read_as_another(fx, &own);
     /* There t and g.k had come from dev, as 1: dev alone changed t since, and did not change g.k.
      */
-    fx_ok(fx, make_branch(fx, "two", "between"));
+    fx_ok(fx, fx_create_branch(fx, "two", "between"));
     mfx_do(fx, FX_PREFIX "@two", "gen:ns.g.k=9 drop:ns.u put:ns.x=1");
     assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX "@two"), "deletion:ns.u");
     mfx_merge m = {.source = FX_PREFIX "@dev", .target = FX_PREFIX "@two", .modes = "ns.u=target"};
@@ -299,17 +280,17 @@ static void test_retain__an_asset_that_the_base_shows_stays_dropped(void **state
     pang_asset_at at = {0};
     mfx_do(fx, FX_PREFIX, "put:ns.t=1 put:ns.u=1");
     pang_id asset = mfx_asset(fx, FX_PREFIX, "ns.t");
-    fx_ok(fx, make_branch(fx, "dev", "main"));
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     mfx_do(fx, FX_PREFIX "@dev", "mv:ns.t>ns.w drop:ns.w");
     pang_view view = rfx_view(fx, FX_PREFIX "@dev");
     pang_id dev = view.levels[0].branch;
     uint64_t dropped = 0;
     fx_ok(fx, pang_view_sequence(&view, &dropped, &fx->err));
     mfx_do(fx, FX_PREFIX, "put:ns.u=2"); /* all refs that stay stand above what dev did */
-    fx_ok(fx, make_branch(fx, "two", "main"));
+    fx_ok(fx, fx_create_branch(fx, "two", "main"));
     assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX), "");
     assert_string_equal(mfx_conflicts(fx, FX_PREFIX "@dev", FX_PREFIX "@two"), "");
-    delete_branch(fx, "dev");
+    fx_ok(fx, fx_delete_branch(fx, "dev"));
     age(fx, 100);
     mfx_do(fx, FX_PREFIX, "put:ns.x=1");
     pang_retain_outcome out = retain(fx, false);
@@ -375,7 +356,7 @@ static void test_retain__logs_end_and_differences_stay(void **state)
     assert_int_equal(log_of(fx, "v1"), 1);
     fx_ok(fx, diff(fx, "v1", "main", &n));
     assert_int_equal(n, 6);
-    fx_ok(fx, make_branch(fx, "old", "v1"));
+    fx_ok(fx, fx_create_branch(fx, "old", "v1"));
     (void)rfx_put(fx, FX_PREFIX "@old", "t", "4");
     fx_ok(fx, diff(fx, "old", "main", &n));
     assert_int_equal(n, 7);
@@ -395,17 +376,17 @@ static void test_retain__a_time_or_commit_of_before_is_unknown(void **state)
     (void)rfx_put(fx, FX_PREFIX, "t", "2");
     age(fx, 40);
     (void)rfx_put(fx, FX_PREFIX, "t", "3");
-    fx_ok(fx, make_branch(fx, "a", id));
-    delete_branch(fx, "a");
+    fx_ok(fx, fx_create_branch(fx, "a", id));
+    fx_ok(fx, fx_delete_branch(fx, "a"));
     age(fx, 40);
     (void)retain(fx, false);
-    assert_int_equal(make_branch(fx, "b", id), PANG_NOT_FOUND);
-    assert_int_equal(make_branch(fx, "b", fx_text(fx, "%lld", (long long)row.time_ms)),
+    assert_int_equal(fx_create_branch(fx, "b", id), PANG_NOT_FOUND);
+    assert_int_equal(fx_create_branch(fx, "b", fx_text(fx, "%lld", (long long)row.time_ms)),
                      PANG_NOT_FOUND);
     assert_non_null(strstr(fx->err.message, "kept from"));
     fx_ok(fx,
-          make_branch(fx, "b",
-                      fx_text(fx, "%lld", (long long)pang_env_wall_ms(&fx->env) - 39 * DAY_MS)));
+          fx_create_branch(
+              fx, "b", fx_text(fx, "%lld", (long long)pang_env_wall_ms(&fx->env) - 39 * DAY_MS)));
     assert_string_equal(rfx_location(fx, FX_PREFIX "@b", "t"), "3");
 }
 
@@ -422,7 +403,7 @@ static bool meddle(void *arg)
     meddling *m = arg;
     fixture *fx = m->fx;
     if (m->calls++ == 1)
-        fx_ok(fx, make_branch(fx, "late", "v1"));
+        fx_ok(fx, fx_create_branch(fx, "late", "v1"));
     return true;
 }
 
@@ -480,7 +461,7 @@ static bool stop_at(void *arg)
 static void test_retain__a_run_that_is_cut_short_is_done_again(void **state)
 {
     fixture *fx = *state;
-    fx_ok(fx, make_branch(fx, "dev", "main"));
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     (void)rfx_put(fx, FX_PREFIX "@dev", "t", "1");
     for (int i = 0; i < 4; i++)
         (void)rfx_put(fx, FX_PREFIX, "t", "1");
@@ -488,7 +469,7 @@ static void test_retain__a_run_that_is_cut_short_is_done_again(void **state)
     for (int i = 0; i < 4; i++)
         (void)rfx_put(fx, FX_PREFIX, "t", fx_text(fx, "%d", i));
     (void)rfx_drop(fx, FX_PREFIX, "t");
-    delete_branch(fx, "dev");
+    fx_ok(fx, fx_delete_branch(fx, "dev"));
     age(fx, 40);
     (void)rfx_put(fx, FX_PREFIX, "u", "1");
     uint64_t expected = all_of(retain(fx, true).removed), sum = 0;
@@ -618,12 +599,12 @@ static void test_erase__nothing_is_left_of_a_deleted_catalog(void **state)
     fixture *fx = *state;
     pang_err err;
     fx_ok(fx, fx_create_table(fx, "ns", "t", NULL));
-    fx_ok(fx, make_branch(fx, "dev", "main"));
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     (void)rfx_put(fx, FX_PREFIX "@dev", "u", "1");
     (void)rfx_put(fx, FX_PREFIX "@dev", "u", "2");
     make_tag(fx, "v1", "dev");
-    fx_ok(fx, make_branch(fx, "gone", "dev"));
-    delete_branch(fx, "gone");
+    fx_ok(fx, fx_create_branch(fx, "gone", "dev"));
+    fx_ok(fx, fx_delete_branch(fx, "gone"));
     Pangolin__V1__DeleteCatalogRequest in = PANGOLIN__V1__DELETE_CATALOG_REQUEST__INIT;
     Pangolin__V1__DeleteCatalogResponse out = PANGOLIN__V1__DELETE_CATALOG_RESPONSE__INIT;
     in.name = fx_text(fx, FX_PREFIX);

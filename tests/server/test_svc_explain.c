@@ -7,6 +7,7 @@
 
 #include "server/scopes.h"
 
+#include "pangolin/v1/asset.pb-c.h"
 #include "pangolin/v1/role.pb-c.h"
 #include "pangolin/v1/user.pb-c.h"
 
@@ -70,8 +71,8 @@ static void assign(fixture *fx, char *user, char *id)
     assert_int_equal(fx_call(fx, "AssignRole", &in, &out), PANG_OK);
 }
 
-static pang_code explain(fixture *fx, char *user, const char *action, const char *type,
-                         const char *ns, const char *asset, explanation *out)
+static pang_code explain_at(fixture *fx, char *user, const char *action, const char *type,
+                            const char *ns, const char *asset, const char *ref, explanation *out)
 {
     Pangolin__V1__ExplainPermissionRequest in = PANGOLIN__V1__EXPLAIN_PERMISSION_REQUEST__INIT;
     in.user = user;
@@ -80,7 +81,14 @@ static pang_code explain(fixture *fx, char *user, const char *action, const char
     in.catalog = text(FX_PREFIX);
     in.namespace_ = text(ns);
     in.asset = text(asset);
+    in.branch = text(ref);
     return fx_call(fx, "ExplainPermission", &in, out);
+}
+
+static pang_code explain(fixture *fx, char *user, const char *action, const char *type,
+                         const char *ns, const char *asset, explanation *out)
+{
+    return explain_at(fx, user, action, type, ns, asset, "", out);
 }
 
 static void test_svc_explain__a_grant_of_an_included_role(void **state)
@@ -155,6 +163,53 @@ static void test_svc_explain__what_is_asked_about_must_be_there(void **state)
     assert_int_equal(explain(fx, ann, "read", "tag", "", "", &out), PANG_INVALID_ARGUMENT);
 }
 
+/* The table sales.orders is hr.orders on dev from then on; its id. */
+static char *move_on_dev(fixture *fx)
+{
+    Pangolin__V1__RenameTableRequest in = PANGOLIN__V1__RENAME_TABLE_REQUEST__INIT;
+    Pangolin__V1__RenameTableResponse renamed;
+    Pangolin__V1__TableIdentifier from = PANGOLIN__V1__TABLE_IDENTIFIER__INIT, to = from;
+    Pangolin__V1__GetAssetRequest get = PANGOLIN__V1__GET_ASSET_REQUEST__INIT;
+    Pangolin__V1__GetAssetResponse out;
+    from.namespace_ = fx_levels(fx, "sales", &from.n_namespace_);
+    to.namespace_ = get.namespace_ = fx_levels(fx, "hr", &to.n_namespace_);
+    get.n_namespace_ = to.n_namespace_;
+    from.name = to.name = get.asset = text("orders");
+    in.prefix = get.catalog = text(FX_PREFIX "@dev");
+    in.source = &from;
+    in.destination = &to;
+    fx_ok(fx, fx_call(fx, "RenameTable", &in, &renamed));
+    fx_ok(fx, fx_call(fx, "GetAsset", &get, &out));
+    return out.id;
+}
+
+/* Where an asset is, and so which grants cover it, is asked of the ref; by its id, too. */
+static void test_svc_explain__at_a_branch(void **state)
+{
+    fixture *fx = *state;
+    explanation out;
+    char *ann = create_user(fx, "ann", "tenant-user");
+    fx_ok(fx, fx_create_namespace(fx, "sales"));
+    fx_ok(fx, fx_create_namespace(fx, "hr"));
+    fx_ok(fx, fx_create_table(fx, "sales", "orders", NULL));
+    role *reader = create_role(fx, "reader", NULL);
+    give(fx, reader, "hr", "read");
+    assign(fx, ann, reader->id);
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
+    const char *id = move_on_dev(fx);
+    fx_ok(fx, explain_at(fx, ann, "read", "asset", "hr", "orders", "dev", &out));
+    assert_true(out.allowed);
+    fx_ok(fx, explain_at(fx, ann, "read", "asset", "", id, "dev", &out));
+    assert_true(out.allowed);
+    fx_ok(fx, explain(fx, ann, "read", "asset", "", id, &out));
+    assert_false(out.allowed);
+    assert_int_equal(explain(fx, ann, "read", "asset", "hr", "orders", &out), PANG_NOT_FOUND);
+    assert_int_equal(explain_at(fx, ann, "read", "asset", "sales", "orders", "dev", &out),
+                     PANG_NOT_FOUND);
+    assert_int_equal(explain_at(fx, ann, "read", "namespace", "hr", "", "none", &out),
+                     PANG_NOT_FOUND);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
 
 int main(void)
@@ -163,6 +218,7 @@ int main(void)
         TEST(test_svc_explain__a_grant_of_an_included_role),
         TEST(test_svc_explain__ranks),
         TEST(test_svc_explain__what_is_asked_about_must_be_there),
+        TEST(test_svc_explain__at_a_branch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

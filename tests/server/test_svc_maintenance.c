@@ -10,8 +10,6 @@
 #include "server/maintenance.h"
 
 #include "pangolin/v1/asset.pb-c.h"
-#include "pangolin/v1/branch.pb-c.h"
-#include "pangolin/v1/merge.pb-c.h"
 #include "pangolin/v1/catalog.pb-c.h"
 #include "pangolin/v1/maintenance.pb-c.h"
 
@@ -84,16 +82,6 @@ static size_t snapshots(fixture *fx, const char *prefix)
     return pang_json_size(pang_json_get(tree, "snapshots"));
 }
 
-static void make_branch(fixture *fx, const char *name)
-{
-    Pangolin__V1__CreateBranchRequest in = PANGOLIN__V1__CREATE_BRANCH_REQUEST__INIT;
-    Pangolin__V1__CreateBranchResponse out = PANGOLIN__V1__CREATE_BRANCH_RESPONSE__INIT;
-    in.catalog = fx_text(fx, FX_PREFIX);
-    in.name = fx_text(fx, "%s", name);
-    in.branch_type = fx_text(fx, "ingest");
-    fx_ok(fx, fx_call(fx, "CreateBranch", &in, &out));
-}
-
 static void test_maintenance__snapshots_go_by_age_and_their_files_stay(void **state)
 {
     fixture *fx = *state;
@@ -116,7 +104,7 @@ static void test_maintenance__what_one_branch_expires_the_other_still_reads(void
 {
     fixture *fx = *state;
     table_out out;
-    make_branch(fx, "dev");
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     fx_ok(fx, maintain(fx, MAIN, "expire_snapshots", 0, false, &out));
     assert_int_equal(snapshots(fx, MAIN), 1);
     assert_int_equal(snapshots(fx, FX_PREFIX "@dev"), 3);
@@ -165,7 +153,7 @@ static void test_maintenance__a_branch_of_the_request_is_the_one_cared_for(void 
     fixture *fx = *state;
     table_out out;
     table_in in = PANGOLIN__V1__MAINTAIN_TABLE_REQUEST__INIT;
-    make_branch(fx, "dev");
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     in.prefix = fx_text(fx, FX_PREFIX);
     in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
     in.table = fx_text(fx, "t");
@@ -309,7 +297,7 @@ static void test_maintenance__what_keeps_a_table_from_coming_back(void **state)
 static void test_maintenance__a_branch_undrops_its_own(void **state)
 {
     fixture *fx = *state;
-    make_branch(fx, "dev");
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     fx_ok(fx, fx_drop_table(fx, "ns", "t", true));
     assert_int_equal(undrop(fx, "dev"), PANG_ALREADY_EXISTS);
     assert_int_equal(snapshots(fx, FX_PREFIX "@dev"), 3);
@@ -398,7 +386,7 @@ static void test_maintenance__a_branch_finds_what_was_dropped_before_it(void **s
 {
     fixture *fx = *state;
     fx_ok(fx, fx_drop_table(fx, "ns", "t", false));
-    make_branch(fx, "dev");
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
     fx_ok(fx, fx_create_table(fx, "ns", "t", NULL)); /* on main alone */
     fx_ok(fx, undrop(fx, "dev"));
     assert_int_equal(snapshots(fx, FX_PREFIX "@dev"), 3);
@@ -407,42 +395,17 @@ static void test_maintenance__a_branch_finds_what_was_dropped_before_it(void **s
 
 static void merge(fixture *fx, const char *source, const char *target)
 {
-    Pangolin__V1__MergeBranchesRequest in = PANGOLIN__V1__MERGE_BRANCHES_REQUEST__INIT;
-    Pangolin__V1__MergeBranchesResponse out = PANGOLIN__V1__MERGE_BRANCHES_RESPONSE__INIT;
-    in.catalog = fx_text(fx, FX_PREFIX);
-    in.source_branch = fx_text(fx, "%s", source);
-    in.target_branch = fx_text(fx, "%s", target);
-    fx_ok(fx, fx_call(fx, "MergeBranches", &in, &out));
-}
-
-static pang_code drop_on(fixture *fx, const char *prefix)
-{
-    Pangolin__V1__DropTableRequest in = PANGOLIN__V1__DROP_TABLE_REQUEST__INIT;
-    Pangolin__V1__DropTableResponse out = PANGOLIN__V1__DROP_TABLE_RESPONSE__INIT;
-    in.prefix = fx_text(fx, "%s", prefix);
-    in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
-    in.table = fx_text(fx, "t");
-    return fx_call(fx, "DropTable", &in, &out);
-}
-
-static void replace_on(fixture *fx, const char *prefix)
-{
-    Pangolin__V1__CreateTableRequest in = PANGOLIN__V1__CREATE_TABLE_REQUEST__INIT;
-    Pangolin__V1__CreateTableResponse out = PANGOLIN__V1__CREATE_TABLE_RESPONSE__INIT;
-    fx_ok(fx, drop_on(fx, prefix));
-    in.prefix = fx_text(fx, "%s", prefix);
-    in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
-    in.name = fx_text(fx, "t");
-    in.schema = fx_bytes("{\"type\":\"struct\",\"fields\":[]}");
-    fx_ok(fx, fx_call(fx, "CreateTable", &in, &out));
+    Pangolin__V1__MergeBranchesResponse out;
+    fx_ok(fx, fx_merge(fx, source, target, &out));
+    assert_null(out.conflicted);
 }
 
 /* A merge that gives a table's name to another table drops the first as a drop does. */
 static void test_maintenance__what_a_merge_replaced_comes_back(void **state)
 {
     fixture *fx = *state;
-    make_branch(fx, "dev");
-    replace_on(fx, FX_PREFIX "@dev");
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
+    fx_ok(fx, fx_replace_table_on(fx, FX_PREFIX "@dev", "ns", "t", false));
     merge(fx, "dev", "main");
     assert_int_equal(snapshots(fx, MAIN), 0);
     dropped_out all = list_dropped(fx);
@@ -450,7 +413,7 @@ static void test_maintenance__what_a_merge_replaced_comes_back(void **state)
     assert_true(all.tables[0]->can_undrop && !all.tables[0]->purged);
     assert_true(all.tables[0]->dropped_by[0] != '\0');
     assert_int_equal(undrop(fx, ""), PANG_ALREADY_EXISTS);
-    fx_ok(fx, drop_on(fx, MAIN));
+    fx_ok(fx, fx_drop_table_on(fx, MAIN, "ns", "t", false));
     assert_int_equal(list_dropped(fx).n_tables, 2);
     fx_ok(fx, undrop(fx, "")); /* the newest: what the merge brought */
     assert_int_equal(snapshots(fx, MAIN), 0);
@@ -458,7 +421,7 @@ static void test_maintenance__what_a_merge_replaced_comes_back(void **state)
     fx_ok(fx, undrop(fx, "")); /* then what it replaced, found by the name's history */
     assert_int_equal(snapshots(fx, MAIN), 3);
     assert_int_equal(list_dropped(fx).n_tables, 0);
-    fx_ok(fx, drop_on(fx, MAIN));
+    fx_ok(fx, fx_drop_table_on(fx, MAIN, "ns", "t", false));
     fx_ok(fx, undrop_asset(fx, "", all.tables[0]->asset_id));
     assert_int_equal(snapshots(fx, MAIN), 3);
 }
@@ -467,12 +430,12 @@ static void test_maintenance__what_a_merge_replaced_comes_back(void **state)
 static void test_maintenance__what_a_merge_replaced_below_comes_back(void **state)
 {
     fixture *fx = *state;
-    make_branch(fx, "dev");
-    make_branch(fx, "other");
-    replace_on(fx, FX_PREFIX "@dev");
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
+    fx_ok(fx, fx_create_branch(fx, "other", "main"));
+    fx_ok(fx, fx_replace_table_on(fx, FX_PREFIX "@dev", "ns", "t", false));
     merge(fx, "dev", "other");
     assert_int_equal(undrop(fx, "other"), PANG_ALREADY_EXISTS);
-    fx_ok(fx, drop_on(fx, FX_PREFIX "@other"));
+    fx_ok(fx, fx_drop_table_on(fx, FX_PREFIX "@other", "ns", "t", false));
     fx_ok(fx, undrop(fx, "other"));
     assert_int_equal(snapshots(fx, FX_PREFIX "@other"), 0);
     merge(fx, "dev", "main");
@@ -482,9 +445,9 @@ static void test_maintenance__what_a_merge_replaced_below_comes_back(void **stat
     rename_on(fx, FX_PREFIX "@other", "t", "new");
     fx_ok(fx, undrop(fx, "other")); /* found by the name's history, through the base */
     assert_int_equal(snapshots(fx, FX_PREFIX "@other"), 3);
-    fx_ok(fx, drop_on(fx, FX_PREFIX "@other"));
+    fx_ok(fx, fx_drop_table_on(fx, FX_PREFIX "@other", "ns", "t", false));
     fx_ok(fx, undrop_asset(fx, "other", all.tables[0]->asset_id));
-    fx_ok(fx, drop_on(fx, MAIN));
+    fx_ok(fx, fx_drop_table_on(fx, MAIN, "ns", "t", false));
     fx->ahead_ms += 31 * DAY_MS;
     assert_int_equal(undrop_asset(fx, "", all.tables[0]->asset_id), PANG_FAILED_PRECONDITION);
     assert_non_null(strstr(fx->err.message, "is over"));

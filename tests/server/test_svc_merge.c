@@ -91,15 +91,6 @@ static void promote(fixture *fx, const char *name)
     fx_ok(fx, fx_call(fx, "UpdateBranch", &in, &out));
 }
 
-static void delete_branch(fixture *fx, const char *name)
-{
-    Pangolin__V1__DeleteBranchRequest in = PANGOLIN__V1__DELETE_BRANCH_REQUEST__INIT;
-    Pangolin__V1__DeleteBranchResponse out;
-    in.catalog = TEXT(FX_PREFIX);
-    in.name = TEXT(name);
-    fx_ok(fx, fx_call(fx, "DeleteBranch", &in, &out));
-}
-
 static void protect(fixture *fx, const char *name)
 {
     Pangolin__V1__UpdateBranchRequest in = PANGOLIN__V1__UPDATE_BRANCH_REQUEST__INIT;
@@ -118,12 +109,6 @@ static merge_in merge_of(const char *source, const char *target)
     in.source_branch = TEXT(source);
     in.target_branch = TEXT(target);
     return in;
-}
-
-static pang_code merge(fixture *fx, const char *source, const char *target, merge_out *out)
-{
-    merge_in in = merge_of(source, target);
-    return fx_call(fx, "MergeBranches", &in, out);
 }
 
 static pang_code resolve(fixture *fx, const char *id, const char *strategy, const char *value)
@@ -220,7 +205,7 @@ static const char *begin_apart(fixture *fx, conflict ***ret)
     set(fx, DEV, "b", "k", "source");
     set(fx, MAIN, "a", "k", "target");
     set(fx, MAIN, "b", "k", "target");
-    fx_ok(fx, merge(fx, "dev", "main", &out));
+    fx_ok(fx, fx_merge(fx, "dev", "main", &out));
     assert_non_null(out.conflicted);
     assert_string_equal(out.conflicted->status, "conflicted");
     assert_int_equal(out.conflicted->conflicts, 2);
@@ -237,7 +222,7 @@ static void test_merge__without_conflicts_is_done_at_once(void **state)
     merge_out out, again;
     operation *op;
     set(fx, DEV, "a", "k", "1");
-    fx_ok(fx, merge(fx, "dev", "main", &out));
+    fx_ok(fx, fx_merge(fx, "dev", "main", &out));
     assert_null(out.conflicted);
     assert_string_equal(out.operation->status, "Completed");
     assert_string_equal(out.operation->kind, "merge");
@@ -250,7 +235,7 @@ static void test_merge__without_conflicts_is_done_at_once(void **state)
     assert_string_equal(op->result_commit_id, out.operation->result_commit_id);
     /* With nothing to do the result is the target's head. Ids of one millisecond have no order. */
     atomic_fetch_add(&fx->ahead_ms, 2);
-    fx_ok(fx, merge(fx, "dev", "main", &again));
+    fx_ok(fx, fx_merge(fx, "dev", "main", &again));
     assert_string_equal(again.operation->result_commit_id, out.operation->result_commit_id);
     assert_int_equal(list(fx).n_operations, 2);
     assert_string_equal(list(fx).operations[1]->id, out.operation->id); /* the newest first */
@@ -351,7 +336,7 @@ static const char *begin_on_a_table(fixture *fx, conflict ***ret)
     branch(fx, "own", "ingest");
     commit(fx, FX_PREFIX "@own", fx_text(fx, schema, "one", "ann"));
     commit(fx, MAIN, fx_text(fx, schema, "two", "bob"));
-    fx_ok(fx, merge(fx, "own", "main", &out));
+    fx_ok(fx, fx_merge(fx, "own", "main", &out));
     assert_non_null(out.conflicted);
     fx_ok(fx, conflicts_of(fx, out.conflicted->operation_id, ret, &n));
     assert_int_equal(n, 2);
@@ -448,7 +433,7 @@ static size_t merge_two(fixture *fx, conflict ***ret)
 {
     merge_out out;
     size_t n;
-    fx_ok(fx, merge(fx, "two", "main", &out));
+    fx_ok(fx, fx_merge(fx, "two", "main", &out));
     assert_non_null(out.conflicted);
     fx_ok(fx, conflicts_of(fx, out.conflicted->operation_id, ret, &n));
     return n;
@@ -633,11 +618,11 @@ static void test_merge__a_target_that_is_gone_leaves_only_giving_up(void **state
     branch(fx, "two", "ingest");
     set(fx, DEV, "a", "k", "1");
     set(fx, FX_PREFIX "@two", "a", "k", "2");
-    fx_ok(fx, merge(fx, "dev", "two", &out));
+    fx_ok(fx, fx_merge(fx, "dev", "two", &out));
     const char *id = out.conflicted->operation_id;
     fx_ok(fx, conflicts_of(fx, id, &all, &n));
     fx_ok(fx, resolve(fx, all[0]->id, "TakeSource", NULL));
-    delete_branch(fx, "two");
+    fx_ok(fx, fx_delete_branch(fx, "two"));
     branch(fx, "two", "ingest"); /* another one */
     refused(fx, complete(fx, id, &done), PANG_FAILED_PRECONDITION, "abort the operation");
     fx_ok(fx, give_up(fx, id));
@@ -718,9 +703,9 @@ static void test_merge__sides_that_are_none_are_refused(void **state)
     strand(fx, "stranded");
     rfx_tag(fx, "first", MAIN, 0);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        refused(fx, merge(fx, rows[i].source, rows[i].target, &out), rows[i].code, rows[i].part);
+        refused(fx, fx_merge(fx, rows[i].source, rows[i].target, &out), rows[i].code, rows[i].part);
     assert_int_equal(list(fx).n_operations, 0);
-    fx_ok(fx, merge(fx, "main", "try", &out)); /* the other way round nothing is in the way */
+    fx_ok(fx, fx_merge(fx, "main", "try", &out)); /* the other way round nothing is in the way */
 }
 
 /* What was tried out is not made to count by a branch of it, nor by one that shares it. */
@@ -733,17 +718,17 @@ static void test_merge__what_a_branch_was_made_from_is_looked_at(void **state)
     branch_of(fx, "over", "ingest", "try");
     branch_of(fx, "far", "ingest", "over");
     rfx_tag(fx, "point", FX_PREFIX "@far", 0);
-    refused(fx, merge(fx, "over", "main", &out), PANG_FAILED_PRECONDITION, "\"try\"");
-    refused(fx, merge(fx, "far", "main", &out), PANG_FAILED_PRECONDITION, "\"try\"");
-    refused(fx, merge(fx, "point", "main", &out), PANG_FAILED_PRECONDITION, "\"try\"");
+    refused(fx, fx_merge(fx, "over", "main", &out), PANG_FAILED_PRECONDITION, "\"try\"");
+    refused(fx, fx_merge(fx, "far", "main", &out), PANG_FAILED_PRECONDITION, "\"try\"");
+    refused(fx, fx_merge(fx, "point", "main", &out), PANG_FAILED_PRECONDITION, "\"try\"");
     set(fx, FX_PREFIX "@far", "b", "k", "2");
-    fx_ok(fx, merge(fx, "far", "over", &out)); /* both hold the same of it */
+    fx_ok(fx, fx_merge(fx, "far", "over", &out)); /* both hold the same of it */
     set(fx, FX_PREFIX "@try", "a", "k", "3");
     branch_of(fx, "later", "ingest", "try");
-    refused(fx, merge(fx, "later", "over", &out), PANG_FAILED_PRECONDITION, "\"try\"");
+    refused(fx, fx_merge(fx, "later", "over", &out), PANG_FAILED_PRECONDITION, "\"try\"");
     promote(fx, "try");
-    fx_ok(fx, merge(fx, "later", "over", &out));
-    fx_ok(fx, merge(fx, "over", "main", &out));
+    fx_ok(fx, fx_merge(fx, "later", "over", &out));
+    fx_ok(fx, fx_merge(fx, "over", "main", &out));
     assert_string_equal(get(fx, MAIN, "a", "k"), "3");
     assert_string_equal(get(fx, MAIN, "b", "k"), "2");
 }
@@ -754,7 +739,7 @@ static void test_merge__goes_into_protected_branches(void **state)
     merge_out out;
     protect(fx, "main");
     set(fx, DEV, "a", "k", "1");
-    fx_ok(fx, merge(fx, "dev", "main", &out));
+    fx_ok(fx, fx_merge(fx, "dev", "main", &out));
     assert_string_equal(get(fx, MAIN, "a", "k"), "1");
 }
 
@@ -769,19 +754,19 @@ static void test_merge__sources_may_be_points(void **state)
     set(fx, DEV, "a", "k", "2");
     pang_id_text(fx_commit_of_thread(), id);
     set(fx, DEV, "a", "k", "3");
-    fx_ok(fx, merge(fx, "first", "main", &out));
+    fx_ok(fx, fx_merge(fx, "first", "main", &out));
     assert_string_equal(get(fx, MAIN, "a", "k"), "1");
-    fx_ok(fx, merge(fx, id, "main", &out));
+    fx_ok(fx, fx_merge(fx, id, "main", &out));
     assert_string_equal(get(fx, MAIN, "a", "k"), "2");
-    fx_ok(fx, merge(fx, "dev", "main", &out));
+    fx_ok(fx, fx_merge(fx, "dev", "main", &out));
     assert_string_equal(get(fx, MAIN, "a", "k"), "3");
     /* A time is one of main. */
     branch(fx, "two", "ingest");
     set(fx, MAIN, "b", "k", "1");
     fx->ahead_ms += 1000;
     set(fx, MAIN, "b", "k", "2");
-    fx_ok(fx,
-          merge(fx, fx_text(fx, "%lld", (long long)pang_env_wall_ms(&fx->env) - 500), "two", &out));
+    fx_ok(fx, fx_merge(fx, fx_text(fx, "%lld", (long long)pang_env_wall_ms(&fx->env) - 500), "two",
+                       &out));
     assert_string_equal(get(fx, FX_PREFIX "@two", "b", "k"), "1");
 }
 
