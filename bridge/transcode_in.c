@@ -527,9 +527,18 @@ static bool is_refused(const reader *r, pang_str name)
     return false;
 }
 
-static pang_code put_parameter(reader *r, pang_str name, pang_str raw, pang_buf *out)
+static pang_code put_decoded(reader *r, const upb_FieldDef *field, pang_str raw, pang_buf *out)
 {
     pang_str text;
+    pang_code code = pang_percent_decode(raw, PANG_PLUS_IS_BLANK, upb_FieldDef_Name(field),
+                                         r->arena, &text, r->err);
+    if (code == PANG_OK)
+        code = check_page_size(r, field, text);
+    return code == PANG_OK ? put_text(r, field, text, out) : code;
+}
+
+static pang_code put_parameter(reader *r, pang_str name, pang_str raw, pang_buf *out)
+{
     const upb_FieldDef *field = find_member(r, r->match->method->in, name);
     if (field == NULL && is_ref(r, name))
         return take_ref(r, raw);
@@ -550,17 +559,8 @@ static pang_code put_parameter(reader *r, pang_str name, pang_str raw, pang_buf 
     bool many = upb_FieldDef_IsRepeated(field) && !rule->namespace_levels;
     if (!many && !give(&r->given, r->match->method->in, field))
         return fail_form(r, "the parameter is given twice");
-    pang_code code = PANG_OK;
-    if (rule->namespace_levels) {
-        code = put_levels(r, field, raw, out);
-    } else {
-        code = pang_percent_decode(raw, PANG_PLUS_IS_BLANK, upb_FieldDef_Name(field), r->arena,
-                                   &text, r->err);
-        if (code == PANG_OK)
-            code = check_page_size(r, field, text);
-        if (code == PANG_OK)
-            code = put_text(r, field, text, out);
-    }
+    pang_code code = rule->namespace_levels ? put_levels(r, field, raw, out)
+                                            : put_decoded(r, field, raw, out);
     r->n_place = 0;
     return code;
 }

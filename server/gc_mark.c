@@ -249,6 +249,18 @@ static bool is_later(const state *s, const state *than)
     return than->dropped && !s->dropped;
 }
 
+/* Each of the n once; what a ref reads first, since of that everything must be there. */
+static void put_in_order(pang_gc_asset *ret, size_t n)
+{
+    if (n > 1)
+        qsort(ret->documents, n, sizeof *ret->documents, by_document);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || !pang_id_equal(ret->documents[i].document, ret->documents[i - 1].document))
+            ret->documents[ret->n++] = ret->documents[i];
+    if (ret->n > 1)
+        qsort(ret->documents, ret->n, sizeof *ret->documents, by_reach);
+}
+
 static void choose(finding *f, pang_gc_asset *ret)
 {
     const state *last = NULL;
@@ -270,14 +282,7 @@ static void choose(finding *f, pang_gc_asset *ret)
         ret->documents[n] = s->document;
         ret->documents[n++].reached = reached;
     }
-    if (n > 1)
-        qsort(ret->documents, n, sizeof *ret->documents, by_document);
-    for (size_t i = 0; i < n; i++)
-        if (i == 0 || !pang_id_equal(ret->documents[i].document, ret->documents[i - 1].document))
-            ret->documents[ret->n++] = ret->documents[i];
-    /* What a ref reads first: of that everything must be there. */
-    if (ret->n > 1)
-        qsort(ret->documents, ret->n, sizeof *ret->documents, by_reach);
+    put_in_order(ret, n);
     ret->found = f->n_states > 0;
     /* Ended after it last began: a merge gave its name to another, without a tombstone. */
     bool replaced = last != NULL && ended > last->from;
