@@ -150,7 +150,8 @@ typedef struct {
 } pang_config_sources;
 
 /* Reads and checks all sources. PANG_OPT_DATA_DIR is a whole path then. ERRORS: INVALID_ARGUMENT
- * (one line that names source, option and fault), NOT_FOUND (the file), RESOURCE_EXHAUSTED. */
+ * (one line that names source, option and fault), NOT_FOUND (the file), UNAVAILABLE (the working
+ * folder has no name), RESOURCE_EXHAUSTED. */
 PANG_MUST_CHECK pang_code pang_config_load(const pang_config_sources *sources, pang_config **ret,
                                            pang_err *err);
 /* Wipes secrets. NULL is fine. */

@@ -1,9 +1,9 @@
 /*
  * The supervisor. Two children, one loop that waits for signals: SIGCHLD says that one ended,
- * SIGINT and SIGTERM that all should, SIGHUP that the terminal is gone or that settings are to be
- * read anew. A child that dies is started again after a pause that
- * doubles while it keeps dying; one that exits with 2 has said why it cannot start, and if it
- * never was ready that ends everything.
+ * SIGINT and SIGTERM that all should, SIGHUP that the terminal is gone or that the bridge's
+ * certificate is to be read anew. A child that dies is started again after a pause that doubles
+ * while it keeps dying; one that exits with 2 has said why it cannot start, and if it never was
+ * ready that ends everything.
  *
  * Children get a process group of their own, so that Ctrl-C reaches only the supervisor and the
  * order of stopping is kept: the bridge drains first, then the core behind it. They die with the

