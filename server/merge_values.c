@@ -95,10 +95,8 @@ static pang_code merge_record(const pang_merge_task *task, pang_merge_item *item
     const pang_json *said = NULL;
     if (choice != NULL && choice->strategy == PANGOLIN__STORE__V1__STRATEGY__STRATEGY_MANUAL)
         said = choice->value;
-    pang_code code = keep_value(task, item, err);
-    if (code == PANG_OK)
-        code = pang_merge_fields(base, item->source.body, item->target.body, said, item->body,
-                                 &conflicts, err);
+    pang_code code = pang_merge_fields(base, item->source.body, item->target.body, said, item->body,
+                                       &conflicts, err);
     if (code == PANG_OK && conflicts.n > 0)
         code = show_fields(task, item, &conflicts, err);
     return code;

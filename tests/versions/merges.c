@@ -477,6 +477,24 @@ static bool is_merged(const merging *g, int i)
     return g->decided[i] == BY_MERGING || g->decided[i] == BY_VALUES;
 }
 
+/* A selection's own namespace: it has nothing to do with the source's. */
+static bool is_foreign(const merging *g, int i)
+{
+    const item *source = &g->source->items[i], *target = &g->target->items[i];
+    return g->target_partial && i < SPACES && target->state != 0 &&
+           find_bases(g->m, source, target, all_of).list[0] == 0;
+}
+
+/* The source has it as it was when that was last merged, or not any more. */
+static bool is_as_seen(const merging *g, int i)
+{
+    const item *source = &g->source->items[i], *target = &g->target->items[i];
+    int last = g->m->n_states - 1;
+    while (last > 0 && !(has_state(&source->all, last) && has_state(&target->seen, last)))
+        last--;
+    return !source->exists || (last > 0 && same_text(source, &g->m->states[last]));
+}
+
 /* What one commit did with it, where that is done again or taken back. */
 static bool decide_half(merging *g, int i, const item *source, const item *target, outcomes *to)
 {
@@ -532,6 +550,8 @@ static void decide(merging *g, int i)
         add_outcome(to, KEPT, target);
     else
         item_outcomes(g->m, source, target, to);
+    if (is_foreign(g, i) && is_as_seen(g, i) && is_merged(g, i))
+        add_outcome(to, KEPT, target);
     /* Which columns are which is said of the branch that was merged, not of those that it had. */
     if (to->held && !same_text(source, target) &&
         (is_renumbered(source, target) || source->renumbered || target->renumbered) &&
@@ -590,6 +610,17 @@ static void keep_versions(const item *target, item *after)
     add_file(&after->versions, after->query);
 }
 
+/* What it was before it was dropped is what it was on the target. */
+static void keep_before(const item *target, item *after)
+{
+    bool renumbered = after->renumbered;
+    if (after->exists || !target->exists)
+        return;
+    *after = *target;
+    after->exists = false;
+    after->renumbered = renumbered;
+}
+
 /* The item comes from both from now on: by a state of its own, unless one side's has it all. */
 static void join_states(merging *g, int i)
 {
@@ -610,6 +641,7 @@ static void join_states(merging *g, int i)
     if (g->decided[i] == BY_SOURCE &&
         g->m->states[find_bases(g->m, source, target, values_of).list[0]].exists)
         keep_versions(target, after);
+    keep_before(target, after);
     if (is_new(&source->values, &target->values, g->decided[i]))
         what |= CHANGES_VALUE;
     if (is_new(&source->names, &target->names, g->decided[i]))
@@ -632,9 +664,11 @@ static void join(merging *g, int i)
     state_set seen = g->target->items[i].seen;
     if (g->is_above)
         unite_states(&seen, &source->seen);
-    if (!g->items[i].held && after->state == 0)
+    bool stays = is_foreign(g, i) && is_as_seen(g, i) && same_text(after, &g->target->items[i]);
+    if (stays || (!g->items[i].held && after->state == 0))
         unite_states(&seen, &source->all);
-    join_states(g, i);
+    if (!stays)
+        join_states(g, i);
     after->seen = seen;
 }
 

@@ -549,6 +549,82 @@ static void test_found__a_namespace_that_came_and_went(void **state)
     close_world(w);
 }
 
+static void set_space(world *w, const char *ref, int space, int property, int value)
+{
+    change c = {.space = space, .property = property, .value = value, .file = -1};
+    assert_int_equal(real_change_space(w, ref, &c), PANG_OK);
+}
+
+/* What a merge made of a namespace's properties is newer than either side's: of two bases, the one
+ * that has it counts, and what was removed since does not come back by the other. */
+static void test_found__merged_properties_are_newer_than_both(void **state)
+{
+    static const char *const names[] = {"a", "b", "s", "t"};
+    world *w = open_world();
+    (void)state;
+    make_branches(w, names, 4);
+    set_space(w, "b", 0, 2, 2);
+    set_space(w, "a", 0, 1, 1);
+    must_merge(w, "a", "b");
+    set(w, "a", 1, 0, 5); /* a is not in b any more: both are bases */
+    for (size_t i = 2; i < 4; i++) {
+        must_merge(w, "b", names[i]);
+        must_merge(w, "a", names[i]);
+    }
+    shows(w, "t", "space default p1=v1 p2=v2\ntable default.t1 #1 p0=v5\n");
+    set_space(w, "s", 0, 1, 9);
+    set_space(w, "t", 0, 2, 0);
+    must_merge(w, "s", "t");
+    shows(w, "t", "space default p1=v9\ntable default.t1 #1 p0=v5\n");
+    close_world(w);
+}
+
+/* The target took the source's drop of what it had changed, and two branches took that back: what
+ * the table was before is what it was there, and not on the source. */
+static void test_found__what_it_was_before_a_drop_was_taken(void **state)
+{
+    static const char *const names[] = {"dev"};
+    world *w = open_world();
+    commit taken;
+    merge_call dev = {.target = "dev"}, other = {.target = "other"};
+    (void)state;
+    make_branches(w, names, 1);
+    set(w, "main", 1, 1, 5);
+    set(w, "dev", 1, 2, 6);
+    assert_int_equal(real_drop(w, "main", &(item){.kind = TABLE, .title = 1}), PANG_OK);
+    merge_by(w, "main", "dev", "default.t1", "take_source");
+    assert_int_equal(real_log(w, "dev", &taken, 1), 1);
+    assert_int_equal(real_create_branch(w, "other", "dev", true, NULL, 0), PANG_OK);
+    real_again(w, REVERT, taken.id, &dev);
+    real_again(w, REVERT, taken.id, &other);
+    shows(w, "other", "space default\ntable default.t1 #1 p2=v6\n");
+    set(w, "dev", 1, 1, 7);
+    set(w, "other", 1, 2, 8);
+    must_merge(w, "other", "dev");
+    shows(w, "dev", "space default\ntable default.t1 #1 p1=v7 p2=v8\n");
+    close_world(w);
+}
+
+/* A selection that has a namespace of its own took in that another of that name was dropped: that
+ * is not about its own, so the drop is still to be met by who merged the selection. */
+static void test_found__a_drop_that_a_selection_did_not_meet(void **state)
+{
+    static const char *const names[] = {"dev"};
+    world *w = open_world();
+    (void)state;
+    assert_int_equal(real_create_space(w, "main", 2, 1, 1), PANG_OK);
+    make_branches(w, names, 1);
+    make_partial(w, "part", "dev", "default.t1");
+    assert_int_equal(real_drop_space(w, "dev", 2), PANG_OK);
+    assert_int_equal(real_create_space(w, "part", 2, 2, 2), PANG_OK);
+    must_merge(w, "dev", "part");
+    shows(w, "part", "space b p2=v2\nspace default\ntable default.t1 #1\n");
+    must_merge(w, "part", "main");
+    must_conflict(w, "dev", "main");
+    shows(w, "main", "space b p1=v1 p2=v2\nspace default\ntable default.t1 #1\n");
+    close_world(w);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -574,6 +650,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_found__dropped_after_it_came_back),
         cmocka_unit_test(test_found__dropped_after_it_came_back_to_both),
         cmocka_unit_test(test_found__a_namespace_that_came_and_went),
+        cmocka_unit_test(test_found__merged_properties_are_newer_than_both),
+        cmocka_unit_test(test_found__what_it_was_before_a_drop_was_taken),
+        cmocka_unit_test(test_found__a_drop_that_a_selection_did_not_meet),
     };
     the_url = test_url(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
