@@ -418,7 +418,7 @@ pang_code fx_create_namespace(fixture *fx, const char *dotted)
 {
     Pangolin__V1__CreateNamespaceRequest in = PANGOLIN__V1__CREATE_NAMESPACE_REQUEST__INIT;
     Pangolin__V1__CreateNamespaceResponse out;
-    in.prefix = (char *)(uintptr_t)FX_PREFIX;
+    in.prefix = TEXT(FX_PREFIX);
     in.namespace_ = fx_levels(fx, dotted, &in.n_namespace_);
     return fx_call(fx, "CreateNamespace", &in, &out);
 }
@@ -428,7 +428,7 @@ static pang_code create_table_on(fixture *fx, const char *prefix, const char *ns
 {
     Pangolin__V1__CreateTableRequest in = PANGOLIN__V1__CREATE_TABLE_REQUEST__INIT;
     Pangolin__V1__CreateTableResponse out;
-    in.prefix = (char *)(uintptr_t)prefix;
+    in.prefix = TEXT(prefix);
     in.namespace_ = fx_levels(fx, ns, &in.n_namespace_);
     in.name = fx_text(fx, "%s", name);
     in.schema = fx_bytes(FX_SCHEMA);
@@ -446,7 +446,7 @@ pang_code fx_load_table(fixture *fx, const char *ns, const char *name,
 {
     Pangolin__V1__LoadTableRequest in = PANGOLIN__V1__LOAD_TABLE_REQUEST__INIT;
     Pangolin__V1__LoadTableResponse out;
-    in.prefix = (char *)(uintptr_t)FX_PREFIX;
+    in.prefix = TEXT(FX_PREFIX);
     in.namespace_ = fx_levels(fx, ns, &in.n_namespace_);
     in.table = fx_text(fx, "%s", name);
     return fx_call(fx, "LoadTable", &in, ret != NULL ? ret : &out);
@@ -457,7 +457,7 @@ pang_code fx_commit(fixture *fx, const char *ns, const char *name, const char *r
 {
     Pangolin__V1__CommitTableRequest in = PANGOLIN__V1__COMMIT_TABLE_REQUEST__INIT;
     Pangolin__V1__CommitTableResponse out;
-    in.prefix = (char *)(uintptr_t)FX_PREFIX;
+    in.prefix = TEXT(FX_PREFIX);
     in.namespace_ = fx_levels(fx, ns, &in.n_namespace_);
     in.table = fx_text(fx, "%s", name);
     in.requirements = fx_bytes(requirements);
@@ -470,7 +470,7 @@ pang_code fx_drop_table_on(fixture *fx, const char *prefix, const char *ns, cons
 {
     Pangolin__V1__DropTableRequest in = PANGOLIN__V1__DROP_TABLE_REQUEST__INIT;
     Pangolin__V1__DropTableResponse out;
-    in.prefix = (char *)(uintptr_t)prefix;
+    in.prefix = TEXT(prefix);
     in.namespace_ = fx_levels(fx, ns, &in.n_namespace_);
     in.table = fx_text(fx, "%s", name);
     in.purge_requested = purge;
@@ -495,10 +495,10 @@ pang_code fx_create_branch(fixture *fx, const char *name, const char *from)
 {
     Pangolin__V1__CreateBranchRequest in = PANGOLIN__V1__CREATE_BRANCH_REQUEST__INIT;
     Pangolin__V1__CreateBranchResponse out;
-    in.catalog = (char *)(uintptr_t)FX_PREFIX;
-    in.name = (char *)(uintptr_t)name;
-    in.from = (char *)(uintptr_t)from;
-    in.branch_type = (char *)(uintptr_t) "ingest";
+    in.catalog = TEXT(FX_PREFIX);
+    in.name = TEXT(name);
+    in.from = TEXT(from);
+    in.branch_type = TEXT("ingest");
     return fx_call(fx, "CreateBranch", &in, &out);
 }
 
@@ -506,8 +506,8 @@ pang_code fx_delete_branch(fixture *fx, const char *name)
 {
     Pangolin__V1__DeleteBranchRequest in = PANGOLIN__V1__DELETE_BRANCH_REQUEST__INIT;
     Pangolin__V1__DeleteBranchResponse out;
-    in.catalog = (char *)(uintptr_t)FX_PREFIX;
-    in.name = (char *)(uintptr_t)name;
+    in.catalog = TEXT(FX_PREFIX);
+    in.name = TEXT(name);
     return fx_call(fx, "DeleteBranch", &in, &out);
 }
 
@@ -515,8 +515,8 @@ pang_code fx_merge(fixture *fx, const char *source, const char *target,
                    Pangolin__V1__MergeBranchesResponse *ret)
 {
     Pangolin__V1__MergeBranchesRequest in = PANGOLIN__V1__MERGE_BRANCHES_REQUEST__INIT;
-    in.catalog = (char *)(uintptr_t)FX_PREFIX;
-    in.source_branch = (char *)(uintptr_t)source;
-    in.target_branch = (char *)(uintptr_t)target;
+    in.catalog = TEXT(FX_PREFIX);
+    in.source_branch = TEXT(source);
+    in.target_branch = TEXT(target);
     return fx_call(fx, "MergeBranches", &in, ret);
 }

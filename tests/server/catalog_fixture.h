@@ -30,6 +30,8 @@
 #include "pangolin/v1/table.pb-c.h"
 
 #define FX_PREFIX "demo"
+/* What a field of a request wants as char *, and nobody writes to. */
+#define TEXT(literal) ((char *)(uintptr_t)(literal))
 #define FX_SCOPE PANG_STR("00000000000000000000000000000000")
 
 typedef struct {

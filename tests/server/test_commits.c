@@ -12,8 +12,6 @@ typedef Pangolin__V1__ListCommitsResponse list_out;
 typedef Pangolin__V1__Commit commit;
 typedef Pangolin__V1__CommitChange change;
 
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
-
 /* ---- common points ---- */
 
 static pang_chain chain_of(fixture *fx, const char *prefix)

@@ -13,8 +13,6 @@ typedef Pangolin__V1__DiffRequest diff_in;
 typedef Pangolin__V1__DiffResponse diff_out;
 typedef Pangolin__V1__DiffEntry entry;
 
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
-
 static diff_in asking(const char *from, const char *to)
 {
     diff_in in = PANGOLIN__V1__DIFF_REQUEST__INIT;

@@ -24,7 +24,6 @@ enum {
 };
 
 #define DEV FX_PREFIX "@dev"
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
 
 /* ---- content ---- */
 

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define DEV FX_PREFIX "@dev"
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
 #define SEP "\x1f"
 
 typedef Pangolin__V1__MergeKeyMode mode;

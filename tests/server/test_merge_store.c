@@ -233,9 +233,9 @@ static void register_table(fixture *fx, const pang_json *document)
     pang_str text;
     assert_int_equal(pang_json_print(document, fx->arena, &text, &fx->err), PANG_OK);
     put(fx, "t", PANG_STR("first.metadata.json"), text);
-    in.prefix = (char *)(uintptr_t)FX_PREFIX;
+    in.prefix = TEXT(FX_PREFIX);
     in.namespace_ = fx_levels(fx, "ns", &in.n_namespace_);
-    in.name = (char *)(uintptr_t) "t";
+    in.name = TEXT("t");
     in.metadata_location = fx_text(fx, "%s/t/metadata/first.metadata.json", fx->warehouse);
     if (fx_call(fx, "RegisterTable", &in, &out) != PANG_OK)
         fail_msg("%s", fx->err.message);
@@ -294,8 +294,8 @@ static void do_other(void *arg)
     assert_non_null(arena);
     if (o->table != NULL)
         assert_int_equal(commit(o->fx, arena, FX_PREFIX, o->table, o->updates), PANG_OK);
-    in.catalog = (char *)(uintptr_t)FX_PREFIX;
-    in.name = (char *)(uintptr_t) "dev";
+    in.catalog = TEXT(FX_PREFIX);
+    in.name = TEXT("dev");
     if (o->ends_source)
         assert_int_equal(fx_call_in(o->fx, arena, "DeleteBranch", &in, &out, &runs, &keep, &err),
                          PANG_OK);
@@ -342,9 +342,9 @@ static ended merge_while(other *o, bool dry)
     if (o->table != NULL || o->ends_source)
         fx->between = do_other;
     fx->between_arg = o;
-    in.catalog = (char *)(uintptr_t)FX_PREFIX;
-    in.source_branch = (char *)(uintptr_t) "dev";
-    in.target_branch = (char *)(uintptr_t) "main";
+    in.catalog = TEXT(FX_PREFIX);
+    in.source_branch = TEXT("dev");
+    in.target_branch = TEXT("main");
     in.dry_run = dry;
     ret.code = fx_call(fx, "MergeBranches", &in, &out);
     ret.runs = fx->runs;

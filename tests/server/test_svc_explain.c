@@ -14,17 +14,12 @@
 typedef Pangolin__V1__ExplainPermissionResponse explanation;
 typedef Pangolin__V1__Role role;
 
-static char *text(const char *literal)
-{
-    return (char *)(uintptr_t)literal;
-}
-
 static char *create_user(fixture *fx, const char *name, const char *rank)
 {
     Pangolin__V1__CreateUserRequest in = PANGOLIN__V1__CREATE_USER_REQUEST__INIT;
     Pangolin__V1__CreateUserResponse out;
-    in.username = text(name);
-    in.role = text(rank);
+    in.username = TEXT(name);
+    in.role = TEXT(rank);
     assert_int_equal(fx_call(fx, "CreateUser", &in, &out), PANG_OK);
     return out.user->id;
 }
@@ -33,7 +28,7 @@ static role *create_role(fixture *fx, const char *name, char *include)
 {
     Pangolin__V1__CreateRoleRequest in = PANGOLIN__V1__CREATE_ROLE_REQUEST__INIT;
     Pangolin__V1__CreateRoleResponse out;
-    in.name = text(name);
+    in.name = TEXT(name);
     in.included_roles = &include;
     in.n_included_roles = include != NULL;
     assert_int_equal(fx_call(fx, "CreateRole", &in, &out), PANG_OK);
@@ -48,10 +43,10 @@ static void give(fixture *fx, const role *to, const char *ns, const char *action
     Pangolin__V1__RolePermissions wanted = PANGOLIN__V1__ROLE_PERMISSIONS__INIT;
     Pangolin__V1__RolePermission item = PANGOLIN__V1__ROLE_PERMISSION__INIT, *items = &item;
     Pangolin__V1__PermissionScope what = PANGOLIN__V1__PERMISSION_SCOPE__INIT;
-    char *actions[] = {text(action)};
-    what.type = text("namespace");
-    what.catalog_id = text(FX_PREFIX);
-    what.namespace_ = text(ns);
+    char *actions[] = {TEXT(action)};
+    what.type = TEXT("namespace");
+    what.catalog_id = TEXT(FX_PREFIX);
+    what.namespace_ = TEXT(ns);
     item.scope = &what;
     item.actions = actions;
     item.n_actions = 1;
@@ -76,12 +71,12 @@ static pang_code explain_at(fixture *fx, char *user, const char *action, const c
 {
     Pangolin__V1__ExplainPermissionRequest in = PANGOLIN__V1__EXPLAIN_PERMISSION_REQUEST__INIT;
     in.user = user;
-    in.action = text(action);
-    in.type = text(type);
-    in.catalog = text(FX_PREFIX);
-    in.namespace_ = text(ns);
-    in.asset = text(asset);
-    in.branch = text(ref);
+    in.action = TEXT(action);
+    in.type = TEXT(type);
+    in.catalog = TEXT(FX_PREFIX);
+    in.namespace_ = TEXT(ns);
+    in.asset = TEXT(asset);
+    in.branch = TEXT(ref);
     return fx_call(fx, "ExplainPermission", &in, out);
 }
 
@@ -158,7 +153,7 @@ static void test_svc_explain__what_is_asked_about_must_be_there(void **state)
     assert_int_equal(fx_create_namespace(fx, "sales"), PANG_OK);
     assert_int_equal(explain(fx, ann, "read", "namespace", "none", "", &out), PANG_NOT_FOUND);
     assert_int_equal(explain(fx, ann, "read", "asset", "sales", "none", &out), PANG_NOT_FOUND);
-    assert_int_equal(explain(fx, text("none"), "read", "tenant", "", "", &out), PANG_NOT_FOUND);
+    assert_int_equal(explain(fx, TEXT("none"), "read", "tenant", "", "", &out), PANG_NOT_FOUND);
     assert_int_equal(explain(fx, ann, "fly", "tenant", "", "", &out), PANG_INVALID_ARGUMENT);
     assert_int_equal(explain(fx, ann, "read", "tag", "", "", &out), PANG_INVALID_ARGUMENT);
 }
@@ -174,8 +169,8 @@ static char *move_on_dev(fixture *fx)
     from.namespace_ = fx_levels(fx, "sales", &from.n_namespace_);
     to.namespace_ = get.namespace_ = fx_levels(fx, "hr", &to.n_namespace_);
     get.n_namespace_ = to.n_namespace_;
-    from.name = to.name = get.asset = text("orders");
-    in.prefix = get.catalog = text(FX_PREFIX "@dev");
+    from.name = to.name = get.asset = TEXT("orders");
+    in.prefix = get.catalog = TEXT(FX_PREFIX "@dev");
     in.source = &from;
     in.destination = &to;
     fx_ok(fx, fx_call(fx, "RenameTable", &in, &renamed));

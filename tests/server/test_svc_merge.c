@@ -17,7 +17,6 @@
 
 #define MAIN FX_PREFIX
 #define DEV FX_PREFIX "@dev"
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
 
 typedef Pangolin__V1__MergeBranchesRequest merge_in;
 typedef Pangolin__V1__MergeBranchesResponse merge_out;

@@ -12,7 +12,6 @@
 #include "pangolin/v1/merge.pb-c.h"
 
 #define MAIN FX_PREFIX
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
 
 typedef Pangolin__V1__RebaseBranchRequest rebase_in;
 typedef Pangolin__V1__RebaseBranchResponse rebase_out;

@@ -17,8 +17,6 @@ typedef Pangolin__V1__PollCommitsResponse poll_out;
 typedef Pangolin__V1__WatchCommitsRequest watch_in;
 typedef Pangolin__V1__WatchCommitsResponse watch_out;
 
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
-
 static poll_in polling(int64_t after)
 {
     poll_in in = PANGOLIN__V1__POLL_COMMITS_REQUEST__INIT;

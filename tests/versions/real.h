@@ -60,8 +60,15 @@ char *real_prefix(const world *w, const char *ref);
 /* The levels of a namespace; with `ref` not NULL, that may stand behind the last one. */
 char **real_levels(const world *w, int space, const char *ref, size_t *ret_n);
 char *real_title(const world *w, int title, const char *ref);
-const pang_json *real_parse(world *w, ProtobufCBinaryData bytes);
+/* What the program calls the asset that has this number in the model. */
 void real_keep_id(world *w, int made, pang_str id);
+
+/* Documents. Of what is not there: empty, `otherwise`, NULL. */
+const pang_json *real_parse(world *w, ProtobufCBinaryData bytes);
+pang_str real_text_at(const pang_json *object, const char *name);
+int64_t real_number_at(const pang_json *object, const char *name, int64_t otherwise);
+/* The member of a list that has this number. */
+const pang_json *real_with_number(const pang_json *list, const char *name, int64_t number);
 
 pang_code real_create_branch(world *w, const char *name, const char *from, bool ingest,
                              char **assets, size_t n);

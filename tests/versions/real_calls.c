@@ -13,8 +13,6 @@
 #include "pangolin/v1/view.pb-c.h"
 #include "pangolin/v1/warehouse.pb-c.h"
 
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
-
 /* Of files, below the fixture's folder; named as its catalog, since a kept store has others. */
 static void make_warehouse(world *w)
 {
@@ -132,17 +130,25 @@ const pang_json *real_parse(world *w, ProtobufCBinaryData bytes)
     return document;
 }
 
-static pang_str text_at(const pang_json *object, const char *name)
+pang_str real_text_at(const pang_json *object, const char *name)
 {
     pang_str text = {0};
     (void)pang_json_to_str(pang_json_get(object, name), &text);
     return text;
 }
 
-static int64_t number_at(const pang_json *object, const char *name, int64_t otherwise)
+int64_t real_number_at(const pang_json *object, const char *name, int64_t otherwise)
 {
     int64_t value;
     return pang_json_to_int64(pang_json_get(object, name), &value) ? value : otherwise;
+}
+
+const pang_json *real_with_number(const pang_json *list, const char *name, int64_t number)
+{
+    for (size_t i = 0; i < pang_json_size(list); i++)
+        if (real_number_at(pang_json_at(list, i), name, -1) == number)
+            return pang_json_at(list, i);
+    return NULL;
 }
 
 void real_keep_id(world *w, int made, pang_str id)
@@ -161,7 +167,7 @@ pang_code real_create_table(world *w, const char *ref, int space, int title, int
     in.schema = fx_bytes(FX_SCHEMA);
     pang_code code = fx_call(w->fx, "CreateTable", &in, &out);
     if (code == PANG_OK)
-        real_keep_id(w, made, text_at(real_parse(w, out.metadata), "table-uuid"));
+        real_keep_id(w, made, real_text_at(real_parse(w, out.metadata), "table-uuid"));
     return code;
 }
 
@@ -258,12 +264,8 @@ static char *schema_update(world *w, const change *c)
 
 static const pang_json *current_snapshot(const pang_json *document)
 {
-    int64_t id = number_at(document, "current-snapshot-id", -1);
-    const pang_json *all = pang_json_get(document, "snapshots");
-    for (size_t i = 0; i < pang_json_size(all); i++)
-        if (number_at(pang_json_at(all, i), "snapshot-id", -1) == id)
-            return pang_json_at(all, i);
-    return NULL;
+    return real_with_number(pang_json_get(document, "snapshots"), "snapshot-id",
+                            real_number_at(document, "current-snapshot-id", -1));
 }
 
 static pang_str read_file(world *w, const char *location)
@@ -302,7 +304,7 @@ static size_t manifests_of(world *w, const pang_json *document, pang_manifest **
     *ret = NULL;
     if (snapshot == NULL)
         return 0;
-    pang_str list = text_at(snapshot, "manifest-list");
+    pang_str list = real_text_at(snapshot, "manifest-list");
     ok(w, pang_manifest_list_read(read_file(w, pang_arena_cstr(w->fx->arena, list)), w->fx->arena,
                                   ret, &n, &w->fx->err));
     return n;
@@ -313,7 +315,7 @@ static void write_manifest(world *w, const pang_json *document, const change *c,
                            pang_manifest *row)
 {
     fixture *fx = w->fx;
-    pang_str bytes, location = text_at(document, "location");
+    pang_str bytes, location = real_text_at(document, "location");
     pang_manifest_entry entry = {
         .status = PANG_ENTRY_ADDED,
         .has_snapshot_id = true,
@@ -344,8 +346,9 @@ static pang_str write_list(world *w, const pang_json *document, const change *c,
     fixture *fx = w->fx;
     pang_manifest *before, *all;
     size_t n = manifests_of(w, document, &before);
-    pang_str bytes, path = pang_arena_printf(fx->arena, "%" PANG_STR_FMT "/metadata/l%d.avro",
-                                             PANG_STR_ARG(text_at(document, "location")), c->file);
+    pang_str bytes,
+        path = pang_arena_printf(fx->arena, "%" PANG_STR_FMT "/metadata/l%d.avro",
+                                 PANG_STR_ARG(real_text_at(document, "location")), c->file);
     all = pang_arena_alloc_n(fx->arena, n + 1, sizeof *all);
     for (size_t i = 0; i < n; i++)
         all[i] = before[i];
@@ -354,8 +357,8 @@ static pang_str write_list(world *w, const pang_json *document, const change *c,
         .format_version = 2,
         .codec = PANG_CODEC_NULL,
         .snapshot_id = snapshot,
-        .parent_id = number_at(document, "current-snapshot-id", -1),
-        .sequence = number_at(document, "last-sequence-number", 0) + 1,
+        .parent_id = real_number_at(document, "current-snapshot-id", -1),
+        .sequence = real_number_at(document, "last-sequence-number", 0) + 1,
         .manifests = all,
         .n = n + 1,
     };
@@ -381,7 +384,7 @@ static char *append_update(world *w, const char *ref, const change *c)
     if (document == NULL)
         return TEXT("[]");
     pang_buf out = {.arena = w->fx->arena};
-    int64_t id = 1000 + c->file, parent = number_at(document, "current-snapshot-id", -1);
+    int64_t id = 1000 + c->file, parent = real_number_at(document, "current-snapshot-id", -1);
     pang_str list = write_list(w, document, c, id);
     pang_buf_printf(&out, "[{\"action\":\"add-snapshot\",\"snapshot\":{\"snapshot-id\":%lld,",
                     (long long)id);
@@ -393,9 +396,9 @@ static char *append_update(world *w, const char *ref, const change *c)
                     "\"summary\":{\"operation\":\"append\"}}},"
                     "{\"action\":\"set-snapshot-ref\",\"ref-name\":\"main\",\"type\":\"branch\","
                     "\"snapshot-id\":%lld}]",
-                    (long long)number_at(document, "last-sequence-number", 0) + 1,
+                    (long long)real_number_at(document, "last-sequence-number", 0) + 1,
                     (long long)pang_env_wall_ms(&w->fx->env),
-                    (long long)number_at(document, "current-schema-id", 0), PANG_STR_ARG(list),
+                    (long long)real_number_at(document, "current-schema-id", 0), PANG_STR_ARG(list),
                     (long long)id);
     return json_text(w, &out);
 }

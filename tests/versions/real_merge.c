@@ -7,8 +7,6 @@
 
 #include "pangolin/v1/merge.pb-c.h"
 
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
-
 typedef Pangolin__V1__MergeConflict conflict;
 
 static void take_conflicts(world *w, merge_call *call, conflict *const *list, size_t n)

@@ -13,8 +13,6 @@
 #include "pangolin/v1/commit.pb-c.h"
 #include "pangolin/v1/view.pb-c.h"
 
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
-
 enum { LINES = 512, WORDS = FILES + COLUMNS };
 
 typedef struct {
@@ -142,24 +140,10 @@ static void show_files(world *w, const pang_json *snapshot, pang_buf *out)
         pang_buf_printf(out, " f%d", seen.files[i]);
 }
 
-static int64_t number_at(const pang_json *object, const char *name, int64_t otherwise)
-{
-    int64_t value;
-    return pang_json_to_int64(pang_json_get(object, name), &value) ? value : otherwise;
-}
-
-static const pang_json *with_number(const pang_json *list, const char *name, int64_t number)
-{
-    for (size_t i = 0; i < pang_json_size(list); i++)
-        if (number_at(pang_json_at(list, i), name, -1) == number)
-            return pang_json_at(list, i);
-    return NULL;
-}
-
 static void show_columns(const pang_json *document, pang_buf *out)
 {
-    const pang_json *schema = with_number(pang_json_get(document, "schemas"), "schema-id",
-                                          number_at(document, "current-schema-id", -1));
+    const pang_json *schema = real_with_number(pang_json_get(document, "schemas"), "schema-id",
+                                               real_number_at(document, "current-schema-id", -1));
     const pang_json *fields = pang_json_get(schema, "fields");
     int numbers[WORDS];
     size_t n = 0;
@@ -169,7 +153,8 @@ static void show_columns(const pang_json *document, pang_buf *out)
         const pang_json *field = pang_json_at(fields, i);
         assert_true(pang_json_to_str(pang_json_get(field, "name"), &name) && n < WORDS);
         for (size_t k = 0; k < i; k++)
-            assert_true(number_at(field, "id", -1) != number_at(pang_json_at(fields, k), "id", -1));
+            assert_true(real_number_at(field, "id", -1) !=
+                        real_number_at(pang_json_at(fields, k), "id", -1));
         if (name.ptr[0] == 'c')
             numbers[n++] = number_of(name);
     }
@@ -189,8 +174,9 @@ static void show_document(world *w, const pang_json *document, const char *name,
         if (pang_json_to_str(pang_json_get(properties, fx_text(w->fx, "p%d", i)), &value))
             pang_buf_printf(&out, " p%d=%" PANG_STR_FMT, i, PANG_STR_ARG(value));
     show_columns(document, &out);
-    const pang_json *snapshot = with_number(pang_json_get(document, "snapshots"), "snapshot-id",
-                                            number_at(document, "current-snapshot-id", -1));
+    const pang_json *snapshot = real_with_number(
+        pang_json_get(document, "snapshots"), "snapshot-id",
+        real_number_at(document, "current-snapshot-id", -1));
     if (snapshot != NULL)
         show_files(w, snapshot, &out);
     pang_buf_add_char(&out, '\0');
@@ -218,7 +204,6 @@ static void show_view(world *w, char *prefix, const Pangolin__V1__TableIdentifie
 {
     Pangolin__V1__LoadViewRequest in = PANGOLIN__V1__LOAD_VIEW_REQUEST__INIT;
     Pangolin__V1__LoadViewResponse out;
-    pang_str id = {0};
     in.prefix = prefix;
     in.namespace_ = at->namespace_;
     in.n_namespace_ = at->n_namespace_;
@@ -227,7 +212,7 @@ static void show_view(world *w, char *prefix, const Pangolin__V1__TableIdentifie
                                at->name);
     ok(w, fx_call(w->fx, "LoadView", &in, &out), name);
     const pang_json *document = real_parse(w, out.metadata);
-    (void)pang_json_to_str(pang_json_get(document, "view-uuid"), &id);
+    pang_str id = real_text_at(document, "view-uuid");
     add_line(l, real_view_line(w, document, name, made_of(w, pang_arena_cstr(w->fx->arena, id))));
 }
 

@@ -10,8 +10,6 @@
 
 enum { SCHEMAS = 3 }; /* that versions share */
 
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
-
 static char *schema_of(world *w, int query)
 {
     return fx_text(w->fx,
@@ -45,45 +43,26 @@ pang_code real_create_view(world *w, const char *ref, const change *c, int made)
     in.properties = list;
     in.n_properties = 1;
     pang_code code = fx_call(w->fx, "CreateView", &in, &out);
-    pang_str id = {0};
-    if (code == PANG_OK) {
-        (void)pang_json_to_str(pang_json_get(real_parse(w, out.metadata), "view-uuid"), &id);
-        real_keep_id(w, made, id);
-    }
+    if (code == PANG_OK)
+        real_keep_id(w, made, real_text_at(real_parse(w, out.metadata), "view-uuid"));
     return code;
 }
 
 /* ---- documents ---- */
 
-static int64_t number_at(const pang_json *object, const char *name)
-{
-    int64_t value;
-    assert_true(pang_json_to_int64(pang_json_get(object, name), &value));
-    return value;
-}
-
-static const pang_json *with_number(const pang_json *list, const char *name, int64_t number)
-{
-    for (size_t i = 0; i < pang_json_size(list); i++)
-        if (number_at(pang_json_at(list, i), name) == number)
-            return pang_json_at(list, i);
-    return NULL;
-}
-
 /* The number of a version's query, once it is known that all of it is that query's. */
 static int query_of(world *w, const pang_json *document, const pang_json *version)
 {
     const pang_json *queries = pang_json_get(version, "representations");
-    const pang_json *schema = with_number(pang_json_get(document, "schemas"), "schema-id",
-                                          number_at(version, "schema-id"));
-    pang_str sql = {0}, column = {0}, space = {0};
+    const pang_json *schema = real_with_number(pang_json_get(document, "schemas"), "schema-id",
+                                               real_number_at(version, "schema-id", -1));
+    pang_str sql = real_text_at(pang_json_at(queries, 0), "sql"), space = {0};
     int64_t query = -1;
     assert_int_equal(pang_json_size(queries), 1);
-    assert_true(pang_json_to_str(pang_json_get(pang_json_at(queries, 0), "sql"), &sql));
     assert_true(pang_str_to_int64(pang_str_after(sql, strlen("select ")), &query));
     const pang_json *field = pang_json_at(pang_json_get(schema, "fields"), 0);
     const pang_json *levels = pang_json_get(version, "default-namespace");
-    (void)pang_json_to_str(pang_json_get(field, "name"), &column);
+    pang_str column = real_text_at(field, "name");
     (void)pang_json_to_str(pang_json_at(levels, 0), &space);
     if (!pang_str_equal(column, pang_str_from(fx_text(w->fx, "c%d", (int)query % SCHEMAS))) ||
         !pang_str_equal(space, pang_str_from(fx_text(w->fx, "n%d", (int)query % 2))))
@@ -106,18 +85,18 @@ static void show_versions(world *w, const pang_json *document, const char *name,
         add_file(to, query);
     }
     for (size_t i = 0; i < n; i++)
-        assert_non_null(
-            with_number(list, "version-id", number_at(pang_json_at(log, i), "version-id")));
-    assert_true(n > 0 && number_at(pang_json_at(log, n - 1), "version-id") ==
-                             number_at(document, "current-version-id"));
+        assert_non_null(real_with_number(list, "version-id",
+                                         real_number_at(pang_json_at(log, i), "version-id", -1)));
+    assert_true(n > 0 && real_number_at(pang_json_at(log, n - 1), "version-id", -1) ==
+                             real_number_at(document, "current-version-id", -2));
 }
 
 char *real_view_line(world *w, const pang_json *document, const char *name, int made)
 {
     pang_buf out = {.arena = w->fx->arena};
     pang_str value;
-    const pang_json *version = with_number(pang_json_get(document, "versions"), "version-id",
-                                           number_at(document, "current-version-id"));
+    const pang_json *version = real_with_number(pang_json_get(document, "versions"), "version-id",
+                                                real_number_at(document, "current-version-id", -1));
     pang_buf_printf(&out, "view %s #%d", name, made);
     for (int i = 0; i < PROPERTIES; i++)
         if (pang_json_to_str(
@@ -147,7 +126,7 @@ static int64_t find_version(world *w, const char *ref, const change *c)
     const pang_json *list = pang_json_get(document, "versions");
     for (size_t i = 0; i < pang_json_size(list); i++)
         if (query_of(w, document, pang_json_at(list, i)) == c->query)
-            return number_at(pang_json_at(list, i), "version-id");
+            return real_number_at(pang_json_at(list, i), "version-id", -1);
     fail_msg("seed %lu, %s: the version is not there", (unsigned long)w->seed, w->step);
     return -1;
 }

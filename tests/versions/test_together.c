@@ -22,8 +22,6 @@
 #include "pangolin/v1/commit.pb-c.h"
 #include "pangolin/v1/merge.pb-c.h"
 
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
-
 enum {
     BRANCHES = 3,
     TABLES = 6,
