@@ -566,6 +566,31 @@ static void test_growth__is_counted_whoever_changed_something(void **state)
     assert_true(grown(fx, PANG_RETAIN_HISTORY).records < history);
 }
 
+enum { PIECES = 5, PIECE_MS = 5 };
+
+/* Each look at the clock takes a while. */
+static int64_t slow_ms(void *arg)
+{
+    fixture *fx = arg;
+    return pang_env_mono_ms(&pang_env_system) + atomic_fetch_add(&fx->ahead_ms, PIECE_MS);
+}
+
+/* There are records of that many kinds at least, each of which is a piece: it is rested from twenty
+ * times as long as it took. */
+static void test_growth__rests_from_each_piece(void **state)
+{
+    fixture *fx = *state;
+    (void)rfx_put(fx, FX_PREFIX, "t", "1");
+    (void)rfx_put(fx, FX_PREFIX, "t", "2");
+    fx->env.mono_ms = slow_ms;
+    int64_t begin = pang_env_mono_ms(&pang_env_system);
+    (void)pang_growth_work(fx->state, &fx->err);
+    assert_int_equal(fx->err.code, PANG_OK);
+    int64_t took = pang_env_mono_ms(&pang_env_system) - begin;
+    assert_true(took >= PIECES * PIECE_MS * 20);
+    assert_int_equal(grown(fx, PANG_RETAIN_CONTENT).records, 2);
+}
+
 /* ---- deleted catalogs ---- */
 
 typedef struct {
@@ -637,6 +662,7 @@ int main(void)
         TEST(retain__refs_are_those_of_the_removal),
         TEST(retain__a_run_that_is_cut_short_is_done_again),
         TEST(growth__is_counted_whoever_changed_something),
+        TEST(growth__rests_from_each_piece),
         TEST(care__comes_daily_and_says_what_it_did),
         TEST(erase__nothing_is_left_of_a_deleted_catalog),
     };
