@@ -47,7 +47,8 @@ typedef struct {
     pang_cache_shard shards[PANG_CACHE_SHARDS];
 } pang_cache;
 
-/* The stripe's generation when a read missed; pang_cache_fill wants it back. */
+/* The stripe's generation: when a read missed, which pang_cache_fill wants back, or right after a
+ * change began, which pang_cache_end_put does. */
 typedef uint32_t pang_cache_token;
 
 typedef enum { PANG_CACHE_MISS, PANG_CACHE_HIT, PANG_CACHE_NO_MEMORY } pang_cache_answer;
@@ -68,7 +69,8 @@ void pang_cache_fill(pang_cache *cache, uint64_t hash, pang_cache_token token,
 /* Still holds the key at this version. */
 bool pang_cache_holds(pang_cache *cache, uint64_t hash, pang_str key, uint64_t version);
 void pang_cache_drop(pang_cache *cache, uint64_t hash, pang_str key);
-/* The key is out of the cache, and stays out until its change has ended. */
+/* The key is out of the cache, and stays out until its change has ended. Both return the token that
+ * the stripe has then. */
 pang_cache_token pang_cache_begin_change(pang_cache *cache, uint64_t hash, pang_str key);
 pang_cache_token pang_cache_end_change(pang_cache *cache, uint64_t hash, pang_str key);
 /* The change that got this token has put `rec`. It is kept, unless a change that may be of the same
