@@ -1,7 +1,6 @@
 """Measures the real processes and writes a dated report to bench/reports/. Standard library only.
 
-    run.py [--quick] [SCENARIO...]      start memory layers hot signed_in zipf commits big; all by
-                                       default
+    run.py [--quick] [SCENARIO...]      all by default; a wrong name is answered with the list
 
 Server, bridge and supervisor run on core 0, the load generator on core 1. Throughput comes from a
 closed loop of 64 connections, latency from an open loop (http_load.c says why). CPU per request is
