@@ -255,7 +255,7 @@ static pang_code raise_in(pang_txn *txn, void *arg, pang_err *err)
         r->floor = old->number;
         r->floor_ms = old->time_ms;
     }
-    uint64_t log = r->points->lowest < r->floor ? r->points->lowest : r->floor;
+    uint64_t log = r->points->lowest < r->stands ? r->points->lowest : r->stands;
     r->log = old != NULL && old->log > log ? old->log : log;
     if (r->plan->dry_run || r->floor == 0 ||
         (old != NULL && old->number == r->floor && old->log == r->log))

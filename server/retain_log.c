@@ -29,6 +29,27 @@ static void raise_by(pang_retaining *r, pang_id branch)
     r->floor_ms = row.time_ms;
 }
 
+/* Main's newest commit at or below the floor: it can be named, however old it is. Other branches
+ * have no commits of before the number that they were made at. */
+static void find_main(pang_retaining *r)
+{
+    const pang_gc_points *points = r->points;
+    pang_commit_row row = {0};
+    pang_view view = {.arena = r->step, .keys = r->keys, .catalog = r->plan->catalog};
+    size_t i = 0;
+    while (i < points->n_branches && points->branches[i].n_forks + points->branches[i].n_bases > 0)
+        i++;
+    r->stands = r->floor;
+    if (i == points->n_branches || r->code != PANG_OK)
+        return;
+    view.txn = pang_txn_begin(r->state->config.db, r->plan->scope, PANG_NO_DEADLINE, r->step);
+    view.levels[0].branch = points->branches[i].id;
+    view.levels[0].at = r->floor;
+    view.n_levels = 1;
+    r->code = view.txn == NULL ? pang_fail_memory(r->err) : pang_commit_head(&view, &row, r->err);
+    r->stands = row.sequence;
+}
+
 pang_code pang_retain_find_floor(pang_retaining *r)
 {
     const pang_gc_points *points = r->points;
@@ -49,6 +70,7 @@ pang_code pang_retain_find_floor(pang_retaining *r)
             if (above[i - 1].version != 0 && above[i - 1].time_ms <= points->horizon_ms)
                 raise_by(r, points->branches[left + i - 1].id);
     }
+    find_main(r);
     return r->code;
 }
 

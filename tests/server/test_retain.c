@@ -362,6 +362,29 @@ static void test_retain__logs_end_and_differences_stay(void **state)
     assert_int_equal(n, 7);
 }
 
+/* Others went on for longer than main, and are gone: what is made of where main stands merges. */
+static void test_retain__main_stood_still(void **state)
+{
+    fixture *fx = *state;
+    size_t n;
+    (void)rfx_put(fx, FX_PREFIX, "t", "1");
+    fx_ok(fx, fx_create_branch(fx, "dev", "main"));
+    uint64_t last = rfx_put(fx, FX_PREFIX "@dev", "t", "2");
+    fx_ok(fx, fx_delete_branch(fx, "dev"));
+    age(fx, 40);
+    assert_int_equal(retain(fx, false).floor, last);
+    make_tag(fx, "v1", "main");
+    fx_ok(fx, fx_create_branch(fx, "late", "v1"));
+    fx_ok(fx, diff(fx, "main", "late", &n));
+    assert_int_equal(n, 0);
+    (void)rfx_put(fx, FX_PREFIX "@late", "t", "3");
+    fx_ok(fx, diff(fx, "main", "late", &n));
+    assert_int_equal(n, 1);
+    (void)retain(fx, false);
+    fx_ok(fx, diff(fx, "main", "late", &n));
+    assert_int_equal(n, 1);
+}
+
 static void test_retain__a_time_or_commit_of_before_is_unknown(void **state)
 {
     fixture *fx = *state;
@@ -657,6 +680,7 @@ int main(void)
         TEST(retain__an_asset_that_the_base_shows_stays_dropped),
         TEST(retain__who_follows_from_too_far_back_is_told),
         TEST(retain__logs_end_and_differences_stay),
+        TEST(retain__main_stood_still),
         TEST(retain__a_time_or_commit_of_before_is_unknown),
         TEST(retain__a_ref_that_is_made_meanwhile_reads_all),
         TEST(retain__refs_are_those_of_the_removal),

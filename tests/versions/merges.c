@@ -306,6 +306,9 @@ static void value_outcomes(model *m, const item *source, const item *target, bas
                 after = *named;
                 add_outcome(to, merge_value(m, source, half, other, &after) ? good : CONFLICT,
                             &after);
+                /* All rows gone, it looks as if it had been replaced. */
+                if (takes_back(m, target, other))
+                    add_outcome(to, CONFLICT, target);
             }
         if ((is_renumbered(source, target) && has_new_files(m, source, half)) ||
             takes_back(m, source, half) || takes_back(m, target, half) || found.n > 1 ||
@@ -327,15 +330,23 @@ static bool is_of_bases(const model *m, const item *it, const bases *found)
     return value && name;
 }
 
+/* Both had dropped it. */
+static bool is_dropped(const model *m, const bases *found)
+{
+    for (int i = 0; i < found->n; i++)
+        if (found->list[i] != 0 && !m->states[found->list[i]].exists)
+            return true;
+    return false;
+}
+
 /* Existence by the item's own bases. False: decided. */
 static bool both_stand(model *m, const item *source, const item *target, outcomes *to)
 {
     bases found = find_bases(m, source, target, all_of);
     if (source->exists && target->exists) {
-        /* Dropped, and brought back by both: what they were before may not be looked for. */
-        for (int i = 0; i < found.n; i++)
-            if (found.list[i] != 0 && !m->states[found.list[i]].exists)
-                add_outcome(to, CONFLICT, target);
+        /* What they were before may not be looked for. */
+        if (is_dropped(m, &found))
+            add_outcome(to, CONFLICT, target);
         return true;
     }
     for (int i = 0; i < found.n; i++) {
@@ -348,8 +359,13 @@ static bool both_stand(model *m, const item *source, const item *target, outcome
             /* What was given back what it was may be another document, or the same. */
             if (is_of_bases(m, left, &found))
                 add_outcome(to, source->exists ? KEPT : TAKEN, source->exists ? target : source);
-        } else
+        } else {
             add_outcome(to, source->exists ? TAKEN : KEPT, source->exists ? source : target);
+            /* It may have been kept against that drop, and be dropped since. */
+            if (source->exists ? !has_state(&source->all, target->state)
+                               : !has_state(&target->all, source->state))
+                add_outcome(to, CONFLICT, target);
+        }
     }
     return false;
 }
@@ -419,6 +435,20 @@ static void anew_outcomes(model *m, const item *source, const item *target, cons
                    to);
 }
 
+/* It came back on both sides from what it was before both dropped it, or from what another branch
+ * had it as still: any such state may be the base. */
+static void older_outcomes(model *m, const item *source, const item *target, outcomes *to)
+{
+    for (int i = m->n_states - 1; i > 0 && to->n < OUTCOMES / 2; i--) {
+        bases one = {{i}, 1};
+        item named = *target;
+        if (!has_state(&source->all, i) || !has_state(&target->all, i) || !m->states[i].exists)
+            continue;
+        bool fits = merge_name(source, &m->states[i], &named);
+        value_outcomes(m, source, target, one, &named, fits, to);
+    }
+}
+
 static void item_outcomes(model *m, const item *source, const item *target, outcomes *to)
 {
     bases found;
@@ -434,6 +464,9 @@ static void item_outcomes(model *m, const item *source, const item *target, outc
         bool fits = merge_name(source, &m->states[found.list[i]], &named);
         anew_outcomes(m, source, target, &named, fits, to);
     }
+    found = find_bases(m, source, target, all_of);
+    if (is_dropped(m, &found))
+        older_outcomes(m, source, target, to);
 }
 
 /* ---- what items want of each other ---- */

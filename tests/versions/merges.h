@@ -12,7 +12,7 @@
 
 #include "tests/versions/model.h"
 
-enum { OUTCOMES = 8 };
+enum { OUTCOMES = 24 };
 
 typedef enum { KEPT, TAKEN, MERGED, CONFLICT } fate;
 
