@@ -176,6 +176,28 @@ static const struct {
       [PANG_CALLER_NOBODY] = "NOBODY"}},
 };
 
+/* What has a name has it on a ref: where a request may say that in a field, rights are asked there.
+ */
+static void test_schema__assets_are_judged_at_the_requests_branch(void **state)
+{
+    enum { PARTS = 3 }; /* catalog, namespace, name */
+    size_t found = 0;
+    (void)state;
+    for (size_t i = 0; i < pang_schema_size(linked); i++) {
+        const pang_schema_method *m = pang_schema_at(linked, i);
+        if (upb_MessageDef_FindFieldByNameWithSize(m->in, "branch", strlen("branch")) == NULL)
+            continue;
+        for (size_t k = 0; k < m->n_checks; k++) {
+            if (m->checks[k].n_object < PARTS)
+                continue;
+            if (!pang_str_equal(m->checks[k].ref, PANG_STR("branch")))
+                fail_msg("%.*s does not say ref", (int)m->path.len, m->path.ptr);
+            found++;
+        }
+    }
+    assert_true(found > 0);
+}
+
 static void test_schema__enums_have_the_numbers_of_the_description(void **state)
 {
     (void)state;
@@ -571,6 +593,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_schema__methods_are_found_by_whole_paths),
         cmocka_unit_test(test_schema__rules_are_read),
+        cmocka_unit_test(test_schema__assets_are_judged_at_the_requests_branch),
         cmocka_unit_test(test_schema__enums_have_the_numbers_of_the_description),
         cmocka_unit_test(test_schema__files_answer_reflection),
         cmocka_unit_test(test_schema__messages_are_validated),

@@ -493,7 +493,7 @@ static void test_evaluate__grants_follow_assets_on_branches(void **state)
             s->tag = fx_text(w->fx, "pii");
         else
             s->asset = pang_bytes_of_id(&asset);
-        grant(w, 1 + i, s, PANG_CAN(PANG_ACT_READ));
+        grant(w, 1 + i, s, PANG_CAN(PANG_ACT_READ) | PANG_CAN(PANG_ACT_CREATE));
         EXPECT(1, READ, TABLE, "demo@dev/z/moved", "allowed");
         EXPECT(1, READ, TABLE, "demo/z@dev/moved", "allowed");
         EXPECT(1, READ, TABLE, "demo/z/moved@dev", "allowed");
@@ -505,7 +505,9 @@ static void test_evaluate__grants_follow_assets_on_branches(void **state)
         w->ref = PANG_STR("dev"); /* as a field of its own */
         EXPECT(1, READ, TABLE, "demo/z/moved", "allowed");
         EXPECT(1, READ, TABLE, "demo/z/t4", "hidden");
+        EXPECT(1, CREATE, TABLE, "demo/z/t4", "hidden"); /* t4 is not there */
         w->ref = (pang_str){0};
+        EXPECT(1, CREATE, TABLE, "demo/z/t4", "allowed");
         revoke(w, 1 + i);
         EXPECT(1, READ, TABLE, "demo@dev/z/moved", "hidden");
     }
