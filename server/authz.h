@@ -2,8 +2,9 @@
  * Authorisation: what a rule's checks say about one request. A plan is compiled from the rule at
  * start; with a bound message it yields the accesses that the call needs, and the evaluator says
  * of each whether the principal may.
- * Called by server/dispatch.c only: handlers hold no permission code. Threads: plans are const.
- * Lifetime: a plan lives in the arena it was compiled in; accesses in the call's.
+ * Called by server/dispatch.c only: handlers hold no permission code, and ask server/evaluate.h of
+ * what no rule can name. Threads: plans are const. Lifetime: a plan lives in the arena it was
+ * compiled in; accesses in the call's.
  */
 #ifndef PANG_SERVER_AUTHZ_H
 #define PANG_SERVER_AUTHZ_H
