@@ -19,7 +19,7 @@ typedef struct {
     pang_arena *points_arena;
     pang_gc_points *points;
     uint64_t floor, log; /* as in Floor */
-    uint64_t stands; /* where main stands at the floor: refs may be made of that */
+    uint64_t stands;     /* where main stands at the floor: refs may be made of that */
     int64_t floor_ms;
     pang_arena *step;      /* of one piece of rows */
     pang_keys keys;        /* in it */
