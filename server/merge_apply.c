@@ -248,12 +248,21 @@ static pang_code add_parent(pang_edit *edit, const pang_commit_row *parent, pang
     return PANG_OK;
 }
 
-/* Its history in the source goes on in the target, though nothing of it shows. */
-static bool is_seen(const pang_merge_item *item)
+/* Its history in the source goes on in the target, though nothing of it shows: what the source did,
+ * or what it has seen itself. */
+static bool is_seen(const pang_merge_task *task, const pang_merge_item *item, pang_point *ret)
 {
+    pang_merge_thing thing = pang_merge_thing_of(item);
     bool stays = item->fate == PANG_FATE_UNCHANGED || item->fate == PANG_FATE_KEPT;
-    return stays && !item->not_held &&
-           pang_content_origin(&item->source) > pang_content_origin(&item->half[item->base].source);
+    if (!stays || item->not_held)
+        return false;
+    *ret = task->base->source.points[0];
+    if (pang_content_origin(&item->source) > pang_content_origin(&item->half[item->base].source))
+        return true;
+    const pang_merge_seen *seen = pang_merge_changes_unknown(task->changes, task->base, &thing);
+    if (seen != NULL)
+        *ret = seen->from;
+    return seen != NULL;
 }
 
 /* It was there and went again before it could come here: the target shall know that it is gone, as
@@ -272,29 +281,44 @@ static pang_code bury(pang_edit *edit, const pang_merge_item *item, pang_err *er
     return pang_edit_place(edit, &item->source, &gone, true, err);
 }
 
-static pang_code add_seen(pang_edit *edit, const pang_merge_plan *plan, pang_err *err)
+/* An item as a commit names it that has seen it; NULL without memory. */
+static pang_rec_change *seen_of(const pang_merge_item *item, pang_point from, pang_arena *arena)
+{
+    pang_rec_change *seen = pang_arena_alloc(arena, sizeof *seen);
+    pang_rec_point *point = pang_arena_alloc(arena, sizeof *point);
+    pang_id *branch = pang_arena_alloc(arena, sizeof *branch);
+    if (seen == NULL || point == NULL || branch == NULL)
+        return NULL;
+    *branch = from.branch;
+    *point = (pang_rec_point)PANGOLIN__STORE__V1__POINT__INIT;
+    point->branch = pang_bytes_of_id(branch);
+    point->sequence = from.sequence;
+    *seen = (pang_rec_change)PANGOLIN__STORE__V1__CHANGE__INIT;
+    seen->from = point;
+    seen->space = pang_id_is_nil(item->asset) ? PANG_SPACE_NAMESPACE : PANG_SPACE_ASSET;
+    if (seen->space == PANG_SPACE_ASSET)
+        seen->old_asset = pang_bytes_of_id(&item->asset);
+    seen->path = pang_arena_cstr(arena, item->to.path);
+    seen->name = pang_arena_cstr(arena, item->to.name);
+    return seen->path == NULL || seen->name == NULL ? NULL : seen;
+}
+
+static pang_code add_seen(const pang_merge_task *task, pang_edit *edit, const pang_merge_plan *plan,
+                          pang_err *err)
 {
     pang_arena *arena = edit->view->arena;
     edit->seen = pang_arena_alloc_n(arena, plan->n, sizeof(pang_rec_change *));
     if (edit->seen == NULL)
         return pang_fail_memory(err);
     for (size_t i = 0; i < plan->n; i++) {
-        const pang_merge_item *item = plan->items[i];
-        if (!is_seen(item))
+        pang_point from;
+        if (!is_seen(task, plan->items[i], &from))
             continue;
-        pang_rec_change *seen = pang_arena_alloc(arena, sizeof *seen);
+        pang_rec_change *seen = seen_of(plan->items[i], from, arena);
         if (seen == NULL)
             return pang_fail_memory(err);
-        *seen = (pang_rec_change)PANGOLIN__STORE__V1__CHANGE__INIT;
-        seen->space = pang_id_is_nil(item->asset) ? PANG_SPACE_NAMESPACE : PANG_SPACE_ASSET;
-        if (seen->space == PANG_SPACE_ASSET)
-            seen->old_asset = pang_bytes_of_id(&item->asset);
-        seen->path = pang_arena_cstr(arena, item->to.path);
-        seen->name = pang_arena_cstr(arena, item->to.name);
-        if (seen->path == NULL || seen->name == NULL)
-            return pang_fail_memory(err);
         edit->seen[edit->n_seen++] = seen;
-        pang_code code = bury(edit, item, err);
+        pang_code code = bury(edit, plan->items[i], err);
         if (code != PANG_OK)
             return code;
     }
@@ -317,7 +341,7 @@ pang_code pang_merge_apply_plan(const pang_merge_task *task, const pang_merge_pl
     if (code == PANG_OK)
         code = add_parent(edit, &how->parent, err);
     if (code == PANG_OK && how->marks)
-        code = add_seen(edit, plan, err);
+        code = add_seen(task, edit, plan, err);
     if (code == PANG_OK && how->marks)
         code = pang_merge_marks_put(task, plan, edit, err);
     return code == PANG_OK ? pang_edit_end(edit, how->message, err) : code;

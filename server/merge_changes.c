@@ -9,7 +9,7 @@
 void pang_merge_changes_begin(pang_merge_changes *changes, pang_arena *arena)
 {
     *changes = (pang_merge_changes){
-        .arena = arena, .assets_at.arena = arena, .spaces_at.arena = arena};
+        .arena = arena, .assets_at.arena = arena, .spaces_at.arena = arena, .seen.arena = arena};
 }
 
 /* ---- the set ---- */
@@ -116,6 +116,26 @@ static pang_code add_change(pang_merge_changes *c, const pang_rec_change *change
     return code;
 }
 
+static pang_code add_seen(pang_merge_changes *c, const pang_rec_change *change, pang_err *err)
+{
+    pang_str path, name;
+    pang_code code = add_change(c, change, err);
+    if (code != PANG_OK || change->from == NULL)
+        return code;
+    pang_merge_seen *seen = pang_arena_alloc(c->arena, sizeof *seen);
+    if (seen == NULL || !pang_arena_copy(c->arena, pang_str_from(change->path), &path) ||
+        !pang_arena_copy(c->arena, pang_str_from(change->name), &name))
+        return pang_fail_memory(err);
+    if (change->space == PANG_SPACE_NAMESPACE)
+        seen->thing.name = (pang_name){PANG_SPACE_NAMESPACE, path, name};
+    else
+        seen->thing.asset = pang_id_of(change->old_asset);
+    seen->from = (pang_point){pang_id_of(change->from->branch), change->from->sequence};
+    return pang_index_add(&c->seen, pang_merge_hash_thing(&seen->thing), seen)
+               ? PANG_OK
+               : pang_fail_memory(err);
+}
+
 pang_code pang_merge_changes_add_commit(pang_merge_changes *c, const pang_rec_commit *commit,
                                         pang_err *err)
 {
@@ -123,7 +143,7 @@ pang_code pang_merge_changes_add_commit(pang_merge_changes *c, const pang_rec_co
     for (size_t i = 0; code == PANG_OK && i < commit->n_changes; i++)
         code = add_change(c, commit->changes[i], err);
     for (size_t i = 0; code == PANG_OK && i < commit->n_seen; i++)
-        code = add_change(c, commit->seen[i], err);
+        code = add_seen(c, commit->seen[i], err);
     c->commits++;
     return code;
 }
@@ -164,4 +184,19 @@ pang_code pang_merge_changes_since(pang_merge_changes *c, pang_view *source,
             mark->exceptions[i]->from_sequence < mark->from_sequence)
             code = add_excepted(c, mark->exceptions[i], err);
     return code;
+}
+
+const pang_merge_seen *pang_merge_changes_unknown(const pang_merge_changes *c,
+                                                  const pang_merge_base *base,
+                                                  const pang_merge_thing *thing)
+{
+    pang_index_walk it = pang_index_of(&c->seen, pang_merge_hash_thing(thing));
+    const pang_merge_seen *seen;
+    while ((seen = pang_index_next(&it)) != NULL)
+        if (pang_merge_same_thing(&seen->thing, thing) &&
+            pang_merge_contained(&base->target, base->of_target, base->n_of_target,
+                                 seen->from.branch, thing)
+                    .sequence < seen->from.sequence)
+            return seen;
+    return NULL;
 }

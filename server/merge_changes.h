@@ -10,6 +10,12 @@
 #include "server/index.h"
 #include "server/merge_base.h"
 
+/* What a commit of the source has seen: who has the point knows of it. */
+typedef struct {
+    pang_merge_thing thing;
+    pang_point from;
+} pang_merge_seen;
+
 typedef struct {
     pang_id *assets;
     size_t n_assets;
@@ -19,6 +25,7 @@ typedef struct {
     /* Inside. */
     pang_arena *arena;
     pang_index assets_at, spaces_at;
+    pang_index seen; /* pang_merge_seen by thing */
     size_t room_assets, room_spaces;
 } pang_merge_changes;
 
@@ -35,5 +42,10 @@ PANG_MUST_CHECK pang_code pang_merge_changes_add_commit(pang_merge_changes *chan
 /* All that the source did since the base, and what earlier merges left out. */
 PANG_MUST_CHECK pang_code pang_merge_changes_since(pang_merge_changes *changes, pang_view *source,
                                                    const pang_merge_base *base, pang_err *err);
+
+/* What the source has seen of a thing and the target does not know, or NULL. */
+const pang_merge_seen *pang_merge_changes_unknown(const pang_merge_changes *changes,
+                                                  const pang_merge_base *base,
+                                                  const pang_merge_thing *thing);
 
 #endif

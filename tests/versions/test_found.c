@@ -625,6 +625,25 @@ static void test_found__a_drop_that_a_selection_did_not_meet(void **state)
     close_world(w);
 }
 
+/* Main set something and back before it was merged: nothing of that shows in who merged it, nor in
+ * who merged that, until it comes to a branch that has what was set. */
+static void test_found__set_back_and_merged_twice(void **state)
+{
+    static const char *const names[] = {"x", "y"};
+    world *w = open_world();
+    (void)state;
+    make_branches(w, names, 2);
+    set_space(w, "main", 0, 1, 1);
+    assert_int_equal(real_create_branch(w, "old", "main", true, NULL, 0), PANG_OK);
+    set_space(w, "main", 0, 1, 0);
+    set(w, "main", 1, 1, 2);
+    must_merge(w, "main", "x");
+    must_merge(w, "x", "y");
+    must_merge(w, "y", "old");
+    shows(w, "old", "space default\ntable default.t1 #1 p1=v2\n");
+    close_world(w);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -653,6 +672,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_found__merged_properties_are_newer_than_both),
         cmocka_unit_test(test_found__what_it_was_before_a_drop_was_taken),
         cmocka_unit_test(test_found__a_drop_that_a_selection_did_not_meet),
+        cmocka_unit_test(test_found__set_back_and_merged_twice),
     };
     the_url = test_url(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
