@@ -10,10 +10,9 @@
 #include "server/index.h"
 #include "server/merge_base.h"
 
-/* What a commit of the source has seen: who has the point knows of it. */
 typedef struct {
     pang_merge_thing thing;
-    pang_point from;
+    pang_point from; /* who has it knows of the thing */
 } pang_merge_seen;
 
 typedef struct {
@@ -25,7 +24,7 @@ typedef struct {
     /* Inside. */
     pang_arena *arena;
     pang_index assets_at, spaces_at;
-    pang_index seen; /* pang_merge_seen by thing */
+    pang_index seen;
     size_t room_assets, room_spaces;
 } pang_merge_changes;
 
@@ -43,7 +42,7 @@ PANG_MUST_CHECK pang_code pang_merge_changes_add_commit(pang_merge_changes *chan
 PANG_MUST_CHECK pang_code pang_merge_changes_since(pang_merge_changes *changes, pang_view *source,
                                                    const pang_merge_base *base, pang_err *err);
 
-/* What the source has seen of a thing and the target does not know, or NULL. */
+/* What the source has seen and the target does not know; NULL: nothing. */
 const pang_merge_seen *pang_merge_changes_unknown(const pang_merge_changes *changes,
                                                   const pang_merge_base *base,
                                                   const pang_merge_thing *thing);
