@@ -20,7 +20,7 @@ enum {
     CLIENTS_DEFAULT = 16,
     CLIENTS_MAX = 512,
     CONNECT_TIMEOUT_MS = 10000,
-    ANSWER_TIMEOUT_MS = 20000, /* of one command, on the socket */
+    ANSWER_TIMEOUT_MS = 20000, /* of one command, on the socket, where the URL says nothing */
     CLOCK_LIFE_MS = 20000,
     SELECT_MS = 5000,       /* what a call waits for a database that is away */
     PING_TIMEOUT_MS = 3000, /* connecting and answering, each */
@@ -303,12 +303,14 @@ static pang_code make_pool(mongodb_store *s, const pang_store_config *config, pa
         s->database = strdup(database == NULL || database[0] == '\0' ? "pangolin" : database);
     mongoc_uri_t *uri = s->uri;
     unsigned clients = count_clients(config, uri);
+    int32_t answer = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS,
+                                                    ANSWER_TIMEOUT_MS);
     bool set = mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, false) &&
                mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS,
                                               (int32_t)select) &&
                mongoc_uri_set_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS,
                                               (int32_t)patience) &&
-               mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, ANSWER_TIMEOUT_MS) &&
+               mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, answer) &&
                mongoc_uri_set_option_as_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS,
                                               (int32_t)patience);
     mongoc_write_concern_t *durable = mongoc_write_concern_new();
