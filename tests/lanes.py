@@ -227,29 +227,42 @@ def choose(names):
     return chosen
 
 
-def keep_results(results):
-    """What the long lanes ran, with date and commit: tests/results/long.md."""
+def kept_results(path):
+    """The rows of an earlier report, by lane."""
+    try:
+        with open(path, encoding="utf-8") as old:
+            rows = [line.strip().strip("|").split(" | ") for line in old]
+    except OSError:
+        return {}
+    return {row[0].strip(): row[1:] for row in rows if row[0].strip().startswith("long-")}
+
+
+def keep_result(lane, counts, seconds):
+    """The last run of each long lane, with date and commit: tests/results/long.md."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True,
                             stdout=subprocess.PIPE, check=False).stdout.strip()
-    folder = os.path.join(ROOT, "tests", "results")
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "long.md"), "w", encoding="utf-8") as out:
-        out.write("# Last long run: %s at %s\n\n| lane | counts |\n|---|---|\n" %
-                  (time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), commit))
-        for name, counts in results:
-            out.write("| %s | %s |\n" % (name, counts))
+    path = os.path.join(ROOT, "tests", "results", "long.md")
+    now = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    rows = kept_results(path)
+    rows[lane] = [str(counts), "%d s" % seconds, now, commit]
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as out:
+        out.write("# The last run of each long lane\n\n| lane | counts | took | when | commit |\n"
+                  "|---|---|---|---|---|\n")
+        for name in (lane[0] for lane in LONG):
+            if name in rows:
+                out.write("| %s | %s |\n" % (name, " | ".join(cell.strip() for cell in rows[name])))
 
 
 def main():
-    total, kept, failed = Counts(), [], []
+    total, failed = Counts(), []
     for lane in choose(sys.argv[1:]):
+        begin = time.monotonic()
         counts, named = run_lane(lane)
         total.add(counts)
         failed += named
         if lane in LONG:
-            kept.append((lane[0], str(counts)))
-    if kept:
-        keep_results(kept)
+            keep_result(lane[0], counts, time.monotonic() - begin)
     if total.passed + total.failed == 0:
         total.failed = 1
     if failed:
