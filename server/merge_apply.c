@@ -210,10 +210,27 @@ static pang_code place(const pang_merge_task *task, pang_edit *edit, pang_merge_
     return PANG_OK;
 }
 
+/* Somebody decided for what is older: it comes from both from now on, so it must be the newer. */
+static bool is_renewed(const pang_merge_task *task, const pang_merge_item *item)
+{
+    return task->base != NULL && item->fate == PANG_FATE_KEPT &&
+           pang_content_exists(&item->target) &&
+           pang_content_origin(&item->source) > pang_content_origin(&item->target);
+}
+
+static pang_code renew(pang_edit *edit, const pang_merge_item *item, pang_err *err)
+{
+    pang_rec_content next = *item->target.body;
+    next.origin = next.value_origin = next.name_origin = 0;
+    return pang_edit_set(edit, &item->target, &next, err);
+}
+
 static pang_code apply_item(const pang_merge_task *task, const pang_index *names, pang_edit *edit,
                             pang_merge_item *item, pang_err *err)
 {
     pang_code code = PANG_OK;
+    if (is_renewed(task, item))
+        return renew(edit, item, err);
     if (!changes(item) || (!item->stands && !ends(item)))
         return PANG_OK;
     if (item->stands && item->document.size > 0)

@@ -10,9 +10,10 @@
 #include "server/index.h"
 #include "server/merge_base.h"
 
+/* What a commit of the source has seen: who has the point knows of it. */
 typedef struct {
     pang_merge_thing thing;
-    pang_point from; /* who has it knows of the thing */
+    pang_point from;
 } pang_merge_seen;
 
 typedef struct {
@@ -24,10 +25,11 @@ typedef struct {
     /* Inside. */
     pang_arena *arena;
     pang_index assets_at, spaces_at;
-    pang_index seen;
+    pang_index seen; /* pang_merge_seen by thing */
     size_t room_assets, room_spaces;
 } pang_merge_changes;
 
+/* Nothing yet. What is added lives in the arena, too. */
 void pang_merge_changes_begin(pang_merge_changes *changes, pang_arena *arena);
 /* Adds what it does not have. ERRORS: INVALID_ARGUMENT (more than one commit can change),
  * RESOURCE_EXHAUSTED. */
@@ -35,6 +37,7 @@ PANG_MUST_CHECK pang_code pang_merge_changes_add_asset(pang_merge_changes *chang
                                                        pang_err *err);
 PANG_MUST_CHECK pang_code pang_merge_changes_add_space(pang_merge_changes *changes, pang_str path,
                                                        pang_str name, pang_err *err);
+/* All that a commit changed, and what it has seen. */
 PANG_MUST_CHECK pang_code pang_merge_changes_add_commit(pang_merge_changes *changes,
                                                         const pang_rec_commit *commit,
                                                         pang_err *err);
@@ -42,7 +45,8 @@ PANG_MUST_CHECK pang_code pang_merge_changes_add_commit(pang_merge_changes *chan
 PANG_MUST_CHECK pang_code pang_merge_changes_since(pang_merge_changes *changes, pang_view *source,
                                                    const pang_merge_base *base, pang_err *err);
 
-/* What the source has seen and the target does not know; NULL: nothing. */
+/* What the source has seen of a thing and the target does not know, since it has not the point;
+ * NULL: nothing. The base's marks must be read. */
 const pang_merge_seen *pang_merge_changes_unknown(const pang_merge_changes *changes,
                                                   const pang_merge_base *base,
                                                   const pang_merge_thing *thing);

@@ -718,7 +718,7 @@ static void own(merging *g, int i)
         what |= CHANGES_VALUE;
     if (after->space != target->space || after->title != target->title || !target->exists)
         what |= CHANGES_NAME;
-    if (target->last_column > after->last_column)
+    if (target->exists && target->last_column > after->last_column)
         after->last_column = target->last_column;
     if (g->half->items[i].exists)
         keep_versions(target, after);

@@ -139,7 +139,7 @@ static void give_back(world *w, const item *was, item *it)
     next.seen = it->seen;
     if (it->kind == NAMESPACE && it->exists)
         next.made = it->made;
-    if (it->last_column > next.last_column)
+    if (it->exists && it->last_column > next.last_column)
         next.last_column = it->last_column;
     *it = next;
     model_change(w->m, it, CHANGES_ALL);

@@ -644,6 +644,31 @@ static void test_found__set_back_and_merged_twice(void **state)
     close_world(w);
 }
 
+/* What somebody decided for is newer than what was decided against, though it was written before:
+ * of two bases it counts. */
+static void test_found__decided_for_the_older(void **state)
+{
+    static const char *const names[] = {"b", "s", "t"};
+    world *w = open_world();
+    (void)state;
+    assert_int_equal(real_create_table(w, "main", 0, 2, 2), PANG_OK);
+    make_branches(w, names, 3);
+    set(w, "main", 1, 1, 1);
+    set(w, "b", 1, 1, 2);
+    merge_by(w, "b", "main", "default.t1", "take_target");
+    set(w, "b", 2, 1, 3); /* b is not in main any more: both are bases */
+    for (size_t i = 1; i < 3; i++) {
+        must_merge(w, "main", names[i]);
+        must_merge(w, "b", names[i]);
+    }
+    shows(w, "t", "space default\ntable default.t1 #1 p1=v1\ntable default.t2 #2 p1=v3\n");
+    set(w, "s", 1, 2, 9);
+    set(w, "t", 1, 1, 2);
+    must_merge(w, "s", "t");
+    shows(w, "t", "space default\ntable default.t1 #1 p1=v2 p2=v9\ntable default.t2 #2 p1=v3\n");
+    close_world(w);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -673,6 +698,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_found__what_it_was_before_a_drop_was_taken),
         cmocka_unit_test(test_found__a_drop_that_a_selection_did_not_meet),
         cmocka_unit_test(test_found__set_back_and_merged_twice),
+        cmocka_unit_test(test_found__decided_for_the_older),
     };
     the_url = test_url(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
