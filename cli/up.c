@@ -58,6 +58,7 @@ typedef struct {
     bool ready, stopping;
     bool ends_with_terminal; /* it was started from one, and not under nohup */
     int64_t begun_ms;
+    const child *failed; /* the one that could not start, and has said why */
 } supervisor;
 
 static int64_t now_ms(void)
@@ -223,8 +224,10 @@ static bool plan_restart(supervisor *s, child *c, int status)
     int64_t now = now_ms();
     describe(status, how, sizeof how);
     bool cannot = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_CANNOT_START;
-    if (cannot && (!s->ready || !c->again))
-        return false; /* it has said why; who answered then was another on the same port */
+    if (cannot && (!s->ready || !c->again)) {
+        s->failed = c; /* who answered then was another on the same port */
+        return false;
+    }
     c->again = true;
     c->pause_ms = now - c->started_ms > STEADY_MS || c->pause_ms == 0 ? PAUSE_FIRST_MS
                                                                       : c->pause_ms * 2;
@@ -429,6 +432,11 @@ static int supervise(supervisor *s, const sigset_t *signals)
     }
     stop(s, &s->children[BRIDGE], signals);
     stop(s, &s->children[SERVER], signals);
+    if (s->failed != NULL)
+        fprintf(stderr,
+                "pangolin: cannot start: %s could not, and says why above, behind \"%s: cannot "
+                "start:\"\n",
+                s->failed->name, s->failed->name);
     return result;
 }
 

@@ -43,6 +43,13 @@ def two_side_by_side(pangolin):
         assert ("only_here",) not in load_catalog(pangolin).list_namespaces()
 
 
+def says_why(output, name):
+    """Whoever could not start says why in one line; the last line leads to it."""
+    lines = output.splitlines()
+    assert sum(line.startswith(name + ": cannot start: ") for line in lines) == 1, output
+    assert lines[-1].startswith("pangolin: cannot start: " + name), output
+
+
 @suite.test
 def second_server_on_one_folder(pangolin):
     environment = dict(os.environ, PORT=str(harness.free_port()), PANGOLIN_DATA_DIR=pangolin.data)
@@ -51,6 +58,7 @@ def second_server_on_one_folder(pangolin):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30,
                           check=False)
     assert done.returncode == 2, done
+    says_why(done.stdout, "pangolin-server")
     assert pangolin.status("/health/ready") == 200
 
 
@@ -77,6 +85,7 @@ def port_taken(pangolin):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30,
                           check=False)
     assert done.returncode == 2, done
+    says_why(done.stdout, "pangolin-bridge")
     assert "127.0.0.1 port %d" % pangolin.port in done.stdout and "PORT=" in done.stdout, done
 
 
