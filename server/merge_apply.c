@@ -183,7 +183,9 @@ static const pang_rec_content *tombstone(const pang_merge_task *task, const pang
         return NULL;
     *gone = *item->target.body;
     gone->dropped = true;
-    gone->origin = task->base == NULL ? 0 : pang_content_origin(&item->source);
+    uint64_t origin = pang_content_origin(&item->source);
+    bool older = origin < pang_content_origin(&item->target);
+    gone->origin = task->base == NULL || older ? 0 : origin;
     return gone;
 }
 

@@ -520,16 +520,28 @@ static pang_code take_document(const pang_merge_task *task, pang_merge_item *ite
 
 /* ---- which side's, or both ---- */
 
+/* The source's, unless the target's are newer: what was set back then comes after those, and is
+ * made by this commit. */
+static void keep_origins(pang_merge_item *item)
+{
+    const pang_content *source = &item->source, *target = &item->target;
+    pang_rec_content *body = item->body;
+    if (pang_content_origin(source) < pang_content_origin(target) ||
+        pang_content_value_origin(source) < pang_content_value_origin(target) ||
+        pang_content_name_origin(source) < pang_content_name_origin(target))
+        return;
+    body->origin = pang_content_origin(source);
+    body->value_origin = pang_content_value_origin(source);
+    body->name_origin = pang_content_name_origin(source);
+}
+
 pang_code pang_merge_take_value(const pang_merge_task *task, pang_merge_item *item, pang_err *err)
 {
     item->body = copy_body(task, item->source.body);
     if (item->body == NULL)
         return pang_fail_memory(err);
-    if (task->base != NULL) { /* else it is new, made by this commit */
-        item->body->origin = pang_content_origin(&item->source);
-        item->body->value_origin = pang_content_value_origin(&item->source);
-        item->body->name_origin = pang_content_name_origin(&item->source);
-    }
+    if (task->base != NULL)
+        keep_origins(item);
     if (item->body->kind == NAMESPACE && pang_content_exists(&item->target))
         item->body->asset = item->target.body->asset;
     if ((item->body->kind == TABLE || item->body->kind == VIEW) && (!item->plain || task->back) &&

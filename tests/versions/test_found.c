@@ -669,6 +669,27 @@ static void test_found__decided_for_the_older(void **state)
     close_world(w);
 }
 
+/* What was set back came to main from a branch that never had what was set: it is newer than that.
+ */
+static void test_found__set_back_by_what_is_older(void **state)
+{
+    static const char *const names[] = {"old", "x"}, *const later[] = {"dev", "z"};
+    world *w = open_world();
+    (void)state;
+    make_branches(w, names, 2);
+    set_space(w, "main", 0, 1, 1);
+    make_branches(w, later, 2);
+    set_space(w, "dev", 0, 1, 0);
+    set(w, "dev", 1, 1, 2);
+    must_merge(w, "dev", "x");
+    must_merge(w, "x", "main");
+    shows(w, "main", "space default\ntable default.t1 #1 p1=v2\n");
+    must_merge(w, "main", "old");
+    must_merge(w, "old", "z");
+    shows(w, "z", "space default\ntable default.t1 #1 p1=v2\n");
+    close_world(w);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -699,6 +720,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_found__a_drop_that_a_selection_did_not_meet),
         cmocka_unit_test(test_found__set_back_and_merged_twice),
         cmocka_unit_test(test_found__decided_for_the_older),
+        cmocka_unit_test(test_found__set_back_by_what_is_older),
     };
     the_url = test_url(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
