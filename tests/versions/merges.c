@@ -280,6 +280,9 @@ static void value_outcomes(model *m, const item *source, const item *target, bas
     }
     if (same_value(source, target)) {
         add_outcome(to, good, &after);
+        /* By a pick, and changed and set back since: documents of which no base is known. */
+        if (source->kind >= TABLE && source->kind <= VIEW && found.list[0] == 0)
+            add_outcome(to, CONFLICT, &after);
         /* Files that both took away may have been others' to read. Of several bases one is asked: a
          * column that another has came twice, then. */
         for (int i = 0; i < found.n; i++)
