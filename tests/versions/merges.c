@@ -565,6 +565,16 @@ static void leave_conflicts_out(outcomes *o)
     o->n = n > 0 ? n : o->n;
 }
 
+/* A mode is about what the source changed: not where it is what a base was. */
+static void take_outcomes(const model *m, const item *source, const item *target, outcomes *to)
+{
+    add_outcome(to, TAKEN, source);
+    for (int i = 1; i < m->n_states; i++)
+        if (has_state(&source->all, i) && has_state(&target->all, i) &&
+            same_text(source, &m->states[i]))
+            add_outcome(to, KEPT, target);
+}
+
 static void decide(merging *g, int i)
 {
     item with[2];
@@ -581,7 +591,7 @@ static void decide(merging *g, int i)
     if (!to->held || source->state == 0 || is_known(source, target))
         add_outcome(to, KEPT, target);
     else if (g->decided[i] == BY_SOURCE)
-        add_outcome(to, TAKEN, source);
+        take_outcomes(g->m, source, target, to);
     else if (g->decided[i] == BY_TARGET || g->decided[i] == LEFT_OUT)
         add_outcome(to, KEPT, target);
     else
