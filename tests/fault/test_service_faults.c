@@ -32,6 +32,14 @@ static void *begin_table(void)
     return fx;
 }
 
+/* Without the table's document in memory. */
+static void *begin_started_anew(void)
+{
+    fixture *fx = begin_table();
+    fx_restart(fx);
+    return fx;
+}
+
 static pang_store *store_of(void *world)
 {
     fixture *fx = world;
@@ -401,7 +409,7 @@ static const fault_scene scenes[] = {
     {"commit", begin_table, store_of, run_commit, check_commit, end, true},
     {"drop", begin_table, store_of, run_drop, check_drop, end, true},
     {"rename", begin_table, store_of, run_rename, check_rename, end, true},
-    {"load", begin_table, store_of, run_load, check_load, end, true},
+    {"load", begin_started_anew, store_of, run_load, check_load, end, true},
     {"later work", begin_purged, store_of, run_work, check_work, end, false},
     {"branch", begin_table, store_of, run_branch, check_branch, end, true},
     {"expiry", begin_expired, store_of, run_work, check_expired, end, false},

@@ -124,6 +124,9 @@ fixture *fx_open(const char *url)
 
 fixture *fx_open_in(const char *url, const char *folder)
 {
+    enum { KEEPS_NOTHING = 1 };
+    bool is_faulty = strncmp(url, "faulty:", strlen("faulty:")) == 0;
+    pang_db_config reads = {.cache_bytes = is_faulty ? KEEPS_NOTHING : 0};
     fixture *fx = calloc(1, sizeof *fx);
     pang_store *store;
     assert_non_null(fx);
@@ -136,7 +139,7 @@ fixture *fx_open_in(const char *url, const char *folder)
     pang_store_config config = {.url = pang_str_from(url), .env = &fx->env};
     assert_int_equal(pang_store_open(&config, &store, &fx->err), PANG_OK);
     assert_int_equal(pang_store_migrate(store, &fx->err), PANG_OK);
-    assert_int_equal(pang_db_open(store, &(pang_db_config){0}, &fx->db, &fx->err), PANG_OK);
+    assert_int_equal(pang_db_open(store, &reads, &fx->db, &fx->err), PANG_OK);
     fx->schema = the_schema();
     fx->arena = pang_arena_new(ARENA_BYTES);
     assert_non_null(fx->arena);

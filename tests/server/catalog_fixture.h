@@ -67,7 +67,8 @@ typedef struct {
 /* Fails the test with the call's error, unless the code is PANG_OK. */
 void fx_ok(const fixture *fx, pang_code code);
 
-/* On a store of this url: "memory:", "faulty:memory:". */
+/* On a store of this url: "memory:", "faulty:memory:"; a faulty one is asked each time, without a
+ * cache in front, so that each read can fail. */
 fixture *fx_open(const char *url);
 /* The same where the warehouse is, or will be, in a folder that stays: for processes that follow
  * each other. fx_close removes it; who leaves by _exit does not. */
