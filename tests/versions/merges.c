@@ -485,6 +485,31 @@ static void bring_spaces(merging *g, int space)
     }
 }
 
+/* What may come of an item, if it does, wants a name that is another's, or a namespace that is
+ * gone.
+ */
+static bool is_in_the_way(const merging *g, int i, const item *it)
+{
+    const content *c = &g->after;
+    for (int space = it->space; space >= 0; space = space_parents[space])
+        if (!c->items[space].exists && c->items[space].state != 0)
+            return true;
+    for (int k = SPACES; k < ITEMS; k++)
+        if (k != i && c->items[k].exists && c->items[k].space == it->space &&
+            c->items[k].title == it->title)
+            return true;
+    return false;
+}
+
+static void settle_others(merging *g)
+{
+    for (int i = SPACES; i < ITEMS; i++)
+        for (int k = 0; k < g->items[i].n; k++)
+            if (g->items[i].n > 1 && g->items[i].list[k].fate != CONFLICT &&
+                g->items[i].list[k].after.exists && is_in_the_way(g, i, &g->items[i].list[k].after))
+                g->is_entangled = true;
+}
+
 static void settle(merging *g)
 {
     content *c = &g->after;
@@ -496,6 +521,7 @@ static void settle(merging *g)
             if (c->items[i].exists && c->items[k].exists &&
                 c->items[i].space == c->items[k].space && c->items[i].title == c->items[k].title)
                 g->is_entangled = true;
+    settle_others(g);
 }
 
 /* ---- all ---- */
