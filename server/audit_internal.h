@@ -20,6 +20,7 @@ enum {
     AUDIT_GROUP_KINDS = 1024,   /* callers, and things done, that one row tells apart */
     AUDIT_GROUP_TEXT = 1 << 20, /* bytes of entries in one row, about */
     AUDIT_ARENA_BYTES = 64 << 20,
+    AUDIT_SEAL_LOCKS = 16,
     AUDIT_MINUTES = 1024, /* principals that pang_audit_is_due remembers, about */
 };
 
@@ -87,6 +88,10 @@ struct pang_audit {
 
     pthread_mutex_t flush_lock; /* of pending; held while a group is written */
     audit_chunk *pending;       /* taken from the shards, not yet written */
+
+    /* Sealing is one at a time for a tenant (by a hash of it), and for the list of them: who comes
+     * second waits, and finds sealed what he came for, instead of losing the race for the end. */
+    pthread_mutex_t seal_locks[AUDIT_SEAL_LOCKS], list_lock;
 
     pthread_mutex_t stranger_lock; /* of the four below */
     audit_stranger strangers[PANG_AUDIT_STRANGERS];

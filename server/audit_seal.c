@@ -434,7 +434,9 @@ pang_code pang_audit_seal(pang_audit *audit, pang_str scope, bool *ret_all, pang
 {
     pang_arena *arena = pang_arena_new(4 * (size_t)AUDIT_ARENA_BYTES);
     pang_code code = arena == NULL ? pang_fail_memory(err) : PANG_OK;
+    pthread_mutex_t *lock = &audit->seal_locks[pang_str_hash(scope) % AUDIT_SEAL_LOCKS];
     bool all = false;
+    (void)pthread_mutex_lock(lock);
     while (code == PANG_OK) {
         sealing s = {.audit = audit, .arena = arena, .keys = {.arena = arena, .scope = scope}};
         code = seal_once(&s, &all, err);
@@ -442,6 +444,7 @@ pang_code pang_audit_seal(pang_audit *audit, pang_str scope, bool *ret_all, pang
             break;
         pang_arena_reset(arena);
     }
+    (void)pthread_mutex_unlock(lock);
     pang_arena_free(arena);
     if (code == PANG_OK)
         *ret_all = all;

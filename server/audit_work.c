@@ -16,6 +16,7 @@ enum {
     SWEEP_RETRY_MS = 10 * 1000,
     RETIRE_MAX = 64, /* seals of one tenant in one round */
     SCOPES_MIN = 64,
+    SEAL_TRIES = 8, /* a removal of old seals changes the chain's end, too */
 };
 
 /* ---- the table of tenants ---- */
@@ -79,7 +80,16 @@ void pang_audit_lost(pang_audit *audit)
 
 /* ---- a round ---- */
 
-static pang_code seal_dirty(pang_audit *audit, pang_err *err)
+static pang_code seal(pang_audit *audit, pang_str scope, bool *ret_all, pang_err *err)
+{
+    pang_code code = PANG_ABORTED;
+    *ret_all = false;
+    for (int i = 0; code == PANG_ABORTED && i < SEAL_TRIES; i++)
+        code = pang_audit_seal(audit, scope, ret_all, err);
+    return code;
+}
+
+static pang_code seal_listed(pang_audit *audit, pang_err *err)
 {
     pang_code code = PANG_OK;
     (void)pthread_mutex_lock(&audit->dirty_lock);
@@ -92,7 +102,7 @@ static pang_code seal_dirty(pang_audit *audit, pang_err *err)
         if (taken.slots[i][0] == '\0')
             continue;
         pang_str scope = pang_str_from(taken.slots[i]);
-        if (pang_audit_seal(audit, scope, &all, &one) != PANG_OK && one.code != PANG_ABORTED) {
+        if (seal(audit, scope, &all, &one) != PANG_OK && one.code != PANG_ABORTED) {
             code = one.code;
             *err = one;
         }
@@ -100,6 +110,14 @@ static pang_code seal_dirty(pang_audit *audit, pang_err *err)
             pang_audit_landed(audit, scope); /* again */
     }
     free(taken.slots);
+    return code;
+}
+
+static pang_code seal_dirty(pang_audit *audit, pang_err *err)
+{
+    (void)pthread_mutex_lock(&audit->list_lock);
+    pang_code code = seal_listed(audit, err);
+    (void)pthread_mutex_unlock(&audit->list_lock);
     return code;
 }
 
@@ -112,7 +130,7 @@ void pang_audit_catch_up(pang_audit *audit, pang_str scope)
     if (scope.len == 0)
         (void)!seal_dirty(audit, &err);
     else
-        (void)!pang_audit_seal(audit, scope, &all, &err);
+        (void)!seal(audit, scope, &all, &err);
 }
 
 static bool note_scope(void *arg, pang_str scope)
@@ -198,6 +216,9 @@ pang_code pang_audit_open(const pang_audit_config *config, pang_audit **ret, pan
     audit->config = *config;
     for (size_t i = 0; i < AUDIT_SHARDS; i++)
         (void)pthread_mutex_init(&audit->shards[i].lock, NULL);
+    for (size_t i = 0; i < AUDIT_SEAL_LOCKS; i++)
+        (void)pthread_mutex_init(&audit->seal_locks[i], NULL);
+    (void)pthread_mutex_init(&audit->list_lock, NULL);
     (void)pthread_mutex_init(&audit->flush_lock, NULL);
     (void)pthread_mutex_init(&audit->stranger_lock, NULL);
     (void)pthread_mutex_init(&audit->dirty_lock, NULL);
@@ -221,6 +242,9 @@ static void free_all(pang_audit *audit)
         (void)pthread_mutex_destroy(&audit->shards[i].lock);
     }
     free_chunks(audit->pending);
+    for (size_t i = 0; i < AUDIT_SEAL_LOCKS; i++)
+        (void)pthread_mutex_destroy(&audit->seal_locks[i]);
+    (void)pthread_mutex_destroy(&audit->list_lock);
     (void)pthread_mutex_destroy(&audit->flush_lock);
     (void)pthread_mutex_destroy(&audit->stranger_lock);
     (void)pthread_mutex_destroy(&audit->dirty_lock);

@@ -2,11 +2,13 @@
  * server/audit_log.h: what is written, when, and how it is chained.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "tests/server/audit_fixture.h"
 
+#include "server/audit_query.h"
 #include "storage/backends.h"
 
 const pang_store_ops *const pang_stores[] = {&pang_memory_ops, NULL};
@@ -362,6 +364,76 @@ static void test_seal__who_is_late_loses(void **state)
     assert_int_equal(audit_head(f, TENANT)->seals, 1);
 }
 
+typedef struct {
+    audit_fixture *f;
+    atomic_uint *written; /* rows that have landed, of all threads */
+    pang_str asked;       /* as catch_up's scope */
+    unsigned unseen;
+} asker;
+
+static unsigned count_sealed(const audit_fixture *f)
+{
+    pang_arena *arena = pang_arena_new(1 << 20);
+    pang_rec_audit_head **heads = NULL;
+    pang_str scope = TENANT;
+    pang_err err;
+    pang_code code = pang_audit_heads(f->inner, &scope, 1, PANG_NO_DEADLINE, arena, &heads, &err);
+    unsigned n = code == PANG_OK ? (unsigned)heads[0]->entries : 0;
+    pang_arena_free(arena);
+    return n;
+}
+
+static void *change_and_ask(void *arg)
+{
+    asker *a = arg;
+    pang_arena *arena = pang_arena_new(1 << 20);
+    pang_audit_event event = {.scope = TENANT,
+                              .action = PANG_STR("create_table"),
+                              .time_ms = 1,
+                              .name = PANG_STR("demo/a/t")};
+    for (unsigned i = 0; i < 300; i++) {
+        pang_err err;
+        if (pang_audit_write(a->f->audit[0], &event, arena, &err) == PANG_OK)
+            atomic_fetch_add(a->written, 1);
+        unsigned landed = atomic_load(a->written);
+        pang_audit_catch_up(a->f->audit[0], a->asked);
+        a->unseen += count_sealed(a->f) < landed;
+        pang_arena_reset(arena);
+    }
+    pang_arena_free(arena);
+    return NULL;
+}
+
+/* Whoever asks sees what has landed, however many ask and seal at once. */
+static void ask_at_once(audit_fixture *f, pang_str asked)
+{
+    pthread_t threads[4];
+    asker askers[4];
+    atomic_uint written = 0;
+    unsigned unseen = 0;
+    f->env.random = pang_env_system.random; /* the fixture's is for one thread */
+    for (unsigned i = 0; i < 4; i++) {
+        askers[i] = (asker){f, &written, asked, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, change_and_ask, &askers[i]), 0);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        unseen += askers[i].unseen;
+    }
+    assert_int_equal(unseen, 0);
+    assert_int_equal(written, 1200);
+}
+
+static void test_catch_up__shows_what_has_landed_to_many_at_once(void **state)
+{
+    ask_at_once(*state, TENANT);
+}
+
+static void test_catch_up__of_all_tenants_does_too(void **state)
+{
+    ask_at_once(*state, (pang_str){0});
+}
+
 static void test_work__everything_within_a_second(void **state)
 {
     audit_fixture *f = *state;
@@ -431,6 +503,8 @@ int main(void)
         CASE(test_seal__covers_the_rows_of_all_servers),
         CASE(test_seal__one_server_at_a_time),
         CASE(test_seal__who_is_late_loses),
+        CASE(test_catch_up__shows_what_has_landed_to_many_at_once),
+        CASE(test_catch_up__of_all_tenants_does_too),
         CASE(test_work__everything_within_a_second),
         CASE(test_work__rows_of_a_server_that_died_are_found),
         CASE(test_work__a_failed_round_is_made_good),
