@@ -388,17 +388,17 @@ def turns(name, scripts, environment, more):
             for path in scripts:
                 failure = run_script(path, server, turn, values)
                 if failure and turn == 1:
-                    print(failure, flush=True)
+                    print("FAIL  " + failure, flush=True)
                     failures.append(failure)
                 elif failure and not failures:
-                    print("in the second turn: " + failure, flush=True)
+                    print("FAIL  in the second turn: " + failure, flush=True)
                     failures.append(failure)
         leak = leaked(server, before)
         stopped = server.stop()
         ended = ["pangolin up ended with %s" % stopped] if stopped else []
         for failure in ([leak] if leak else []) + ended + server.findings():
             failures.append(failure)
-            print(failure, flush=True)
+            print("FAIL  " + failure, flush=True)
     return failures
 
 
@@ -413,7 +413,7 @@ def main():
     if signed_in:
         failures += turns("rest-signed-in", signed_in, AUTHENTICATION, lambda _: ROOT)
     for route in [] if parts else unvisited():
-        print("no script for " + route, flush=True)
+        print("FAIL  no script for " + route, flush=True)
         failures.append(route)
     checks = len(scripts) + (0 if parts else 1) + (4 if signed_in else 2)
     failed = min(len(failures), checks)
