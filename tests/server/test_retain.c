@@ -390,6 +390,7 @@ static void test_retain__a_time_or_commit_of_before_is_unknown(void **state)
     fixture *fx = *state;
     pang_view view;
     pang_commit_row row;
+    need_clock(fx);
     (void)rfx_put(fx, FX_PREFIX, "t", "1");
     view = rfx_view(fx, FX_PREFIX);
     fx_ok(fx, pang_commit_head(&view, &row, &fx->err));

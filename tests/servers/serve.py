@@ -108,7 +108,8 @@ def start_that_fails(url, **environment):
             env={**os.environ, "PORT": str(harness.free_port()), "DATABASE_URL": url,
                  "PANGOLIN_DATA_DIR": os.path.join(folder, "var"), **environment})
         assert done.returncode == 2, done
-        lines = [line for line in done.stdout.splitlines() if "cannot start" in line]
+        lines = [line for line in done.stdout.splitlines()
+                 if line.startswith("pangolin-server: cannot start: ")]
         assert len(lines) == 1 and "hunter2" not in done.stdout, done.stdout
         return lines[0], time.monotonic() - begin
 
