@@ -433,10 +433,8 @@ static int supervise(supervisor *s, const sigset_t *signals)
     stop(s, &s->children[BRIDGE], signals);
     stop(s, &s->children[SERVER], signals);
     if (s->failed != NULL)
-        fprintf(stderr,
-                "pangolin: cannot start: %s could not, and says why above, behind \"%s: cannot "
-                "start:\"\n",
-                s->failed->name, s->failed->name);
+        fprintf(stderr, "pangolin: stopped, since %s did not start; its own line above says why\n",
+                s->failed->name);
     return result;
 }
 

@@ -46,8 +46,9 @@ def two_side_by_side(pangolin):
 def says_why(output, name):
     """Whoever could not start says why in one line; the last line leads to it."""
     lines = output.splitlines()
-    assert sum(line.startswith(name + ": cannot start: ") for line in lines) == 1, output
-    assert lines[-1].startswith("pangolin: cannot start: " + name), output
+    reasons = [line for line in lines if "cannot start" in line]
+    assert len(reasons) == 1 and reasons[0].startswith(name + ": cannot start: "), output
+    assert lines[-1].startswith("pangolin: stopped, since " + name), output
 
 
 @suite.test
