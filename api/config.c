@@ -212,8 +212,8 @@ static bool are_swapped(pang_str a, pang_str b, size_t i, size_t j)
  * of the other. */
 static size_t distance(pang_str a, pang_str b)
 {
-    size_t rows[3][NAME_MAX_BYTES + 1] = {
-        {0}}; /* of the first i letters of a: i, and the two before */
+    /* Of the first i letters of a: i, and the two before. */
+    size_t rows[3][NAME_MAX_BYTES + 1] = {{0}};
     if (a.len > NAME_MAX_BYTES || b.len > NAME_MAX_BYTES)
         return SIZE_MAX;
     for (size_t j = 0; j <= b.len; j++)

@@ -347,7 +347,6 @@ static void drop_plan(plan *p)
 static bool passes(memory_store *m, pang_commit *c, int64_t now)
 {
     c->failed_check = c->n_checks;
-    c->first_version = 0;
     if (find_live(m, c->id_key, now) != NULL) {
         c->id_was_there = true;
         return false;

@@ -79,7 +79,6 @@ static int check_commit(sqlite_store *s, pang_commit *c, int64_t now)
 {
     head h;
     c->failed_check = c->n_checks;
-    c->first_version = 0;
     c->outcome = PANG_COMMIT_ABORTED;
     int rc = read_head(s, c->id_key, now, &h);
     c->id_was_there = h.is_live;

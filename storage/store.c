@@ -219,6 +219,7 @@ static void clear_result(pang_commit *c)
     c->outcome = PANG_COMMIT_FAILED;
     memset(c->numbers, 0, sizeof c->numbers);
     c->time_ms = 0;
+    c->first_version = 0;
     c->failed_check = c->n_checks;
     c->id_was_there = false;
     c->err.code = PANG_OK;

@@ -426,6 +426,25 @@ pang_code fx_create_namespace(fixture *fx, const char *dotted)
     return fx_call(fx, "CreateNamespace", &in, &out);
 }
 
+void fx_set_property(fixture *fx, const char *prefix, char **levels, size_t n_levels,
+                     const char *key, const char *value)
+{
+    Pangolin__V1__UpdateNamespacePropertiesRequest in =
+        PANGOLIN__V1__UPDATE_NAMESPACE_PROPERTIES_REQUEST__INIT;
+    Pangolin__V1__UpdateNamespacePropertiesResponse out;
+    Pangolin__V1__UpdateNamespacePropertiesRequest__UpdatesEntry
+        entry = PANGOLIN__V1__UPDATE_NAMESPACE_PROPERTIES_REQUEST__UPDATES_ENTRY__INIT,
+        *list[] = {&entry};
+    entry.key = TEXT(key);
+    entry.value = TEXT(value);
+    in.prefix = TEXT(prefix);
+    in.namespace_ = levels;
+    in.n_namespace_ = n_levels;
+    in.updates = list;
+    in.n_updates = 1;
+    fx_ok(fx, fx_call(fx, "UpdateNamespaceProperties", &in, &out));
+}
+
 static pang_code create_table_on(fixture *fx, const char *prefix, const char *ns, const char *name,
                                  Pangolin__V1__CreateTableResponse *ret)
 {

@@ -111,6 +111,9 @@ const char *fx_path(const char *location);
 /* Calls with little to say. Levels: one namespace "ns" unless it has dots, then split there. */
 char **fx_levels(fixture *fx, const char *dotted, size_t *ret_n);
 pang_code fx_create_namespace(fixture *fx, const char *dotted);
+/* Of the namespace of these levels. */
+void fx_set_property(fixture *fx, const char *prefix, char **levels, size_t n_levels,
+                     const char *key, const char *value);
 /* A table of FX_SCHEMA; *ret may be NULL. */
 pang_code fx_create_table(fixture *fx, const char *ns, const char *name,
                           Pangolin__V1__CreateTableResponse *ret);

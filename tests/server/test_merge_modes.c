@@ -181,19 +181,9 @@ static void test_merge_modes__one_name_of_two_tables(void **state)
 
 static void set(fixture *fx, const char *prefix, const char *path, const char *value)
 {
-    Pangolin__V1__UpdateNamespacePropertiesRequest in =
-        PANGOLIN__V1__UPDATE_NAMESPACE_PROPERTIES_REQUEST__INIT;
-    Pangolin__V1__UpdateNamespacePropertiesResponse out;
-    Pangolin__V1__UpdateNamespacePropertiesRequest__UpdatesEntry
-        entry = PANGOLIN__V1__UPDATE_NAMESPACE_PROPERTIES_REQUEST__UPDATES_ENTRY__INIT,
-        *list[] = {&entry};
-    entry.key = TEXT("k");
-    entry.value = TEXT(value);
-    in.prefix = TEXT(prefix);
-    in.namespace_ = levels_of(fx, path, &in.n_namespace_);
-    in.updates = list;
-    in.n_updates = 1;
-    fx_ok(fx, fx_call(fx, "UpdateNamespaceProperties", &in, &out));
+    size_t n;
+    char **levels = levels_of(fx, path, &n);
+    fx_set_property(fx, prefix, levels, n, "k", value);
 }
 
 /* There is nothing wrong with the request that completes it. */

@@ -22,19 +22,9 @@ typedef Pangolin__V1__RestoreBranchResponse restore_out;
 
 static void set(fixture *fx, const char *prefix, const char *ns, const char *value)
 {
-    Pangolin__V1__UpdateNamespacePropertiesRequest in =
-        PANGOLIN__V1__UPDATE_NAMESPACE_PROPERTIES_REQUEST__INIT;
-    Pangolin__V1__UpdateNamespacePropertiesResponse out;
-    Pangolin__V1__UpdateNamespacePropertiesRequest__UpdatesEntry
-        entry = PANGOLIN__V1__UPDATE_NAMESPACE_PROPERTIES_REQUEST__UPDATES_ENTRY__INIT,
-        *list[] = {&entry};
-    entry.key = TEXT("k");
-    entry.value = TEXT(value);
-    in.prefix = TEXT(prefix);
-    in.namespace_ = fx_levels(fx, ns, &in.n_namespace_);
-    in.updates = list;
-    in.n_updates = 1;
-    fx_ok(fx, fx_call(fx, "UpdateNamespaceProperties", &in, &out));
+    size_t n;
+    char **levels = fx_levels(fx, ns, &n);
+    fx_set_property(fx, prefix, levels, n, "k", value);
 }
 
 /* The property that `set` sets; "none", or "absent" without the namespace. */

@@ -62,6 +62,8 @@ char **real_levels(const world *w, int space, const char *ref, size_t *ret_n);
 char *real_title(const world *w, int title, const char *ref);
 /* What the program calls the asset that has this number in the model. */
 void real_keep_id(world *w, int made, pang_str id);
+/* The update of a table or view that makes its property so; value 0: removes it. */
+char *real_property_update(const world *w, const change *c);
 
 /* Documents. Of what is not there: empty, `otherwise`, NULL. */
 const pang_json *real_parse(world *w, ProtobufCBinaryData bytes);

@@ -403,17 +403,22 @@ static char *append_update(world *w, const char *ref, const change *c)
     return json_text(w, &out);
 }
 
+char *real_property_update(const world *w, const change *c)
+{
+    if (c->value == 0)
+        return fx_text(w->fx, "[{\"action\":\"remove-properties\",\"removals\":[\"p%d\"]}]",
+                       c->property);
+    return fx_text(w->fx, "[{\"action\":\"set-properties\",\"updates\":{\"p%d\":\"v%d\"}}]",
+                   c->property, c->value);
+}
+
 static char *updates_of(world *w, const char *ref, const change *c)
 {
     if (c->file >= 0)
         return append_update(w, ref, c);
     if (c->column != 0)
         return schema_update(w, c);
-    if (c->value == 0)
-        return fx_text(w->fx, "[{\"action\":\"remove-properties\",\"removals\":[\"p%d\"]}]",
-                       c->property);
-    return fx_text(w->fx, "[{\"action\":\"set-properties\",\"updates\":{\"p%d\":\"v%d\"}}]",
-                   c->property, c->value);
+    return real_property_update(w, c);
 }
 
 pang_code real_change_table(world *w, const char *ref, const change *c)

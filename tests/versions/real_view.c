@@ -141,11 +141,7 @@ static char *updates_of(world *w, const char *ref, const change *c)
                        "[{\"action\":\"add-schema\",\"schema\":%s},"
                        "{\"action\":\"add-view-version\",\"view-version\":%s},%s-1}]",
                        schema_of(w, c->query), version_of(w, c->query), set);
-    if (c->value == 0)
-        return fx_text(w->fx, "[{\"action\":\"remove-properties\",\"removals\":[\"p%d\"]}]",
-                       c->property);
-    return fx_text(w->fx, "[{\"action\":\"set-properties\",\"updates\":{\"p%d\":\"v%d\"}}]",
-                   c->property, c->value);
+    return real_property_update(w, c);
 }
 
 pang_code real_change_view(world *w, const char *ref, const change *c)
