@@ -90,7 +90,8 @@ struct pang_audit {
     audit_chunk *pending;       /* taken from the shards, not yet written */
 
     /* Sealing is one at a time for a tenant (by a hash of it), and for the list of them: who comes
-     * second waits, and finds sealed what he came for, instead of losing the race for the end. */
+     * second waits, and finds sealed what he came for, instead of losing the race for the end.
+     * The list's is taken first. */
     pthread_mutex_t seal_locks[AUDIT_SEAL_LOCKS], list_lock;
 
     pthread_mutex_t stranger_lock; /* of the four below */

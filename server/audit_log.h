@@ -105,8 +105,9 @@ void pang_audit_landed(pang_audit *audit, pang_str scope);
 
 /* Writes all that is buffered. ERRORS: the store's; what was not written stays. */
 PANG_MUST_CHECK pang_code pang_audit_flush(pang_audit *audit, pang_err *err);
-/* Chains the rows of one tenant, of all servers, that are not yet. *ret_all: none is left; false
- * when another server is at it. ERRORS: ABORTED (another server was faster), the store's. */
+/* Chains the rows of one tenant, of all servers, that are not yet; waits for another thread of this
+ * server that is at it. *ret_all: none is left; false when another server is at it. ERRORS: ABORTED
+ * (another server, or the removal of old seals, was faster), the store's. */
 PANG_MUST_CHECK pang_code pang_audit_seal(pang_audit *audit, pang_str scope, bool *ret_all,
                                           pang_err *err);
 /* Makes what this server knows of visible to who asks now: flushes, and seals the tenant's rows, or
